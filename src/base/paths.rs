@@ -1,0 +1,176 @@
+//! # Paths: where everything lies on disk
+//!
+//! One room spells every state path, so that a reader who wonders "where is it?" looks in one place, and a test can move
+//! the whole world into a folder of its own.
+//!
+//! ```text
+//! data root  /var/lib/minidock                 survives a reboot
+//! ├ oci-layout, index.json, blobs/sha256/…     the image store: an OCI image layout
+//! ├ layers/<diff id>/diff                      each layer unpacked once, shared
+//! ├ containers/<id>/container.json             the record
+//! │                /{diff,work}                its writable layer (overlayfs upper and work)
+//! │                /<id>-json.log              what it said
+//! │                /exit.json                  how it ended
+//! │                /actions.jsonl              every kernel call made for it
+//! │                /{hostname,hosts,resolv.conf}
+//! └ volumes/<name>/{volume.json,_data}
+//! exec root  /run/minidock                     is gone after a reboot
+//! ├ containers/<id>/{config.json,rootfs,shim.sock}   the OCI bundle and the shim's door
+//! └ runtime/<id>/state.json                    the OCI runtime's own state
+//! ```
+//!
+//! Folders are 0710 or tighter: setuid files in layers must not be reachable by other users (CVE-2021-41091).
+//! See: hier(7), XDG Base Directory. Next room: [`crate::state_file`]
+
+use std::path::{Path, PathBuf};
+
+/// The two roots and everything below them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    data_root: PathBuf,
+    exec_root: PathBuf,
+}
+
+impl Paths {
+    /// Roots as given; both should be absolute.
+    pub fn new(data_root: impl Into<PathBuf>, exec_root: impl Into<PathBuf>) -> Paths {
+        Paths { data_root: data_root.into(), exec_root: exec_root.into() }
+    }
+
+    /// `/var/lib/minidock` and `/run/minidock` for root; the XDG folders for anybody else.
+    pub fn default_for(uid: u32) -> Paths {
+        match uid {
+            0 => Paths::new("/var/lib/minidock", "/run/minidock"),
+            _ => {
+                let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| "/tmp".into());
+                let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).unwrap_or_else(|| home.join(".local/share"));
+                Paths::new(data.join("minidock"), runtime_dir(uid).join("minidock"))
+            }
+        }
+    }
+
+    pub fn data_root(&self) -> &Path {
+        &self.data_root
+    }
+
+    pub fn exec_root(&self) -> &Path {
+        &self.exec_root
+    }
+
+    /// The image store: an OCI image layout.
+    pub fn image_store(&self) -> PathBuf {
+        self.data_root.clone()
+    }
+
+    /// All unpacked layers.
+    pub fn layers(&self) -> PathBuf {
+        self.data_root.join("layers")
+    }
+
+    /// All container records.
+    pub fn containers(&self) -> PathBuf {
+        self.data_root.join("containers")
+    }
+
+    /// What is kept of one container.
+    pub fn container(&self, id: &str) -> PathBuf {
+        self.containers().join(id)
+    }
+
+    pub fn container_record(&self, id: &str) -> PathBuf {
+        self.container(id).join("container.json")
+    }
+
+    /// The writable layer: overlayfs' upperdir.
+    pub fn container_diff(&self, id: &str) -> PathBuf {
+        self.container(id).join("diff")
+    }
+
+    /// overlayfs' workdir.
+    pub fn container_work(&self, id: &str) -> PathBuf {
+        self.container(id).join("work")
+    }
+
+    pub fn container_log(&self, id: &str) -> PathBuf {
+        self.container(id).join(format!("{id}-json.log"))
+    }
+
+    pub fn container_exit(&self, id: &str) -> PathBuf {
+        self.container(id).join("exit.json")
+    }
+
+    /// The recorded kernel calls, one JSON object a line.
+    pub fn container_actions(&self, id: &str) -> PathBuf {
+        self.container(id).join("actions.jsonl")
+    }
+
+    /// The OCI bundles of running containers.
+    pub fn bundles(&self) -> PathBuf {
+        self.exec_root.join("containers")
+    }
+
+    pub fn bundle(&self, id: &str) -> PathBuf {
+        self.bundles().join(id)
+    }
+
+    /// The shim's socket.
+    pub fn shim_socket(&self, id: &str) -> PathBuf {
+        self.bundle(id).join("shim.sock")
+    }
+
+    /// What the OCI runtime is given as `--root`.
+    pub fn runtime_root(&self) -> PathBuf {
+        self.exec_root.join("runtime")
+    }
+
+    pub fn volumes(&self) -> PathBuf {
+        self.data_root.join("volumes")
+    }
+
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.volumes().join(name)
+    }
+
+    /// The files of a volume.
+    pub fn volume_data(&self, name: &str) -> PathBuf {
+        self.volume(name).join("_data")
+    }
+
+    pub fn volume_record(&self, name: &str) -> PathBuf {
+        self.volume(name).join("volume.json")
+    }
+
+    /// Half-made things; emptied at every start of the daemon.
+    pub fn scratch(&self) -> PathBuf {
+        self.data_root.join("tmp")
+    }
+
+    /// One daemon for each data root: who holds the lock on this file.
+    pub fn lock(&self) -> PathBuf {
+        self.data_root.join("daemon.lock")
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.exec_root.join("daemon.pid")
+    }
+}
+
+/// Where the daemon listens by default: `/run/minidock.sock`, or below `$XDG_RUNTIME_DIR`.
+pub fn default_socket(uid: u32) -> PathBuf {
+    match uid {
+        0 => "/run/minidock.sock".into(),
+        _ => runtime_dir(uid).join("minidock.sock"),
+    }
+}
+
+/// What the client keeps: contexts and settings, in `$MINIDOCK_CONFIG` or `~/.minidock`.
+pub fn client_config() -> PathBuf {
+    if let Some(folder) = std::env::var_os("MINIDOCK_CONFIG") {
+        return folder.into();
+    }
+    std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| "/root".into()).join(".minidock")
+}
+
+fn runtime_dir(uid: u32) -> PathBuf {
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_else(|| format!("/run/user/{uid}").into())
+}

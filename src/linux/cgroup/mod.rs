@@ -1,0 +1,3 @@
+//! # cgroup
+pub mod v1;
+pub mod v2;
