@@ -9,9 +9,11 @@
 //!
 //! See: moby `api/swagger.yaml` v1.45. Next room: [`container`]
 
+pub mod body;
 pub mod container;
 pub mod event;
 pub mod exec;
+pub mod filters;
 pub mod image;
 pub mod network;
 pub mod stream;
