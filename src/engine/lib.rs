@@ -1,2 +1,155 @@
-//! # engine
+//! # The engine: one machine's containers
+//!
+//! Everything that Docker's API can ask about containers, images and volumes of this machine is a function here, with the
+//! engine as its first argument. No HTTP above, no system calls below: the engine keeps records, decides, writes an OCI
+//! bundle and asks a *shim* to bring it to life.
+//!
+//! ```text
+//!    api  ── one call each ─►  engine
+//!                               │
+//!      ┌──────────┬─────────────┼─────────────┬───────────┐
+//!      ▼          ▼             ▼             ▼           ▼
+//!  containers   images       volumes       events       execs       five departments, each with its own lock
+//!      │          │             │
+//!      │          └ image::Store: an OCI layout, layers unpacked once
+//!      ▼
+//!  oci_config: wishes → config.json           (pure)
+//!      ▼
+//!  shim_client: spawn `minidock shim`, talk ──socket──► shim ──exec──► runtime ──clone──► your program
+//!      ▲                                                  │
+//!      └── exits: what follows when a container dies ◄────┘
+//! ```
+//!
+//! * [`container`]: the life of a container, one file for each verb: create, start, stop, wait, exec, attach, logs, remove …
+//! * [`oci_config`]: from what the user asked and what the image says to the OCI `config.json`. No input, no output.
+//! * [`users`]: who is `www-data`? Asked of the image's own `/etc/passwd`, which may be hostile.
+//! * [`shim_client`]: starting a shim, talking to it, finding it again after our own death.
+//! * [`exits`]: the end of a process: record, events, restart policy, `--rm`, those who wait.
+//! * [`restore`]: the daemon was away. What is on disk, in the kernel and behind the sockets is matched, by the same
+//!   functions that run on an ordinary day.
+//! * [`images`], [`volumes`], [`events`], [`system`]: the other departments.
+//!
+//! Laws, in the order in which locks are taken: a container's `life` (async, one at a time) → the store's index → a record
+//! (std mutex, short, never across `.await`). The daemon may be killed at any line: whatever is written is written so that
+//! [`restore`] can finish or undo it. The engine clones no process; it executes its own binary.
+//!
+//! *In the real world* dockerd does the same with containerd in between, and with plug-ins for storage, logs, volumes and
+//! networks; here each has one kind.
+//!
+//! *See:* design.md sections 2, 4, 6, 11 · moby `daemon/`. Next room: [`container`]
+
+pub mod container;
 pub mod events;
+pub mod exits;
+pub mod images;
+pub mod oci_config;
+pub mod restore;
+pub mod shim_client;
+pub mod system;
+pub mod users;
+pub mod volumes;
+
+use minidock_base::{Doing, Error, Result, paths::Paths};
+use minidock_spec::engine::container::Ulimit;
+use std::{
+    fs::{self, DirBuilder, File},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What the daemon decides once, at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub paths: Paths,
+    /// The OCI runtime that shims execute, program first.
+    pub runtime_program: Vec<String>,
+    /// How a shim is started, program first.
+    pub shim_program: Vec<String>,
+    /// Where containers without `--cgroup-parent` get their cgroup: `/minidock/<id>`.
+    pub cgroup_parent: String,
+    /// What every container gets unless it asks for something else; clamped to what we may give.
+    pub default_ulimits: Vec<Ulimit>,
+    /// The binary that `--init` puts in front of the program; ours knows the part by its first argument.
+    pub init_program: PathBuf,
+}
+
+impl Options {
+    /// Docker's defaults, our own binary for every part.
+    pub fn new(paths: Paths) -> Options {
+        let this = "/proc/self/exe".to_string();
+        Options {
+            paths,
+            runtime_program: vec![this.clone(), "runtime".into()],
+            shim_program: vec![this, "shim".into()],
+            cgroup_parent: "/minidock".into(),
+            default_ulimits: Vec::new(),
+            init_program: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()),
+        }
+    }
+}
+
+/// One machine's containers: five departments and what they share.
+pub struct Engine {
+    pub paths: Paths,
+    pub options: Options,
+    pub containers: Arc<container::store::Store>,
+    pub execs: container::exec::Execs,
+    pub events: events::Events,
+    pub images: images::Images,
+    pub volumes: volumes::Volumes,
+    /// Held as long as the engine lives: one daemon for each data root.
+    _lock: File,
+}
+
+impl Engine {
+    /// Makes the folders, takes the data root for itself, opens the stores and puts right whatever happened while no
+    /// daemon was there.
+    ///
+    /// # Errors
+    /// Another daemon holds the data root, or the folders cannot be made. A broken record is no error: it is set aside.
+    pub async fn open(options: Options) -> Result<Arc<Engine>> {
+        let paths = options.paths.clone();
+        for folder in
+            [paths.containers(), paths.volumes(), paths.layers(), paths.scratch(), paths.bundles(), paths.runtime_root()]
+        {
+            private_folder(&folder)?;
+        }
+        let lock = lock_data_root(&paths)?;
+        let engine = Arc::new(Engine {
+            containers: Arc::new(container::store::Store::new(&paths)),
+            execs: container::exec::Execs::new(),
+            events: events::Events::new(),
+            images: images::Images::open(&paths)?,
+            volumes: volumes::Volumes::open(&paths)?,
+            paths,
+            options,
+            _lock: lock,
+        });
+        restore::restore(&engine).await?;
+        Ok(engine)
+    }
+}
+
+/// Mode 0710: root's group may pass through, nobody else may look (CVE-2021-41091).
+fn private_folder(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o710).create(path).doing(|| format!("make the folder {}", path.display()))
+}
+
+fn lock_data_root(paths: &Paths) -> Result<File> {
+    let path = paths.lock();
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .doing(|| format!("open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(Error::conflict(format!("another daemon already uses the data root {}", paths.data_root().display()))
+                .hint("stop it with minidock system stop, or give this one its own --data-root and --exec-root"))
+        }
+        Err(fs::TryLockError::Error(e)) => Err(e).doing(|| format!("lock {}", path.display())),
+    }
+}

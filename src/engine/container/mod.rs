@@ -1,0 +1,53 @@
+//! # The life of a container, one file for each verb
+//!
+//! ```text
+//!  create ─► record on disk, writable layer, volumes
+//!    │
+//!  attach ─► waits for the shim's socket ─┐
+//!    ▼                                    ▼
+//!  start ──► bundle, shim, runtime ──► running ──► exec, attach, logs, top, stats, copy, health, pause, update
+//!    ▲                                    │
+//!    │ restart policy                     │ exit (by itself, by stop or kill)
+//!    └──────────── exits ◄────────────────┘
+//!                    │
+//!  remove ◄──────────┘ --rm, or a person
+//! ```
+//!
+//! Who writes what: `create` the record, `start` and [`crate::exits`] its state, `remove` its end. Each file's public
+//! functions take the engine and the id *as the user typed it*; [`store`] knows what that means.
+//!
+//! * [`record`], [`store`]: what is known of a container, and where it is found.
+//! * `create`, `start`, `stop`, `restart`, `wait`, `remove`: the verbs.
+//! * [`attach`], `logs`, [`exec`]: its streams, and second processes.
+//! * `rename`, `update`, [`inspect`], [`health`], [`stats`], [`top`], [`changes`], [`copy`], [`commit`], [`export`],
+//!   [`prune`], [`explain`].
+//!
+//! Next room: [`record`]
+
+pub mod attach;
+pub mod changes;
+pub mod commit;
+pub mod copy;
+pub mod exec;
+pub mod explain;
+pub mod export;
+pub mod health;
+pub mod inspect;
+pub mod prune;
+pub mod record;
+pub mod stats;
+pub mod store;
+pub mod top;
+
+use crate::Engine;
+use record::Record;
+use std::collections::BTreeMap;
+
+/// Tells the world that `action` happened to this container, with Docker's attributes: image, name, labels and `more`.
+pub fn publish(engine: &Engine, record: &Record, action: &str, more: &[(&str, String)]) {
+    let mut attributes: BTreeMap<String, String> = record.config.labels.clone();
+    attributes.insert("image".into(), record.config.image.clone());
+    attributes.insert("name".into(), record.name.clone());
+    attributes.extend(more.iter().map(|(key, value)| (key.to_string(), value.clone())));
+    engine.events.publish("container", action, &record.id, attributes);
+}

@@ -1,0 +1,300 @@
+//! # The store: find by id, name or prefix; no two of a name
+//!
+//! All containers of this engine, in memory, each with its record, its own lock and its door to the shim. The disk has the
+//! same records, one file each ([`crate::container::record`]); this room keeps both alike.
+//!
+//! ```text
+//! Store ── ids:   BTreeMap  ordered, so a prefix is found in O(log n)
+//!       └─ names: HashMap   a name is taken the moment somebody asks for it (Reservation)
+//!
+//! Container ── record     std mutex, never held across .await: record() is a cheap snapshot
+//!           ├─ life       async lock: start, exit, remove, rename of one container, one after the other
+//!           ├─ turns      watch channel: how often it ended, with which code; whether it is gone
+//!           └─ shim       the control connection while it runs
+//! ```
+//!
+//! * [`Store::find`] is Docker's rule: exact id, then name, then unambiguous prefix of an id.
+//! * [`Container::change`] is the only way to change a record: in memory and on disk, or not at all.
+//!
+//! Laws: `life` is taken before any std mutex, and at most one `life` at a time.
+//! See: moby `container/view.go`. Next room: [`crate::container::create`]
+
+use crate::{container::attach::Waiting, container::record::Record, shim_client::Shim};
+use minidock_base::{Error, Result, id, paths::Paths, state_file};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicBool},
+};
+use tokio::sync::watch;
+
+/// How often a container has ended, and how the last time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Counts every end of its process, restarts included.
+    pub exits: u64,
+    pub exit_code: i64,
+    /// Why it could not be started, if that was the end.
+    pub error: String,
+    /// The record is gone: nothing will follow.
+    pub removed: bool,
+}
+
+/// One container of this engine, alive in memory.
+pub struct Container {
+    pub id: String,
+    file: PathBuf,
+    record: Mutex<Arc<Record>>,
+    /// Held by whoever starts, ends, removes or renames it.
+    pub life: tokio::sync::Mutex<()>,
+    turns: watch::Sender<Turn>,
+    /// The connection to its shim while it runs.
+    pub(crate) shim: Mutex<Option<Arc<Shim>>>,
+    /// Clients that attached before it was started.
+    pub(crate) waiting: Mutex<Vec<Waiting>>,
+    /// Somebody is stopping it: the exit says `stop` before `die`, and no restart follows.
+    pub(crate) stopping: AtomicBool,
+}
+
+impl Container {
+    fn new(paths: &Paths, record: Record) -> Container {
+        Container {
+            id: record.id.clone(),
+            file: paths.container_record(&record.id),
+            record: Mutex::new(Arc::new(record)),
+            life: tokio::sync::Mutex::new(()),
+            turns: watch::channel(Turn::default()).0,
+            shim: Mutex::new(None),
+            waiting: Mutex::new(Vec::new()),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The record as it is now; cheap, and never changes under the reader.
+    pub fn record(&self) -> Arc<Record> {
+        self.lock().clone()
+    }
+
+    /// Changes the record, in memory and on disk, or not at all.
+    ///
+    /// # Errors
+    /// Those of `change`, and those of the disk.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Record) -> Result<T>) -> Result<T> {
+        let mut slot = self.lock();
+        let mut next = Record::clone(&slot);
+        let answer = change(&mut next)?;
+        state_file::save(&self.file, &next)?;
+        *slot = Arc::new(next);
+        Ok(answer)
+    }
+
+    /// Changes the record in memory alone: for what need not survive (the output of health checks).
+    pub fn change_in_memory<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
+        change(Arc::make_mut(&mut self.lock()))
+    }
+
+    /// How often it has ended so far, and a way to wait for the next time.
+    pub fn turns(&self) -> watch::Receiver<Turn> {
+        self.turns.subscribe()
+    }
+
+    /// The record, and the turns counted at exactly that moment: no end can slip between the two.
+    pub fn record_and_turns(&self) -> (Arc<Record>, watch::Receiver<Turn>) {
+        let record = self.lock();
+        (record.clone(), self.turns.subscribe())
+    }
+
+    /// Changes the record and counts an end, in one step.
+    pub(crate) fn change_and_count(&self, change: impl FnOnce(&mut Record) -> Result<()>) -> Result<()> {
+        let mut slot = self.lock();
+        let mut next = Record::clone(&slot);
+        change(&mut next)?;
+        let saved = state_file::save(&self.file, &next);
+        let state = &next.state;
+        self.turns.send_modify(|turn| {
+            *turn =
+                Turn { exits: turn.exits + 1, exit_code: state.exit_code, error: state.error.clone(), removed: turn.removed };
+        });
+        *slot = Arc::new(next);
+        saved
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Record>> {
+        self.record.lock().expect("no holder panics")
+    }
+}
+
+/// All containers.
+pub struct Store {
+    paths: Paths,
+    index: RwLock<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    ids: BTreeMap<String, Arc<Container>>,
+    /// Name to id; a name may be here before its container is.
+    names: HashMap<String, String>,
+}
+
+impl Store {
+    /// An empty store; [`crate::restore`] fills it from the disk.
+    pub fn new(paths: &Paths) -> Store {
+        Store { paths: paths.clone(), index: RwLock::new(Index::default()) }
+    }
+
+    /// What the user meant by `text`: id, name or unambiguous prefix of an id.
+    ///
+    /// # Errors
+    /// `No such container: x`; `multiple IDs found with provided prefix: x`.
+    pub fn find(&self, text: &str) -> Result<Arc<Container>> {
+        let index = self.read();
+        let name = text.strip_prefix('/').unwrap_or(text);
+        let named = || index.names.get(name).and_then(|id| index.ids.get(id));
+        if let Some(container) = index.ids.get(text).or_else(named) {
+            return Ok(container.clone());
+        }
+        let from: (Bound<&str>, Bound<&str>) = (Bound::Included(text), Bound::Unbounded);
+        let mut matches = index.ids.range::<str, _>(from).take_while(|(id, _)| !text.is_empty() && id.starts_with(text));
+        match (matches.next(), matches.next()) {
+            (Some((_, container)), None) => Ok(container.clone()),
+            (Some(_), Some(_)) => {
+                Err(Error::invalid(format!("multiple IDs found with provided prefix: {text}")).hint("type more of the id"))
+            }
+            (None, _) => {
+                Err(Error::not_found(format!("No such container: {text}")).hint("minidock ps -a lists all containers"))
+            }
+        }
+    }
+
+    /// By exact id.
+    pub fn get(&self, id: &str) -> Option<Arc<Container>> {
+        self.read().ids.get(id).cloned()
+    }
+
+    /// All of them, newest first.
+    pub fn all(&self) -> Vec<Arc<Container>> {
+        let mut all: Vec<_> = self.read().ids.values().cloned().collect();
+        all.sort_by_key(|c| std::cmp::Reverse(c.record().created));
+        all
+    }
+
+    pub fn len(&self) -> usize {
+        self.read().ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes a name for the container `id`; without one, draws names until one is free.
+    ///
+    /// # Errors
+    /// Docker's `Conflict. The container name "/x" is already in use …`, and its text for a name with other characters.
+    pub fn reserve(self: &Arc<Self>, wanted: Option<&str>, id: &str) -> Result<Reservation> {
+        let mut index = self.write();
+        let name = match wanted.map(|n| n.strip_prefix('/').unwrap_or(n)) {
+            Some(name) => {
+                check_name(name)?;
+                if let Some(holder) = index.names.get(name) {
+                    return Err(taken(name, holder));
+                }
+                name.to_string()
+            }
+            None => (0..).map(id::random_name).find(|n| !index.names.contains_key(n)).expect("digits make ever more names"),
+        };
+        index.names.insert(name.clone(), id.to_string());
+        Ok(Reservation { store: self.clone(), name, kept: false })
+    }
+
+    /// Writes the new record to the disk, durably, and shows the container to everybody.
+    pub fn insert(&self, record: Record) -> Result<Arc<Container>> {
+        state_file::save(&self.paths.container_record(&record.id), &record)?;
+        Ok(self.adopt(record))
+    }
+
+    /// Shows a container whose record is on disk already.
+    pub fn adopt(&self, record: Record) -> Arc<Container> {
+        let container = Arc::new(Container::new(&self.paths, record));
+        let mut index = self.write();
+        index.names.insert(container.record().name.clone(), container.id.clone());
+        index.ids.insert(container.id.clone(), container.clone());
+        container
+    }
+
+    /// Forgets it (its files are the caller's business) and tells those who wait for that.
+    pub fn forget(&self, container: &Container) {
+        let mut index = self.write();
+        index.ids.remove(&container.id);
+        let name = &container.record().name;
+        if index.names.get(name) == Some(&container.id) {
+            index.names.remove(name);
+        }
+        drop(index);
+        container.turns.send_modify(|turn| turn.removed = true);
+        container.waiting.lock().expect("no holder panics").clear();
+    }
+
+    /// Gives it another name, here and on disk.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    pub fn rename(self: &Arc<Self>, container: &Container, new: &str) -> Result<String> {
+        let old = container.record().name.clone();
+        let mut reservation = self.reserve(Some(new), &container.id)?;
+        let name = reservation.name.clone();
+        container.change(|record| {
+            record.name = name.clone();
+            Ok(())
+        })?;
+        reservation.kept = true;
+        self.write().names.remove(&old);
+        Ok(name)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+        self.index.read().expect("no holder panics")
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.index.write().expect("no holder panics")
+    }
+}
+
+/// A name that is taken while its container is being made; given back when the making fails.
+pub struct Reservation {
+    store: Arc<Store>,
+    pub name: String,
+    kept: bool,
+}
+
+impl Reservation {
+    /// The container stands: the name stays taken.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.store.write().names.remove(&self.name);
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    match id::is_valid_name(name) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"))
+            .hint("two characters or more: letters, digits, _ . and -, beginning with a letter or digit")),
+    }
+}
+
+fn taken(name: &str, holder: &str) -> Error {
+    Error::conflict(format!(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". \
+         You have to remove (or rename) that container to be able to reuse that name."
+    ))
+}

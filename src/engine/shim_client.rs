@@ -1,0 +1,6 @@
+//! # The shim's other end
+//!
+//! *Next room:* [`crate::exits`]
+
+/// The control connection to one shim.
+pub struct Shim {}
