@@ -73,7 +73,12 @@ fn dependencies(floor: &str) -> BTreeSet<String> {
     let manifest = fs::read_to_string(top().join(format!("src/{floor}/Cargo.toml"))).expect("each floor is a crate");
     let section = manifest.split("[dependencies]").nth(1).unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
-    section.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|w| !w.is_empty()).map(str::to_string).collect()
+    section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|w| !w.is_empty())
+        .map(str::to_string)
+        .collect()
 }
 
 #[test]
@@ -121,7 +126,10 @@ fn no_room_is_longer_than_the_wall() {
 fn nothing_is_called_util_and_nobody_climbs_two_floors() {
     for (name, text) in rooms() {
         let stem = Path::new(&name).file_stem().expect("a file").to_string_lossy().to_string();
-        assert!(!["util", "utils", "common", "helpers", "misc", "types", "core"].contains(&stem.as_str()), "{name}: a thing without a name has no room");
+        assert!(
+            !["util", "utils", "common", "helpers", "misc", "types", "core"].contains(&stem.as_str()),
+            "{name}: a thing without a name has no room"
+        );
         assert!(!text.contains("super::super"), "{name} reaches through two floors with super::super");
     }
 }
@@ -129,7 +137,8 @@ fn nothing_is_called_util_and_nobody_climbs_two_floors() {
 #[test]
 fn unsafe_lives_in_linux_only_and_nothing_is_left_unfinished() {
     for (name, text) in rooms() {
-        let code: String = production(&text).lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let code: String =
+            production(&text).lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         if !name.starts_with("src/linux/") {
             assert!(!code.contains("unsafe {") && !code.contains("unsafe fn"), "{name}: unsafe lives in src/linux only");
             assert!(!code.contains("allow(unsafe_code)"), "{name}: unsafe lives in src/linux only");

@@ -37,6 +37,7 @@ pub mod overlayfs;
 pub mod pivot_root;
 pub mod poll;
 pub mod proc;
+pub mod reaper;
 pub mod seccomp;
 pub mod signal;
 pub mod tty;

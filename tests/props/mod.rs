@@ -91,7 +91,10 @@ impl Daemon {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("daemon.log")).expect("a log file");
         let child = Command::new(MINIDOCK)
             .arg("daemon")
-            .args([format!("--data-root={}", self.data_root().display()), format!("--exec-root={}", self.exec_root().display())])
+            .args([
+                format!("--data-root={}", self.data_root().display()),
+                format!("--exec-root={}", self.exec_root().display()),
+            ])
             .args(["-H", &self.host()])
             .args(&self.extra)
             .stdin(Stdio::null())
