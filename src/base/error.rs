@@ -56,6 +56,7 @@ pub struct Error {
     cause: String,
     hint: Option<String>,
     room: String,
+    from_daemon: bool,
 }
 
 /// The error as it crosses a socket or a pipe.
@@ -75,7 +76,7 @@ impl Error {
     /// An error of a chosen kind whose whole text is `cause`.
     #[track_caller]
     pub fn new(kind: Kind, cause: impl Into<String>) -> Error {
-        Error { kind, doing: Vec::new(), cause: cause.into(), hint: None, room: room(Location::caller()) }
+        Error { kind, doing: Vec::new(), cause: cause.into(), hint: None, room: room(Location::caller()), from_daemon: false }
     }
 
     /// 404: `No such container: x`.
@@ -181,7 +182,19 @@ impl Error {
 
     /// An error that came over a socket or a pipe, with the room where it was first named.
     pub fn from_wire(wire: Wire) -> Error {
-        Error { kind: wire.kind, doing: wire.doing, cause: wire.because, hint: wire.hint, room: wire.read }
+        Error { kind: wire.kind, doing: wire.doing, cause: wire.because, hint: wire.hint, room: wire.read, from_daemon: false }
+    }
+
+    /// The same error, marked as what a daemon answered: printed, it begins with Docker's `Error response from daemon: `,
+    /// which people and scripts know; [`Error::message`] stays as it is.
+    pub fn from_daemon(mut self) -> Error {
+        self.from_daemon = true;
+        self
+    }
+
+    /// Whether a daemon answered so (and not this program).
+    pub fn is_from_daemon(&self) -> bool {
+        self.from_daemon
     }
 }
 
@@ -196,6 +209,9 @@ fn room(location: &Location<'_>) -> String {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from_daemon {
+            f.write_str("Error response from daemon: ")?;
+        }
         match self.doing.split_first() {
             None => write!(f, "{}", self.cause)?,
             Some((first, rest)) => {
@@ -286,6 +302,7 @@ impl<T, E: Into<Cause>> Doing<T> for std::result::Result<T, E> {
                 cause: describe(cause.as_ref()),
                 hint: None,
                 room: room(caller),
+                from_daemon: false,
             },
         })
     }
