@@ -1,1 +1,434 @@
-//! # files
+//! # Files: every call relative to a descriptor, none through a stranger's symlink
+//!
+//! A layer, a container's root and a volume are trees that somebody else filled. A path such as `etc/passwd` is only safe
+//! in them if the kernel itself refuses to leave the tree: checks on strings lose against a symlink swapped in between.
+//! So each wrapper here takes a directory *descriptor* and a name below it.
+//!
+//! ```text
+//!   openat2(dir, "a/b", RESOLVE_IN_ROOT | NO_MAGICLINKS)   ".." and absolute links end at dir, like chroot(2)
+//!   openat2(dir, "a",   RESOLVE_BENEATH | NO_SYMLINKS)     one step, no link followed at all
+//!   mkdirat, symlinkat, linkat, mknodat, unlinkat(dir, "a")   the last component is never followed
+//! ```
+//!
+//! * [`Resolve`] names the two ways of walking; [`openat2`] is their only door.
+//! * [`remove_tree`] is `rm -r` of these calls; extended attributes have a room of their own.
+//!
+//! See: openat2(2), symlink(7). Next room: [`crate::xattr`]
+
+use crate::{
+    action::{call, call_showing, quoted},
+    errno::CallFailed,
+};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
+use std::{
+    ffi::{OsStr, OsString},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::Path,
+};
+
+pub use rustix::fs::{FileType, Stat};
+
+/// How far a path may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// As if the directory were `/`: links are followed inside it, `..` stops at it.
+    InRoot,
+    /// No link is followed and nothing outside is reached; a link on the way is ELOOP, a mount EXDEV.
+    Beneath,
+}
+
+impl Resolve {
+    fn flags(self) -> ResolveFlags {
+        match self {
+            Resolve::InRoot => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            Resolve::Beneath => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Resolve::InRoot => "RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS",
+            Resolve::Beneath => "RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS",
+        }
+    }
+}
+
+/// What to open a path for. Always close-on-exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// `O_RDONLY|O_NONBLOCK`: a FIFO in the tree must not hang the reader.
+    Read,
+    /// `O_RDONLY|O_NONBLOCK|O_NOFOLLOW`
+    ReadNoFollow,
+    /// `O_RDONLY|O_DIRECTORY`
+    Directory,
+    /// `O_RDONLY|O_DIRECTORY|O_NOFOLLOW`
+    DirectoryNoFollow,
+    /// `O_PATH`: a name only.
+    Path,
+    /// `O_PATH|O_NOFOLLOW`: a name only, even of a symlink.
+    PathNoFollow,
+    /// `O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW`, mode 0600.
+    CreateNew,
+    /// `O_RDWR|O_NOFOLLOW`
+    Write,
+}
+
+impl Open {
+    fn flags(self) -> OFlags {
+        OFlags::CLOEXEC
+            | match self {
+                Open::Read => OFlags::RDONLY | OFlags::NONBLOCK,
+                Open::ReadNoFollow => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW,
+                Open::Directory => OFlags::RDONLY | OFlags::DIRECTORY,
+                Open::DirectoryNoFollow => OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW,
+                Open::Path => OFlags::PATH,
+                Open::PathNoFollow => OFlags::PATH | OFlags::NOFOLLOW,
+                Open::CreateNew => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW,
+                Open::Write => OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+            }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Open::Read => "O_RDONLY|O_NONBLOCK",
+            Open::ReadNoFollow => "O_RDONLY|O_NONBLOCK|O_NOFOLLOW",
+            Open::Directory => "O_DIRECTORY",
+            Open::DirectoryNoFollow => "O_DIRECTORY|O_NOFOLLOW",
+            Open::Path => "O_PATH",
+            Open::PathNoFollow => "O_PATH|O_NOFOLLOW",
+            Open::CreateNew => "O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW",
+            Open::Write => "O_RDWR|O_NOFOLLOW",
+        }
+    }
+}
+
+fn fd(dir: impl AsFd) -> String {
+    dir.as_fd().as_raw_fd().to_string()
+}
+
+/// openat2(2): opens `path` below `dir`, and cannot leave it. Renames that disturb the walk (EAGAIN) are tried again.
+#[track_caller]
+pub fn openat2(dir: impl AsFd, path: impl AsRef<OsStr>, how: Open, resolve: Resolve) -> Result<OwnedFd, CallFailed> {
+    let (dir, path) = (dir.as_fd(), path.as_ref());
+    let mode = if how == Open::CreateNew { Mode::from_raw_mode(0o600) } else { Mode::empty() };
+    call_showing(
+        "openat2",
+        || vec![fd(dir), quoted(path), format!("{{{}, resolve={}}}", how.words(), resolve.words())],
+        || {
+            let mut tries = 0;
+            loop {
+                match fs::openat2(dir, path, how.flags(), mode, resolve.flags()) {
+                    Err(rustix::io::Errno::AGAIN) if tries < 64 => tries += 1,
+                    answer => return answer,
+                }
+            }
+        },
+        |file| file.as_raw_fd() as i64,
+    )
+}
+
+/// open(2) of a path we trust (our own folders), as a directory.
+#[track_caller]
+pub fn open_directory(path: &Path) -> Result<OwnedFd, CallFailed> {
+    call_showing(
+        "open",
+        || vec![quoted(path), "O_DIRECTORY".into()],
+        || fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()),
+        |file| file.as_raw_fd() as i64,
+    )
+}
+
+/// mkdirat(2)
+#[track_caller]
+pub fn mkdirat(dir: impl AsFd, name: impl AsRef<OsStr>, mode: u32) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call("mkdirat", || vec![fd(dir), quoted(name), format!("{mode:#o}")], || fs::mkdirat(dir, name, Mode::from_raw_mode(mode)))
+}
+
+/// symlinkat(2): `name` will hold the text `target`, whatever that is.
+#[track_caller]
+pub fn symlinkat(target: impl AsRef<OsStr>, dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFailed> {
+    let (target, dir, name) = (target.as_ref(), dir.as_fd(), name.as_ref());
+    call("symlinkat", || vec![quoted(target), fd(dir), quoted(name)], || fs::symlinkat(target, dir, name))
+}
+
+/// linkat(2), a symlink being linked itself.
+#[track_caller]
+pub fn linkat(
+    old_dir: impl AsFd,
+    old: impl AsRef<OsStr>,
+    new_dir: impl AsFd,
+    new: impl AsRef<OsStr>,
+) -> Result<(), CallFailed> {
+    let (old_dir, old, new_dir, new) = (old_dir.as_fd(), old.as_ref(), new_dir.as_fd(), new.as_ref());
+    call(
+        "linkat",
+        || vec![fd(old_dir), quoted(old), fd(new_dir), quoted(new), "0".into()],
+        || fs::linkat(old_dir, old, new_dir, new, AtFlags::empty()),
+    )
+}
+
+/// mknodat(2): a device, FIFO or socket node.
+#[track_caller]
+pub fn mknodat(
+    dir: impl AsFd,
+    name: impl AsRef<OsStr>,
+    kind: FileType,
+    mode: u32,
+    device: (u32, u32),
+) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call(
+        "mknodat",
+        || {
+            let letters = match kind {
+                FileType::CharacterDevice => "S_IFCHR",
+                FileType::BlockDevice => "S_IFBLK",
+                FileType::Fifo => "S_IFIFO",
+                FileType::Socket => "S_IFSOCK",
+                _ => "S_IFREG",
+            };
+            vec![fd(dir), quoted(name), format!("{letters}|{mode:#o}"), format!("makedev({}, {})", device.0, device.1)]
+        },
+        || fs::mknodat(dir, name, kind, Mode::from_raw_mode(mode), fs::makedev(device.0, device.1)),
+    )
+}
+
+/// unlinkat(2) of anything but a directory.
+#[track_caller]
+pub fn unlinkat(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call("unlinkat", || vec![fd(dir), quoted(name), "0".into()], || fs::unlinkat(dir, name, AtFlags::empty()))
+}
+
+/// unlinkat(2) of an empty directory.
+#[track_caller]
+pub fn rmdirat(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call("unlinkat", || vec![fd(dir), quoted(name), "AT_REMOVEDIR".into()], || fs::unlinkat(dir, name, AtFlags::REMOVEDIR))
+}
+
+/// renameat(2)
+#[track_caller]
+pub fn renameat(
+    old_dir: impl AsFd,
+    old: impl AsRef<OsStr>,
+    new_dir: impl AsFd,
+    new: impl AsRef<OsStr>,
+) -> Result<(), CallFailed> {
+    let (old_dir, old, new_dir, new) = (old_dir.as_fd(), old.as_ref(), new_dir.as_fd(), new.as_ref());
+    call("renameat", || vec![fd(old_dir), quoted(old), fd(new_dir), quoted(new)], || fs::renameat(old_dir, old, new_dir, new))
+}
+
+/// fstatat(2), not following a link.
+#[track_caller]
+pub fn lstatat(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<Stat, CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call(
+        "newfstatat",
+        || vec![fd(dir), quoted(name), "AT_SYMLINK_NOFOLLOW".into()],
+        || fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW),
+    )
+}
+
+/// fstat(2)
+#[track_caller]
+pub fn fstat(file: impl AsFd) -> Result<Stat, CallFailed> {
+    let file = file.as_fd();
+    call("fstat", || vec![fd(file)], || fs::fstat(file))
+}
+
+/// readlinkat(2)
+#[track_caller]
+pub fn readlinkat(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<OsString, CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call("readlinkat", || vec![fd(dir), quoted(name)], || fs::readlinkat(dir, name, Vec::new()))
+        .map(|text| OsString::from_vec(text.into_bytes()))
+}
+
+/// fchownat(2), not following a link. An id of 2^32-1 means "leave it" to the kernel and is refused here (EINVAL).
+#[track_caller]
+pub fn lchownat(dir: impl AsFd, name: impl AsRef<OsStr>, uid: u32, gid: u32) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call(
+        "fchownat",
+        || vec![fd(dir), quoted(name), uid.to_string(), gid.to_string(), "AT_SYMLINK_NOFOLLOW".into()],
+        || {
+            let (uid, gid) = ids(uid, gid)?;
+            fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        },
+    )
+}
+
+/// fchown(2)
+#[track_caller]
+pub fn fchown(file: impl AsFd, uid: u32, gid: u32) -> Result<(), CallFailed> {
+    let file = file.as_fd();
+    call(
+        "fchown",
+        || vec![fd(file), uid.to_string(), gid.to_string()],
+        || {
+            let (uid, gid) = ids(uid, gid)?;
+            fs::fchown(file, uid, gid)
+        },
+    )
+}
+
+fn ids(uid: u32, gid: u32) -> rustix::io::Result<(Option<Uid>, Option<Gid>)> {
+    if uid == u32::MAX || gid == u32::MAX {
+        return Err(rustix::io::Errno::INVAL);
+    }
+    Ok((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+}
+
+/// fchmod(2)
+#[track_caller]
+pub fn fchmod(file: impl AsFd, mode: u32) -> Result<(), CallFailed> {
+    let file = file.as_fd();
+    call("fchmod", || vec![fd(file), format!("{mode:#o}")], || fs::fchmod(file, Mode::from_raw_mode(mode)))
+}
+
+/// fchmodat(2). It follows a last symlink: only for a name that this process made itself and knows to be none.
+#[track_caller]
+pub fn fchmodat(dir: impl AsFd, name: impl AsRef<OsStr>, mode: u32) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call(
+        "fchmodat",
+        || vec![fd(dir), quoted(name), format!("{mode:#o}")],
+        || fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty()),
+    )
+}
+
+/// A moment as the kernel counts it: seconds (negative before 1970) and nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment {
+    pub seconds: i64,
+    pub nanoseconds: u32,
+}
+
+fn stamps(accessed: Moment, modified: Moment) -> Timestamps {
+    let spec = |m: Moment| Timespec { tv_sec: m.seconds, tv_nsec: m.nanoseconds as _ };
+    Timestamps { last_access: spec(accessed), last_modification: spec(modified) }
+}
+
+/// utimensat(2), not following a link.
+#[track_caller]
+pub fn lutimensat(dir: impl AsFd, name: impl AsRef<OsStr>, accessed: Moment, modified: Moment) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    call(
+        "utimensat",
+        || vec![fd(dir), quoted(name), format!("{{{}, {}}}", accessed.seconds, modified.seconds), "AT_SYMLINK_NOFOLLOW".into()],
+        || fs::utimensat(dir, name, &stamps(accessed, modified), AtFlags::SYMLINK_NOFOLLOW),
+    )
+}
+
+/// futimens(3)
+#[track_caller]
+pub fn futimens(file: impl AsFd, accessed: Moment, modified: Moment) -> Result<(), CallFailed> {
+    let file = file.as_fd();
+    call(
+        "utimensat",
+        || vec![fd(file), "NULL".into(), format!("{{{}, {}}}", accessed.seconds, modified.seconds)],
+        || fs::futimens(file, &stamps(accessed, modified)),
+    )
+}
+
+/// ftruncate(2)
+#[track_caller]
+pub fn ftruncate(file: impl AsFd, length: u64) -> Result<(), CallFailed> {
+    let file = file.as_fd();
+    call("ftruncate", || vec![fd(file), length.to_string()], || fs::ftruncate(file, length))
+}
+
+/// syncfs(2): everything written to the file system that holds `file` is on the disk when this returns.
+#[track_caller]
+pub fn syncfs(file: impl AsFd) -> Result<(), CallFailed> {
+    let file = file.as_fd();
+    call("syncfs", || vec![fd(file)], || fs::syncfs(file))
+}
+
+/// The names in a directory (without `.` and `..`), in the kernel's order. Each call reads from the beginning.
+#[track_caller]
+pub fn getdents(dir: impl AsFd) -> Result<Vec<OsString>, CallFailed> {
+    let dir = dir.as_fd();
+    call(
+        "getdents64",
+        || vec![fd(dir)],
+        || {
+            let mut names = Vec::new();
+            for entry in fs::Dir::read_from(dir)? {
+                let entry = entry?;
+                if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                    names.push(OsString::from_vec(entry.file_name().to_bytes().to_vec()));
+                }
+            }
+            Ok::<_, rustix::io::Errno>(names)
+        },
+    )
+}
+
+/// Removes `dir/name` and everything below it, never following a link and never crossing into another mount.
+/// What is already gone is no failure.
+///
+/// # Errors
+/// The first call that failed; what could be removed is removed all the same.
+#[track_caller]
+pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFailed> {
+    let (dir, name) = (dir.as_fd(), name.as_ref());
+    match unlinkat(dir, name) {
+        Ok(()) => return Ok(()),
+        Err(failed) if failed.is(libc::ENOENT) => return Ok(()),
+        Err(failed) if failed.is(libc::EISDIR) || failed.is(libc::EPERM) => {}
+        Err(failed) => return Err(failed),
+    }
+    let inside = openat2(dir, name, Open::DirectoryNoFollow, Resolve::Beneath)?;
+    let mut first = Ok(());
+    for entry in getdents(&inside)? {
+        let removed = remove_tree(&inside, &entry);
+        first = first.and(removed);
+    }
+    first?;
+    match rmdirat(dir, name) {
+        Err(failed) if failed.is(libc::ENOENT) => Ok(()),
+        answer => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_that_points_out_ends_inside_or_nowhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, victim) = (folder.path().join("root"), folder.path().join("victim"));
+        std::fs::create_dir(&root).expect("room");
+        std::fs::write(&victim, "secret").expect("room");
+        symlink(&victim, root.join("absolute")).expect("room");
+        symlink("../victim", root.join("relative")).expect("room");
+        let dir = open_directory(&root).expect("just made");
+        for name in ["absolute", "relative", "../victim", "/../victim"] {
+            assert!(openat2(&dir, name, Open::Read, Resolve::InRoot).is_err(), "{name} led out");
+            assert!(openat2(&dir, name, Open::Read, Resolve::Beneath).is_err(), "{name} led out");
+        }
+    }
+
+    #[test]
+    fn a_tree_is_removed_without_following_its_links() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = folder.path().join("kept");
+        std::fs::create_dir_all(folder.path().join("tree/a/b")).expect("room");
+        std::fs::create_dir(&kept).expect("room");
+        std::fs::write(kept.join("file"), "x").expect("room");
+        symlink(&kept, folder.path().join("tree/a/link")).expect("room");
+        let dir = open_directory(folder.path()).expect("just made");
+        remove_tree(&dir, "tree").expect("removable");
+        remove_tree(&dir, "tree").expect("gone is fine");
+        assert!(kept.join("file").exists() && !folder.path().join("tree").exists());
+    }
+}

@@ -43,3 +43,4 @@ pub mod signal;
 pub mod tty;
 pub mod userns;
 pub mod wait;
+pub mod xattr;
