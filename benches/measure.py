@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""What a container costs, as ratios in one run: minidock against the kernel's floor and against the peers installed here.
+
+Absolute figures drift with the machine; ratios measured side by side do not. Each row names what is measured, the median in
+milliseconds, what it is compared with, and the ratio. `--quick` takes fewer rounds. JSON: target/bench.json.
+
+Peers are used where they are installed: runc, nsenter (util-linux), skopeo, umoci, and a private dockerd (in its own network and
+mount namespace, on its own roots).
+"""
+import concurrent.futures, json, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+MINIDOCK = os.environ.get("MINIDOCK", str(TOP / "target/release/minidock"))
+QUICK = "--quick" in sys.argv
+ROUNDS = 15 if QUICK else 60
+work = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-"))
+rows = []
+
+
+def median_ms(command, rounds=ROUNDS, env=None, warm=2):
+    took = []
+    for i in range(rounds + warm):
+        began = time.perf_counter()
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env)
+        if done.returncode != 0:
+            raise SystemExit(f"{command}: status {done.returncode}: {done.stderr.decode()}")
+        if i >= warm:
+            took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took)
+
+
+def row(what, value, unit="ms", against=None, base=None, limit=None):
+    ratio = value / base if base else None
+    rows.append({"what": what, "value": round(value, 3), "unit": unit, "against": against, "ratio": ratio and round(ratio, 3), "limit": limit})
+    text = f"{what:<58} {value:10.2f} {unit:<4}"
+    if ratio:
+        text += f"  {ratio:7.2f} x {against}"
+    if limit:
+        text += f"   (limit {limit})"
+    print(text, flush=True)
+
+
+class Daemon:
+    def __init__(self):
+        self.socket = work / "sock"
+        self.env = dict(os.environ, MINIDOCK_HOST=f"unix://{self.socket}")
+        self.process = subprocess.Popen(
+            [MINIDOCK, "daemon", f"--data-root={work}/data", f"--exec-root={work}/exec", "-H", f"unix://{self.socket}"],
+            stdout=subprocess.DEVNULL, stderr=open(work / "daemon.log", "w"), stdin=subprocess.DEVNULL)
+        wait_for(lambda: self.run("version").returncode == 0)
+
+    def run(self, *words):
+        return subprocess.run([MINIDOCK, *words], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def ok(self, *words):
+        done = self.run(*words)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout.strip()
+
+
+def wait_for(fact, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def docker():
+    """A real Docker Engine of its own, or None where there is none."""
+    if not (shutil.which("dockerd") and shutil.which("docker")):
+        return None, None
+    root = work / "docker"
+    root.mkdir()
+    host = f"unix://{root}/sock"
+    process = subprocess.Popen(
+        ["unshare", "-n", "-m", "dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid", "-H", host,
+         "--bridge=none", "--iptables=false"], stdout=subprocess.DEVNULL, stderr=open(root / "log", "w"), stdin=subprocess.DEVNULL)
+    env = dict(os.environ, DOCKER_HOST=host)
+    try:
+        wait_for(lambda: subprocess.run(["docker", "version"], env=env, capture_output=True).returncode == 0, 40)
+    except AssertionError:
+        process.terminate()
+        return None, None
+    subprocess.run(["docker", "import", "--change", 'CMD ["sh"]', str(TOP / "target/images/alpine.tar"), "alpine:latest"], env=env, check=True, stdout=subprocess.DEVNULL)
+    return process, env
+
+
+def floor():
+    program = work / "floor"
+    subprocess.run(["gcc", "-O2", "-o", program, TOP / "benches/floor.c"], check=True)
+    lower = work / "lower"
+    lower.mkdir()
+    subprocess.run(["tar", "-C", lower, "-xf", TOP / "target/images/alpine.tar"], check=True)
+    (work / "floor-work").mkdir()
+    return lambda: float(subprocess.run([program, lower, work / "floor-work", str(ROUNDS)], check=True, capture_output=True, text=True).stdout) / 1000
+
+
+def start_up(daemon, docker_env):
+    base_of = floor()
+    base = base_of()
+    mine = median_ms([MINIDOCK, "run", "--rm", "--network", "none", "alpine", "true"], env=daemon.env)
+    base = (base + base_of()) / 2
+    row("the kernel's floor for one container", base)
+    row("run --rm --network none alpine true", mine, against="the floor", base=base, limit="3, aim 2")
+    if docker_env:
+        theirs = median_ms(["docker", "run", "--rm", "--network", "none", "alpine", "true"], rounds=max(5, ROUNDS // 6), env=docker_env)
+        row("docker run --rm --network none alpine true", theirs, against="minidock's", base=mine, limit="at least 20")
+    if shutil.which("runc"):
+        bundle = work / "bundle"
+        bundle.mkdir()
+        (bundle / "rootfs").symlink_to(work / "lower")
+        subprocess.run(["runc", "spec"], cwd=bundle, check=True)
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"]["args"], config["process"]["terminal"] = ["/bin/true"], False
+        config["process"].pop("rlimits", None)
+        config["root"]["path"] = str(work / "lower")
+        (bundle / "config.json").write_text(json.dumps(config))
+        theirs = median_ms(["runc", "--root", str(work / "runc"), "run", "-b", str(bundle), "bench"])
+        row("runc run (a ready bundle)", theirs, against="minidock's whole run", base=mine, limit="at least 2")
+        alone = median_ms([MINIDOCK, "runtime", "--root", str(work / "rt"), "run", "-b", str(bundle), "bench"])
+        row("minidock runtime run (the same bundle)", alone, against="runc's", base=theirs)
+    row("minidock --version (start of the client)", median_ms([MINIDOCK, "--version"]), limit="3 ms")
+
+
+def exec_speed(daemon):
+    daemon.ok("run", "-d", "--name", "idle", "--network", "none", "alpine", "sleep", "3600")
+    pid = daemon.ok("inspect", "-f", "{{.State.Pid}}", "idle")
+    base = median_ms(["nsenter", "-t", pid, "-m", "-u", "-i", "-n", "-p", "/bin/true"])
+    row("nsenter into a container, true", base)
+    row("exec idle true", median_ms([MINIDOCK, "exec", "idle", "true"], env=daemon.env), against="nsenter", base=base, limit="3")
+    shim = next(p for p in pathlib.Path("/proc").glob("[0-9]*") if is_parent(p, pid))
+    row("the shim's private memory", private_kib(shim) / 1024, "MiB", limit="1.5, aim 1")
+
+
+def is_parent(folder, pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return f"PPid:\t{folder.name}\n" in status
+
+
+def private_kib(folder):
+    text = (folder / "smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in text if line.startswith(("Private_Clean", "Private_Dirty")))
+
+
+def many(daemon):
+    total = 40 if QUICK else 200
+
+    def one(i):
+        began = time.perf_counter()
+        daemon.ok("run", "-d", "--network", "none", "--name", f"many{i}", "alpine", "sleep", "3600")
+        return time.perf_counter() - began
+
+    began = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(10) as clients:
+        took = list(clients.map(one, range(total)))
+    seconds = time.perf_counter() - began
+    row(f"create+start of {total} containers by 10 clients", total / seconds, "/s", limit="at least 150")
+    tenth = total // 10
+    row("the last tenth against the first", statistics.median(took[-tenth:]) * 1000, against="the first tenth", base=statistics.median(took[:tenth]) * 1000, limit="about 1")
+    rss = next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    row(f"the daemon's resident memory with {total} containers", rss / 1024, "MiB")
+    daemon.ok("rm", "-f", *daemon.ok("ps", "-aq").split())
+
+
+def idle(daemon):
+    fields = lambda: sum(int(n) for n in pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])
+    rss = next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    row("the idle daemon's resident memory", rss / 1024, "MiB", limit="20")
+    ticks, seconds = fields(), 5
+    time.sleep(seconds)
+    row("the idle daemon's CPU", (fields() - ticks) / os.sysconf("SC_CLK_TCK") / seconds * 100, "%", limit="0.1")
+
+
+def load(daemon, docker_env):
+    """A many-file image: several layers, gzip, as `docker save` writes them."""
+    source = work / "big"
+    for layer in range(3):
+        for folder in range(40 if QUICK else 150):
+            path = source / f"layer{layer}" / f"d{folder}"
+            path.mkdir(parents=True)
+            for file in range(40):
+                (path / f"f{file}").write_bytes(os.urandom(4096) + b"text " * (800 + 37 * file % 900))
+    archive = work / "big.tar"
+    subprocess.run(["tar", "-C", source, "-cf", archive, "."], check=True)
+    daemon.ok("import", str(archive), "big:latest")
+    saved = work / "saved.tar"
+    daemon.ok("save", "-o", str(saved), "big:latest")
+    daemon.ok("rmi", "big:latest")
+    layers = work / "layers"
+    layers.mkdir()
+    packed = work / "big.tar.gz"
+    subprocess.run(["gzip", "-k", "-1", archive], check=True)
+    oci = None
+    if shutil.which("skopeo"):
+        subprocess.run(["skopeo", "copy", "-q", f"docker-archive:{saved}", f"oci-archive:{work}/oci.tar:big:latest"], check=True)
+        oci = work / "oci.tar"
+
+    def timed(f):
+        began = time.perf_counter()
+        f()
+        return (time.perf_counter() - began) * 1000
+
+    base = timed(lambda: subprocess.run(f"gunzip -c {packed} | tar -C {layers} -x", shell=True, check=True))
+    row(f"gunzip | tar x of {archive.stat().st_size >> 20} MiB", base)
+    mine = timed(lambda: daemon.ok("load", "-i", str(oci or saved)))
+    row("image load (gzip layers)" if oci else "image load", mine, against="gunzip | tar x", base=base, limit="1.3")
+    if oci and shutil.which("umoci"):
+        def both():
+            subprocess.run(["skopeo", "copy", "-q", f"oci-archive:{oci}:big:latest", f"oci:{work}/layout:big"], check=True)
+            subprocess.run(["umoci", "unpack", "--image", f"{work}/layout:big", f"{work}/unpacked"], check=True, capture_output=True)
+        row("skopeo copy + umoci unpack", timed(both), against="minidock's load", base=mine)
+    if docker_env:
+        theirs = timed(lambda: subprocess.run(["docker", "load", "-i", saved], env=docker_env, check=True, stdout=subprocess.DEVNULL))
+        row("docker load", theirs, against="minidock's load", base=mine)
+
+
+def main():
+    subprocess.run([TOP / "images/build"], check=True, env=dict(os.environ, ONLY_TAR="1"))
+    daemon = Daemon()
+    engine, docker_env = docker()
+    try:
+        subprocess.run([TOP / "images/build", "alpine"], check=True, env=dict(daemon.env, MINIDOCK=MINIDOCK), stdout=subprocess.DEVNULL)
+        idle(daemon)
+        start_up(daemon, docker_env)
+        exec_speed(daemon)
+        many(daemon)
+        load(daemon, docker_env)
+    finally:
+        left = daemon.run("ps", "-aq").stdout.split()
+        if left:
+            daemon.run("rm", "-f", *left)
+        daemon.process.terminate()
+        daemon.process.wait()
+        if engine:
+            engine.terminate()
+            engine.wait()
+        (TOP / "target/bench.json").write_text(json.dumps(rows, indent=1))
+        shutil.rmtree(work, ignore_errors=True)
+
+
+main()
