@@ -18,6 +18,10 @@
 //!   and an `Exited` that nobody has heard is sent at once. No shim and no socket: [`Exit`] lies in `exit.json`.
 //! * An attached connection becomes a stream after its `{"ok":…}` line: Docker's 8-byte frames without a terminal, raw bytes
 //!   with one, towards the client; raw bytes of standard input from it (its half-close closes stdin when `stdin_once`).
+//! * A control connection that closes after `Exited` says the rest: what the runtime kept (its state, the cgroup) and
+//!   `shim.sock` are gone, and the container may be started again or removed. Before that, neither is safe.
+//! * A client that has not read a byte for half a minute, while its buffer of 256 KiB was full, is dropped: until then it
+//!   holds the container's output back, as a pipe would, and afterwards no more.
 //! * The shim ends when the container and all its execs are gone, the exit is on disk, and every attached client has been
 //!   drained (or five seconds have passed).
 //!
@@ -26,7 +30,7 @@
 
 use minidock_base::error::Wire;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What a shim is told once, before anything else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,6 +71,9 @@ pub struct Log {
     /// How many files are kept, the current one included (at least 1).
     #[serde(default)]
     pub max_file: u32,
+    /// What `--log-opt labels=…,env=…,tag=…` chose; `logs --details` shows it. Each line carries it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attrs: BTreeMap<String, String>,
 }
 
 /// The first line on a new connection to `shim.sock`.
