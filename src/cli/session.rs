@@ -1,0 +1,156 @@
+//! # Session: which daemon a command talks to
+//!
+//! A command is given a [`Session`] and asks it for [`Session::docker`] when it first needs the daemon: help and wrong
+//! spellings never touch a socket. The session knows where the daemon is and, if that is the default place and nobody
+//! answers, starts one.
+//!
+//! ```text
+//!   -H/--host  >  --context  >  $MINIDOCK_HOST  >  $MINIDOCK_CONTEXT  >  `context use`  >  the default socket
+//!                    │                                   │                     │                 │
+//!                    └──── ~/.minidock/contexts/<name>.json ───────────────────┘      start on demand, only here
+//! ```
+//!
+//! Laws: a daemon is started only for the default socket, never for an address that somebody chose; a choice that does not
+//! exist is an error and never falls back to another. The version is negotiated except with our own daemon, which speaks
+//! the same as this very program: that saves each command a round trip.
+//! *See:* docker/cli `cli/command/cli.go`, `cli/context`. *Next room:* [`crate::daemon_control`]
+
+use crate::{context, daemon_control};
+use minidock_base::{Error, Result, paths};
+use minidock_client::{Address, Docker};
+use minidock_spec::engine::API_VERSION;
+use std::path::{Path, PathBuf};
+
+/// The global options as typed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Globals {
+    pub config: Option<PathBuf>,
+    pub context: Option<String>,
+    pub hosts: Vec<String>,
+    pub debug: bool,
+}
+
+/// Who we talk to.
+pub struct Session {
+    config: PathBuf,
+    context: String,
+    address: Address,
+    debug: bool,
+    docker: Option<Docker>,
+}
+
+impl Session {
+    /// Decides whom to talk to; opens nothing yet.
+    ///
+    /// # Errors
+    /// An address that is none, a context that does not exist, both `--host` and `--context`.
+    pub fn new(globals: &Globals) -> Result<Session> {
+        let config = globals.config.clone().unwrap_or_else(paths::client_config);
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let choice = choose(globals, env("MINIDOCK_HOST"), env("MINIDOCK_CONTEXT"), || context::current(&config))?;
+        let (context, address) = match choice {
+            Choice::Host(text) => (context::DEFAULT.to_string(), Address::parse(&text)?),
+            Choice::Context(name) => {
+                let address = context::address(&config, &name)?;
+                (name, address)
+            }
+            Choice::Default => (context::DEFAULT.to_string(), default_address()),
+        };
+        Ok(Session { config, context, address, debug: globals.debug, docker: None })
+    }
+
+    /// The daemon; the first call connects, and starts a daemon if the default socket is silent.
+    ///
+    /// # Errors
+    /// Nobody answers at a chosen address, the socket is not ours to use, or the daemon we started came to nothing.
+    pub async fn docker(&mut self) -> Result<Docker> {
+        if let Some(docker) = &self.docker {
+            return Ok(docker.clone());
+        }
+        let ours = self.address == default_address();
+        let version = ours.then_some(API_VERSION);
+        let docker = match Docker::connect(self.address.clone(), version).await {
+            Err(e) if ours && e.kind() == minidock_base::Kind::Unavailable => {
+                daemon_control::start(&self.address).await?;
+                Docker::connect(self.address.clone(), version).await?
+            }
+            answered => answered?,
+        };
+        self.docker = Some(docker.clone());
+        Ok(docker)
+    }
+
+    /// Where the daemon is said to be.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The folder of settings and contexts: `~/.minidock`.
+    pub fn config_folder(&self) -> &Path {
+        &self.config
+    }
+
+    /// The context in use.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
+    /// `-D`.
+    pub fn debug(&self) -> bool {
+        self.debug
+    }
+}
+
+/// Where our own daemon listens when nobody says otherwise.
+pub fn default_address() -> Address {
+    Address::Unix(paths::default_socket(rustix::process::geteuid().as_raw()))
+}
+
+#[derive(Debug, PartialEq)]
+enum Choice {
+    Host(String),
+    Context(String),
+    Default,
+}
+
+/// The order of precedence; an empty or "default" context is the default socket.
+fn choose(
+    globals: &Globals,
+    host: Option<String>,
+    context: Option<String>,
+    stored: impl FnOnce() -> Result<Option<String>>,
+) -> Result<Choice> {
+    let named = |name: String| if name == context::DEFAULT { Choice::Default } else { Choice::Context(name) };
+    match (globals.hosts.as_slice(), &globals.context) {
+        ([_, _, ..], _) => Err(Error::invalid("specify only one -H").hint("one command talks to one daemon")),
+        ([_], Some(_)) => Err(Error::invalid("conflicting options: cannot specify both --host and --context")),
+        ([one], None) => Ok(Choice::Host(one.clone())),
+        ([], Some(name)) => Ok(named(name.clone())),
+        ([], None) => match (host, context) {
+            (Some(host), _) => Ok(Choice::Host(host)),
+            (None, Some(name)) => Ok(named(name)),
+            (None, None) => Ok(stored()?.map_or(Choice::Default, named)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_choice_wins() {
+        let typed = Globals { hosts: vec!["unix:///a".into()], ..Globals::default() };
+        let text = |s: &str| Some(s.to_string());
+        let stored = || Ok(Some("stored".to_string()));
+        assert_eq!(choose(&typed, text("unix:///b"), text("c"), stored).expect("a choice"), Choice::Host("unix:///a".into()));
+        let none = Globals::default();
+        assert_eq!(choose(&none, text("unix:///b"), text("c"), stored).expect("a choice"), Choice::Host("unix:///b".into()));
+        assert_eq!(choose(&none, None, text("c"), stored).expect("a choice"), Choice::Context("c".into()));
+        assert_eq!(choose(&none, None, None, stored).expect("a choice"), Choice::Context("stored".into()));
+        assert_eq!(choose(&none, None, text("default"), stored).expect("a choice"), Choice::Default);
+        assert_eq!(choose(&none, None, None, || Ok(None)).expect("a choice"), Choice::Default);
+        let both = Globals { context: text("x"), ..typed };
+        assert!(choose(&both, None, None, stored).is_err());
+    }
+}
