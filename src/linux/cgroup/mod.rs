@@ -1,3 +1,347 @@
-//! # cgroup
+//! # Cgroups: how much of the machine
+//!
+//! Namespaces decide what a process *sees*; a control group decides how much of the machine it may *use*, which devices
+//! it may open, and lets us stop, count and kill everything inside it without asking it. The interface is nothing but
+//! folders and small files: `mkdir` makes a group, writing a pid into a file moves a process, writing a number sets a limit.
+//!
+//! ```text
+//!            v1: one tree for each controller               v2: one tree for all
+//!
+//!  /sys/fs/cgroup/memory/minidock/ID/tasks          /sys/fs/cgroup/minidock/ID/cgroup.procs
+//!                        │            memory.limit_in_bytes                │   memory.max
+//!  /sys/fs/cgroup/cpu/minidock/ID/tasks                                    │   cpu.max
+//!                        │        cpu.cfs_quota_us                         │   pids.max
+//!  /sys/fs/cgroup/pids/minidock/ID/…        a folder in each        one folder, and each folder above it has to
+//!                                                                   say `+memory +cpu` in cgroup.subtree_control
+//! ```
+//!
+//! * [`hierarchy`] finds out which of the two this machine has. A *hybrid* machine mounts both; it is v1 to us as long as
+//!   v1 holds the controllers, for a controller lives in one tree only.
+//! * [`Cgroup`] is one group: on v1 a folder in every tree, on v2 one folder. It can be written into a state file, for a
+//!   relative path means something else to a process that lives in another group.
+//! * [`v1`] and [`v2`] hold what differs: making, freezing, killing. [`stats`] reads the counters of both into one shape;
+//!   [`oom`] waits for the out-of-memory killer. [`knob`] reads and writes one file.
+//!
+//! **Joining is the child's work.** On v1 a parent that writes a pid into `cgroup.procs` waits for a grace period of the
+//! thread-group lock: 9.6 ms. A single-threaded child that writes `0` into `tasks` pays 42 µs. On v2 `clone3` can give birth
+//! to the child inside the group ([`Cgroup::clone_into_fd`]).
+//!
+//! Laws: making what is there already succeeds, removing what is gone succeeds; every step works on a group that is only
+//! half made; nothing here decides what a limit should be (that is `runtime::resources`).
+//! See: cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. Next room: [`hierarchy`]
+
+pub mod hierarchy;
+pub mod knob;
+pub mod oom;
+pub mod stats;
 pub mod v1;
 pub mod v2;
+
+use crate::errno::CallFailed;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+pub use hierarchy::{Hierarchy, Version};
+
+/// How long [`Cgroup::remove`] waits for the last process of a group to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One control group: a folder in each v1 tree, or one folder of the v2 tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    version: Version,
+    dirs: Vec<Dir>,
+}
+
+/// A group's folder in one tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dir {
+    /// The folder itself.
+    pub path: PathBuf,
+    /// Where its tree is mounted: never removed, and above it nothing is ours.
+    pub top: PathBuf,
+    /// The controllers of this tree (`cpu`, `cpuacct`, …); `name=systemd` for a tree without one; empty on v2.
+    pub controllers: Vec<String>,
+}
+
+impl Cgroup {
+    /// A group of these folders; [`Hierarchy::cgroup`] makes it from a path.
+    pub(crate) fn new(version: Version, dirs: Vec<Dir>) -> Cgroup {
+        Cgroup { version, dirs }
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The group's folders, one for each tree.
+    pub fn dirs(&self) -> &[Dir] {
+        &self.dirs
+    }
+
+    /// runc's `cgroup_paths`: controller → folder (v2: one entry with an empty name).
+    pub fn paths(&self) -> BTreeMap<String, PathBuf> {
+        let mut paths = BTreeMap::new();
+        for dir in &self.dirs {
+            match dir.controllers.as_slice() {
+                [] => drop(paths.insert(String::new(), dir.path.clone())),
+                names => paths.extend(names.iter().map(|name| (name.clone(), dir.path.clone()))),
+            }
+        }
+        paths
+    }
+
+    /// The folder where `controller` keeps its files; on v2 always the one folder, whether the controller is delegated or not.
+    pub fn dir_of(&self, controller: &str) -> Option<&Path> {
+        let of = |dir: &&Dir| self.version == Version::V2 || dir.controllers.iter().any(|name| name == controller);
+        self.dirs.iter().find(of).map(|dir| dir.path.as_path())
+    }
+
+    /// A group below this one, in every tree: `exec --cgroup`.
+    pub fn child(&self, name: &Path) -> Cgroup {
+        let dirs = self.dirs.iter().map(|dir| Dir { path: dir.path.join(name), ..dir.clone() }).collect();
+        Cgroup { version: self.version, dirs }
+    }
+
+    /// Makes the group's folders and all above them, and on v2 hands the controllers down to it.
+    ///
+    /// # Errors
+    /// `EACCES`, `EROFS` where this user may not; `EBUSY` on v2 below a group that has processes of its own.
+    #[track_caller]
+    pub fn create(&self) -> Result<(), CallFailed> {
+        match self.version {
+            Version::V1 => v1::create(&self.dirs),
+            Version::V2 => v2::create(&self.dirs),
+        }
+    }
+
+    /// Whether any of its folders exists.
+    pub fn exists(&self) -> bool {
+        self.dirs.iter().any(|dir| dir.path.is_dir())
+    }
+
+    /// The calling thread moves itself into the group.
+    ///
+    /// # Errors
+    /// `ENOENT` when the group was not made; `ENOSPC` on v1 when `cpuset.cpus` is empty; `EBUSY` on v2 when the group hands
+    /// controllers to groups below it.
+    #[track_caller]
+    pub fn enter_self(&self) -> Result<(), CallFailed> {
+        for door in self.doors() {
+            knob::write(&door, "0")?;
+        }
+        Ok(())
+    }
+
+    /// The files a process writes `0` into in order to enter: opened now, by us, for a child that will no longer see them.
+    ///
+    /// # Errors
+    /// As open(2) for each of the files.
+    #[track_caller]
+    pub fn open_doors(&self) -> Result<Vec<OwnedFd>, CallFailed> {
+        self.doors().iter().map(|door| knob::open_to_write(door)).collect()
+    }
+
+    /// Enters through doors that [`Cgroup::open_doors`] opened.
+    ///
+    /// # Errors
+    /// As [`Cgroup::enter_self`].
+    #[track_caller]
+    pub fn enter_through(doors: &[OwnedFd]) -> Result<(), CallFailed> {
+        doors.iter().try_for_each(|door| knob::write_fd(door, "0"))
+    }
+
+    /// Moves another process, with all its threads. On v1 this costs some 10 ms a tree: let the child enter by itself.
+    ///
+    /// # Errors
+    /// `ESRCH` when the process is gone.
+    #[track_caller]
+    pub fn add(&self, pid: i32) -> Result<(), CallFailed> {
+        self.dirs.iter().try_for_each(|dir| knob::write(&dir.path.join("cgroup.procs"), &pid.to_string()))
+    }
+
+    fn doors(&self) -> Vec<PathBuf> {
+        let name = match self.version {
+            Version::V1 => "tasks",
+            Version::V2 => "cgroup.procs",
+        };
+        self.dirs.iter().map(|dir| dir.path.join(name)).collect()
+    }
+
+    /// A descriptor for `clone3`'s `CLONE_INTO_CGROUP`; `None` on v1, where there is no such thing.
+    ///
+    /// # Errors
+    /// `ENOENT` when the group was not made.
+    #[track_caller]
+    pub fn clone_into_fd(&self) -> Result<Option<OwnedFd>, CallFailed> {
+        match (self.version, self.dirs.first()) {
+            (Version::V2, Some(dir)) => knob::open_folder(&dir.path).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes one knob: `write("memory", "memory.limit_in_bytes", "67108864")`.
+    ///
+    /// # Errors
+    /// `ENOENT` when this kernel, or this tree, has no such knob; else what the kernel says to the value.
+    #[track_caller]
+    pub fn write(&self, controller: &str, file: &str, value: &str) -> Result<(), CallFailed> {
+        match self.dir_of(controller) {
+            Some(dir) => knob::write(&dir.join(file), value),
+            None => Err(knob::missing(controller, file)),
+        }
+    }
+
+    /// Reads one file of the group, without its last line break.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is no such file.
+    #[track_caller]
+    pub fn read(&self, controller: &str, file: &str) -> Result<String, CallFailed> {
+        match self.dir_of(controller) {
+            Some(dir) => knob::read(&dir.join(file)),
+            None => Err(knob::missing(controller, file)),
+        }
+    }
+
+    /// Whether the group has this file.
+    pub fn has(&self, controller: &str, file: &str) -> bool {
+        self.dir_of(controller).is_some_and(|dir| dir.join(file).exists())
+    }
+
+    /// Stops every process of the group where it stands, and waits until all have stopped.
+    ///
+    /// # Errors
+    /// `ENOENT` without a freezer; `EBUSY` when some process did not stop in time (it is thawed again).
+    #[track_caller]
+    pub fn freeze(&self) -> Result<(), CallFailed> {
+        match self.version {
+            Version::V1 => v1::freeze(self),
+            Version::V2 => v2::freeze(self),
+        }
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// `ENOENT` without a freezer.
+    #[track_caller]
+    pub fn thaw(&self) -> Result<(), CallFailed> {
+        match self.version {
+            Version::V1 => v1::thaw(self),
+            Version::V2 => v2::thaw(self),
+        }
+    }
+
+    /// Whether the group itself was frozen (one above it may be too). A group that is gone is not frozen.
+    pub fn is_frozen(&self) -> bool {
+        match self.version {
+            Version::V1 => v1::is_frozen(self),
+            Version::V2 => v2::is_frozen(self),
+        }
+    }
+
+    /// The processes in the group and in all groups below it, ascending.
+    ///
+    /// # Errors
+    /// None for a group that is gone: it is empty.
+    pub fn procs(&self) -> Result<Vec<i32>, CallFailed> {
+        // On v1 the trees may disagree for a moment (a child between two writes) or for good (somebody moved a process in
+        // one of them); whoever is in any of them is ours.
+        let mut pids = Vec::new();
+        for dir in &self.dirs {
+            collect_procs(&dir.path, &mut pids)?;
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
+    }
+
+    /// Sends `signal` to every process of the group, frozen meanwhile so that none can fork away.
+    ///
+    /// # Errors
+    /// As kill(2), except that who is gone already is no error.
+    #[track_caller]
+    pub fn signal_all(&self, signal: i32) -> Result<(), CallFailed> {
+        match self.version {
+            Version::V2 if signal == libc::SIGKILL => v2::kill(self),
+            _ => v1::signal_all(self, signal),
+        }
+    }
+
+    /// Kills whatever is inside, frozen or not.
+    ///
+    /// # Errors
+    /// As kill(2).
+    #[track_caller]
+    pub fn kill(&self) -> Result<(), CallFailed> {
+        self.signal_all(libc::SIGKILL)
+    }
+
+    /// Removes the group and the groups below it, after its last process is gone; waits for that up to ten seconds.
+    ///
+    /// # Errors
+    /// `EBUSY` when processes remain. All folders are tried before the first failure is told.
+    #[track_caller]
+    pub fn remove(&self) -> Result<(), CallFailed> {
+        self.remove_until(Instant::now() + PATIENCE)
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// `EBUSY` when processes remain.
+    #[track_caller]
+    pub fn remove_now(&self) -> Result<(), CallFailed> {
+        self.remove_until(Instant::now())
+    }
+
+    #[track_caller]
+    fn remove_until(&self, deadline: Instant) -> Result<(), CallFailed> {
+        let mut first = Ok(());
+        for dir in self.dirs.iter().filter(|dir| dir.path != dir.top) {
+            let removed = knob::remove_tree(&dir.path, deadline);
+            first = first.and(removed);
+        }
+        first
+    }
+
+    /// How often the kernel killed somebody in this group for want of memory.
+    pub fn oom_kills(&self) -> u64 {
+        let (file, key) = match self.version {
+            Version::V1 => ("memory.oom_control", "oom_kill"),
+            Version::V2 => ("memory.events", "oom_kill"),
+        };
+        self.read("memory", file).ok().and_then(|text| knob::field(&text, key)).unwrap_or(0)
+    }
+
+    /// All counters of the group.
+    ///
+    /// # Errors
+    /// `ENOENT` when the group is gone; a controller that this machine has not leaves its part at zero.
+    pub fn stats(&self) -> Result<stats::Stats, CallFailed> {
+        stats::read(self)
+    }
+}
+
+fn collect_procs(folder: &Path, pids: &mut Vec<i32>) -> Result<(), CallFailed> {
+    match knob::read(&folder.join("cgroup.procs")) {
+        Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+        Err(failed) if knob::is_gone(&failed) => return Ok(()),
+        // a threaded group answers EOPNOTSUPP: its processes are listed in the group above it
+        Err(failed) if failed.is(libc::EOPNOTSUPP) => {}
+        Err(failed) => return Err(failed),
+    }
+    for below in knob::folders(folder) {
+        collect_procs(&below, pids)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
