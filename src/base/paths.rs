@@ -150,6 +150,11 @@ impl Paths {
         self.data_root.join("daemon.lock")
     }
 
+    /// What tells this engine from others, drawn once.
+    pub fn engine_id(&self) -> PathBuf {
+        self.data_root.join("engine-id")
+    }
+
     pub fn pid_file(&self) -> PathBuf {
         self.exec_root.join("daemon.pid")
     }
