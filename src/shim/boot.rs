@@ -1,0 +1,125 @@
+//! # Boot: from a child of the daemon to nobody's child
+//!
+//! The daemon may be killed together with its session, its terminal, its cgroup's signals; none of it may reach the
+//! container. So before it does anything else, the shim cuts what ties it to its parent.
+//!
+//! ```text
+//!   fd 0 = control socket ─► kept under another number; 0 and 1 become /dev/null
+//!   descriptors above 2      closed: whatever the daemon forgot
+//!   setsid                   no terminal of the daemon's, no SIGHUP of its session
+//!   chdir /                  no file system is held busy
+//!   subreaper                orphans of the runtime fall to us, not to the host's init
+//!   signals                  blocked and read from a descriptor: SIGTERM and SIGHUP are noted and do nothing
+//!   Launch ─► socket, log ─► Ready
+//! ```
+//!
+//! Signals are blocked, not ignored: ignored ones would stay ignored in the container.
+//!
+//! Laws: no thread, ever; until [`crate::protocol::Answer::Ready`] standard error goes where the daemon sent it, for last
+//! words. *See:* daemon(7), credentials(7), prctl(2). *Next room:* [`crate::supervise`]
+
+use crate::{
+    control::{Control, to_line},
+    log_file::writer::Writer,
+    process::Process,
+    protocol::{Answer, Launch, Numbered, Reply, Request},
+    socket,
+    supervise::Shim,
+};
+use minidock_base::{Doing, Error, Result};
+use minidock_linux::{
+    action::{self, Actor},
+    fds,
+    signal::{self, Mask},
+    wait,
+};
+use std::{
+    fs,
+    io::{IsTerminal, Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    time::Duration,
+};
+
+/// How long the daemon may take to say what is wanted.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Becomes a shim: returns when it listens and the daemon has been told.
+///
+/// # Errors
+/// What could not be had; the daemon, if it is still there, has been told the same.
+pub fn boot() -> Result<Shim> {
+    action::start(Actor::Shim);
+    fds::close_from(3).doing(|| "close inherited descriptors")?;
+    let control = std::io::stdin().as_fd().try_clone_to_owned().doing(|| "take over the control connection")?;
+    let mut control = UnixStream::from(control);
+    let null = fds::dev_null().doing(|| "open the null device")?;
+    match std::io::stderr().is_terminal() {
+        true => fds::become_stdio(&null, &null, &null),
+        false => fds::become_stdio(&null, &null, std::io::stderr()),
+    }
+    .doing(|| "let go of standard input and output")?;
+    let _ = wait::setsid(); // a leader already, when a shell started us
+    std::env::set_current_dir("/").doing(|| "change to the root directory")?;
+    let _ = fs::write("/proc/self/comm", "minidock-shim"); // only for who looks with ps
+    wait::child_subreaper().doing(|| "become the parent of orphans")?;
+    // what a program does to itself by a mistake must still kill it
+    let faults = [
+        libc_signal("SEGV"),
+        libc_signal("BUS"),
+        libc_signal("FPE"),
+        libc_signal("ILL"),
+        libc_signal("ABRT"),
+        libc_signal("TRAP"),
+    ];
+    let mask = Mask::of(&(1..=64).filter(|signal| !faults.contains(signal)).collect::<Vec<_>>());
+    signal::block(&mask).doing(|| "block signals")?;
+    let signals = signal::descriptor(&mask).doing(|| "read signals from a descriptor")?;
+
+    let (seq, launch) = orders(&mut control)?;
+    match equip(launch, control.try_clone().doing(|| "keep the control connection")?, signals) {
+        Ok(shim) => {
+            let ready = Reply::Answer { seq, answer: Answer::Ready { shim_pid: std::process::id() as i32 } };
+            control.write_all(&to_line(&ready)).doing(|| "tell the daemon that the shim listens")?;
+            control.set_nonblocking(true).doing(|| "keep the control connection")?;
+            Ok(shim)
+        }
+        Err(error) => {
+            let failed = Reply::Answer { seq, answer: Answer::Failed(error.to_wire()) };
+            let _ = control.write_all(&to_line(&failed)); // our exit status says the same
+            Err(error)
+        }
+    }
+}
+
+fn libc_signal(name: &str) -> i32 {
+    signal::parse(name).expect("a POSIX signal")
+}
+
+/// The first line: [`Launch`].
+fn orders(control: &mut UnixStream) -> Result<(u64, Launch)> {
+    let doing = || "read the daemon's orders";
+    control.set_nonblocking(false).doing(doing)?;
+    control.set_read_timeout(Some(PATIENCE)).doing(doing)?;
+    let (mut line, mut room) = (Vec::new(), [0; 4096]);
+    while !line.ends_with(b"\n") {
+        match control.read(&mut room).doing(doing)? {
+            0 => return Err(Error::system("the daemon hung up").during(doing())),
+            n => line.extend_from_slice(&room[..n]),
+        }
+    }
+    match serde_json::from_slice(&line).doing(doing)? {
+        Numbered { seq, request: Request::Launch(launch) } => Ok((seq, *launch)),
+        _ => Err(Error::invalid("the first request must be launch").during(doing())),
+    }
+}
+
+/// Everything a shim needs before it can say Ready.
+fn equip(launch: Launch, control: UnixStream, signals: std::os::fd::OwnedFd) -> Result<Shim> {
+    let mut main = Process::new(None, launch.terminal, launch.open_stdin, launch.stdin_once, launch.console_size);
+    if let Some(log) = &launch.log {
+        main.log_to(Writer::open(log.clone())?);
+    }
+    let _ = fs::remove_file(&launch.exit_file); // of an earlier life, if there was one
+    let listener = socket::bind(&launch.socket).doing(|| format!("listen on {}", launch.socket.display()))?;
+    Ok(Shim::new(launch, main, Control::new(0, control), listener, signals))
+}
