@@ -1,14 +1,159 @@
 //! # Starting and stopping the daemon from the command line
 //!
 //! The first `minidock run` on a fresh machine should just work, so a command that finds nobody at the default socket
-//! starts a daemon, says so once, and waits until it answers.
+//! starts a daemon, says so once, and waits until it answers. `minidock system stop` is the other half.
 //!
-//! *Next room:* [`crate::command`]
+//! ```text
+//!   minidock run …                                       another `minidock run …` at the same moment
+//!     │ nobody answers                                     │ nobody answers
+//!     ├ flock(start.lock) ─── held ───────────────────────┤ waits for the lock
+//!     ├ /proc/self/exe detached-daemon ─exec─► daemon      │
+//!     ├ asks until it answers (or has died, or 10 s)       │
+//!     └ unlocks ──────────────────────────────────────────┴ asks again: somebody answers
+//! ```
+//!
+//! * The child first leaves our session (setsid) and then becomes the daemon by exec, so a closed terminal does not take it
+//!   along; its output goes to the daemon's log file.
+//! * Readiness is a fact asked for (an answer to a ping), never a guess in seconds; a child that dies is noticed at once, and
+//!   the end of its log is the reason given.
+//! * [`stop`] finds the process behind the socket by the kernel's word (SO_PEERCRED), not by a file, and waits on a pidfd.
+//!
+//! Laws: at most one daemon for the default socket, whatever races. Stopping the daemon leaves containers alone unless asked.
+//! *See:* unix(7) SO_PEERCRED, pidfd_open(2), flock(2), setsid(2). *Next room:* [`crate::container`]
 
-use minidock_base::Result;
+use minidock_base::{Doing, Error, Result, paths, paths::Paths};
 use minidock_client::{Address, Docker};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FlockOperation, flock},
+    process::{PidfdFlags, Signal, getuid, pidfd_open, pidfd_send_signal, setsid},
+};
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::{fs::DirBuilderExt, fs::OpenOptionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The hidden first word of the process that becomes the daemon.
+pub const DETACHED: &str = "detached-daemon";
+
+/// How long a daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Leaves the terminal's session and becomes the daemon; comes back only if that failed.
+pub fn become_daemon(words: &[String]) -> i32 {
+    // it fails only for a process that already leads a group, and then there is no terminal to leave
+    let _ = setsid();
+    let failed = Command::new("/proc/self/exe").arg("daemon").args(words).exec();
+    crate::complain(&Error::system(format!("execve(2) of the daemon: {failed}")));
+    1
+}
 
 /// Starts a daemon for the default socket and waits until it answers.
+///
+/// # Errors
+/// It ended at once (with the end of its log), or did not answer in ten seconds.
 pub async fn start(address: &Address) -> Result<()> {
-    Docker::connect(address.clone(), None).await.map(drop)
+    let paths = Paths::default_for(getuid().as_raw());
+    for folder in [paths.data_root(), paths.exec_root()] {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o711).create(folder);
+        made.doing(|| format!("make {}", folder.display())).doing(|| "start the daemon")?;
+    }
+    let lock = paths.exec_root().join("start.lock");
+    let lock =
+        OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock).doing(|| "start the daemon")?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(std::io::Error::from).doing(|| "start the daemon")?;
+    if Docker::connect(address.clone(), None).await.is_ok() {
+        return Ok(());
+    }
+    let log = log_file(&paths);
+    let from = fs::metadata(&log).map(|m| m.len()).unwrap_or(0);
+    let mut child = launch(&log).doing(|| "start the daemon")?;
+    await_answer(address, &mut child, &log, from).await.doing(|| "start the daemon")?;
+    crate::terminal::eprint(&format!("minidock: started the daemon (pid {}, log {})\n", child.id(), log.display()));
+    Ok(())
+}
+
+/// Where a daemon started by the client writes what it has to say.
+fn log_file(paths: &Paths) -> PathBuf {
+    paths.data_root().join("daemon.log")
+}
+
+fn launch(log: &Path) -> Result<Child> {
+    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(log);
+    let (out, err) = (open().doing(|| format!("open {}", log.display()))?, open().doing(|| format!("open {}", log.display()))?);
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("minidock").arg(DETACHED).stdin(Stdio::null()).stdout(out).stderr(err).current_dir("/");
+    command.spawn().doing(|| "execute /proc/self/exe")
+}
+
+async fn await_answer(address: &Address, child: &mut Child, log: &Path, from: u64) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if Docker::connect(address.clone(), None).await.is_ok() {
+            return Ok(());
+        }
+        if let Some(status) = child.try_wait().doing(|| "wait for it")? {
+            return Err(Error::system(format!("it ended with {status}{}", said(log, from)))
+                .hint(format!("run it in the foreground to see more: minidock daemon --debug ({})", log.display())));
+        }
+        if Instant::now() > deadline {
+            return Err(Error::unavailable(format!("it does not answer at {address} after {} s", PATIENCE.as_secs()))
+                .hint(format!("see {}", log.display())));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// What the daemon wrote to its log since `from`: the last lines, as a reason.
+fn said(log: &Path, from: u64) -> String {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut text = String::new();
+    let read = File::open(log).and_then(|mut file| {
+        file.seek(SeekFrom::Start(from))?;
+        file.take(64 * 1024).read_to_string(&mut text)
+    });
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match (read, lines.as_slice()) {
+        (Ok(_), [.., _]) => format!(": {}", lines[lines.len().saturating_sub(4)..].join(" / ")),
+        _ => String::new(),
+    }
+}
+
+/// Stops the daemon at `address` and waits until it has gone; gives its pid, `None` if nobody is there.
+///
+/// # Errors
+/// It is not ours to stop, or is still there after ten seconds.
+pub async fn stop(address: &Address) -> Result<Option<u32>> {
+    let Address::Unix(socket) = address else {
+        return Err(Error::invalid(format!("cannot stop a daemon that is reached by {address}"))
+            .hint("stop it where it runs: minidock system stop"));
+    };
+    let Ok(stream) = tokio::net::UnixStream::connect(socket).await else { return Ok(None) };
+    let peer = stream.peer_cred().doing(|| "ask who listens (SO_PEERCRED)").doing(|| "stop the daemon")?;
+    let pid = peer.pid().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or_else(|| Error::system("the kernel does not say who listens; it lives in another pid namespace"))?;
+    let daemon = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(daemon) => daemon,
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        Err(e) => return Err(std::io::Error::from(e)).doing(|| "pidfd_open(2)").doing(|| "stop the daemon"),
+    };
+    let sent = pidfd_send_signal(&daemon, Signal::TERM).map_err(std::io::Error::from);
+    sent.doing(|| format!("send SIGTERM to process {}", pid.as_raw_nonzero())).doing(|| "stop the daemon")?;
+    let limit = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    let ended = poll(&mut [PollFd::new(&daemon, PollFlags::IN)], Some(&limit)).map_err(std::io::Error::from);
+    match ended.doing(|| "wait for its end")? {
+        0 => Err(Error::unavailable(format!("process {} is still there after {} s", pid.as_raw_nonzero(), PATIENCE.as_secs()))
+            .during("stop the daemon")),
+        _ => Ok(Some(pid.as_raw_nonzero().get() as u32)),
+    }
+}
+
+/// The default socket's daemon.
+pub fn default_socket() -> PathBuf {
+    paths::default_socket(getuid().as_raw())
 }
