@@ -9,6 +9,9 @@
 use minidock_base::error::Cause;
 use std::fmt;
 
+/// The numbers by name, for rooms that have to tell one no from another.
+pub use libc::{EACCES, EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSYS, EPERM, ERANGE, EROFS, ESRCH};
+
 /// A kernel call that failed: its name, its arguments as in the man page, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFailed {

@@ -16,3 +16,4 @@ pub mod engine;
 pub mod image;
 pub mod reference;
 pub mod runtime;
+pub mod seccomp_profile;
