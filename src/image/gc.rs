@@ -1,0 +1,83 @@
+//! # Garbage: what nobody points at
+//!
+//! Blobs and layers are shared, so removing an image cannot simply remove its parts. What stays is what can be reached:
+//! from the list of names, through manifests and configurations, to blobs and layers. Everything else is garbage, except
+//! what an unfinished load has pinned.
+//!
+//! * [`Store::collect`] removes the parts of images that have just gone, those that no other image has.
+//! * [`Store::sweep`] looks at everything, once, when the store is opened: a daemon killed in the middle of a load leaves
+//!   blobs that no list names.
+//!
+//! Laws: when any image in the list cannot be read, or a broken index was set aside, nothing is swept: what looks like
+//! garbage may be all that is left of somebody's image. Next room: [`crate::config`]
+
+use crate::{
+    layers::chain_id,
+    store::{Image, State, Store},
+};
+use minidock_base::Result;
+use minidock_spec::digest::Digest;
+use std::collections::HashSet;
+
+/// Everything one image consists of.
+fn parts(manifest: &Digest, image: &Image) -> Vec<Digest> {
+    let diff_ids = &image.config.rootfs.diff_ids;
+    let mut all = vec![manifest.clone(), image.id.clone()];
+    all.extend(image.manifest.layers.iter().map(|layer| layer.digest.clone()));
+    all.extend(diff_ids.iter().cloned());
+    all.extend((1..=diff_ids.len()).map(|n| chain_id(&diff_ids[..n])));
+    all
+}
+
+fn reachable(state: &State) -> HashSet<Digest> {
+    let mut all: HashSet<Digest> = state.images.iter().flat_map(|(manifest, image)| parts(manifest, image)).collect();
+    all.extend(state.tags.index.manifests.iter().map(|d| d.digest.clone()));
+    all.extend(state.pins.keys().cloned());
+    all
+}
+
+impl Store {
+    /// Removes the parts of one image that nothing else needs; gives back the diff IDs whose directories went, topmost
+    /// first, and how many bytes of files they had. The image must be out of the list already.
+    pub(crate) fn collect(&self, state: &State, manifest: &Digest, image: &Image) -> Result<(Vec<Digest>, u64)> {
+        let kept = reachable(state);
+        let diff_ids = &image.config.rootfs.diff_ids;
+        let (mut gone, mut bytes, mut first) = (Vec::new(), 0, Ok(()));
+        for nth in (0..diff_ids.len()).rev() {
+            let Some((key, record)) = self.layers.key(&diff_ids[..=nth]).ok().flatten() else { continue };
+            if !kept.contains(&key) {
+                first = first.and(self.layers.remove(&key));
+                gone.push(diff_ids[nth].clone());
+                bytes += record.size;
+            }
+        }
+        for blob in parts(manifest, image) {
+            if !kept.contains(&blob) {
+                first = first.and(self.content.remove(&blob));
+            }
+        }
+        first.map(|()| (gone, bytes))
+    }
+
+    /// Removes every blob and layer that no image of the list needs.
+    pub(crate) fn sweep(&self) -> Result<()> {
+        let state = self.state();
+        if !state.broken.is_empty() || state.foreign || state.tags.has_broken_sibling() {
+            return Ok(());
+        }
+        let kept = reachable(&state);
+        for blob in self.content.list()? {
+            if !kept.contains(&blob) {
+                tracing::debug!(%blob, "removing a blob that no image has");
+                self.content.remove(&blob)?;
+            }
+        }
+        for layer in self.layers.list()? {
+            if !kept.contains(&layer) {
+                tracing::debug!(%layer, "removing a layer that no image has");
+                self.layers.remove(&layer)?;
+            }
+        }
+        Ok(())
+    }
+}
