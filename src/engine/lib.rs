@@ -41,9 +41,12 @@
 pub mod container;
 pub mod events;
 pub mod exits;
+pub mod host;
 pub mod images;
 pub mod oci_config;
+pub mod prune;
 pub mod restore;
+pub mod runtime_client;
 pub mod shim_client;
 pub mod system;
 pub mod users;
@@ -54,7 +57,7 @@ use minidock_spec::engine::container::Ulimit;
 use std::{
     fs::{self, DirBuilder, File},
     os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -70,8 +73,6 @@ pub struct Options {
     pub cgroup_parent: String,
     /// What every container gets unless it asks for something else; clamped to what we may give.
     pub default_ulimits: Vec<Ulimit>,
-    /// The binary that `--init` puts in front of the program; ours knows the part by its first argument.
-    pub init_program: PathBuf,
 }
 
 impl Options {
@@ -84,7 +85,6 @@ impl Options {
             shim_program: vec![this, "shim".into()],
             cgroup_parent: "/minidock".into(),
             default_ulimits: Vec::new(),
-            init_program: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()),
         }
     }
 }
@@ -93,6 +93,8 @@ impl Options {
 pub struct Engine {
     pub paths: Paths,
     pub options: Options,
+    /// What this machine is.
+    pub host: oci_config::Host,
     pub containers: Arc<container::store::Store>,
     pub execs: container::exec::Execs,
     pub events: events::Events,
@@ -116,8 +118,10 @@ impl Engine {
             private_folder(&folder)?;
         }
         let lock = lock_data_root(&paths)?;
+        restore::empty_scratch(&paths.scratch())?;
         let engine = Arc::new(Engine {
             containers: Arc::new(container::store::Store::new(&paths)),
+            host: host::look(),
             execs: container::exec::Execs::new(),
             events: events::Events::new(),
             images: images::Images::open(&paths)?,

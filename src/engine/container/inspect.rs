@@ -42,7 +42,10 @@ pub async fn inspect(engine: &Arc<Engine>, id: &str, with_size: bool) -> Result<
 
 fn describe(engine: &Engine, record: &Record) -> Inspect {
     let folder = engine.paths.container(&record.id);
-    let file = |name: &str| text(&folder.join(name));
+    // what `start` writes is not there before the first one
+    let made = |path: &Path| if record.state.phase == Phase::Created { String::new() } else { text(path) };
+    let file = |name: &str| made(&folder.join(name));
+    let execs = engine.execs.of(&record.id);
     let logs = matches!(record.host_config.log_config.kind.as_str(), "" | "json-file");
     Inspect {
         id: record.id.clone(),
@@ -54,7 +57,7 @@ fn describe(engine: &Engine, record: &Record) -> Inspect {
         resolv_conf_path: file("resolv.conf"),
         hostname_path: file("hostname"),
         hosts_path: file("hosts"),
-        log_path: if logs { text(&engine.paths.container_log(&record.id)) } else { String::new() },
+        log_path: if logs { made(&engine.paths.container_log(&record.id)) } else { String::new() },
         name: format!("/{}", record.name),
         restart_count: record.restart_count,
         driver: "overlay2".into(),
@@ -62,7 +65,7 @@ fn describe(engine: &Engine, record: &Record) -> Inspect {
         mount_label: String::new(),
         process_label: String::new(),
         app_armor_profile: String::new(),
-        exec_ids: None,
+        exec_ids: (!execs.is_empty()).then_some(execs),
         host_config: record.host_config.clone(),
         graph_driver: graph_driver(engine, record),
         size_rw: None,
@@ -94,7 +97,11 @@ pub fn summary_mounts(record: &Record) -> Vec<MountPoint> {
 
 fn graph_driver(engine: &Engine, record: &Record) -> GraphDriver {
     let folder = engine.paths.container(&record.id);
+    let image = engine.images.store.by_id(&record.image);
+    // an image whose layers have got lost is told by `start`, not here
+    let lower = image.and_then(|image| engine.images.store.lower_dirs(&image)).unwrap_or_default();
     let data = [
+        ("LowerDir", lower.iter().map(|p| text(p)).collect::<Vec<_>>().join(":")),
         ("MergedDir", text(&folder.join("merged"))),
         ("UpperDir", text(&engine.paths.container_diff(&record.id))),
         ("WorkDir", text(&engine.paths.container_work(&record.id))),

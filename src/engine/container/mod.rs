@@ -13,33 +13,54 @@
 //!  remove ◄──────────┘ --rm, or a person
 //! ```
 //!
-//! Who writes what: `create` the record, `start` and [`crate::exits`] its state, `remove` its end. Each file's public
+//! Who writes what: [`create`] the record, [`start`] and [`crate::exits`] its state, [`remove`] its end. Each file's public
 //! functions take the engine and the id *as the user typed it*; [`store`] knows what that means.
 //!
 //! * [`record`], [`store`]: what is known of a container, and where it is found.
-//! * `create`, `start`, `stop`, `restart`, `wait`, `remove`: the verbs.
-//! * [`attach`], `logs`, [`exec`]: its streams, and second processes.
-//! * `rename`, `update`, [`inspect`], [`health`], [`stats`], [`top`], [`changes`], [`copy`], [`commit`], [`export`],
-//!   [`prune`], [`explain`].
+//! * [`create`], with [`image_defaults`], [`checks`], [`mount_spec`], [`mounts`], [`snapshot`], [`copy_up`].
+//! * [`start`], with [`bundle`] and [`etc_files`]; [`stop`], [`pause`], [`restart`], [`wait`], [`remove`].
+//! * [`attach`], [`logs`], [`exec`]: its streams, and second processes.
+//! * [`rename`], [`update`], [`inspect`], [`health`], [`stats`], [`top`], [`changes`], [`copy`], [`commit`], [`export`],
+//!   [`prune`], [`explain`]; [`recording`] keeps the daemon's own kernel calls.
 //!
 //! Next room: [`record`]
 
 pub mod attach;
+pub mod bundle;
 pub mod changes;
+pub mod checks;
 pub mod commit;
 pub mod copy;
+pub mod copy_up;
+pub mod create;
+pub mod detach_keys;
+pub mod etc_files;
 pub mod exec;
 pub mod explain;
 pub mod export;
 pub mod health;
+pub mod image_defaults;
 pub mod inspect;
 pub mod list;
+pub mod logs;
+pub mod mount_spec;
+pub mod mounts;
+pub mod pause;
 pub mod prune;
 pub mod record;
+pub mod recording;
+pub mod remove;
+pub mod rename;
+pub mod restart;
 pub mod size;
+pub mod snapshot;
+pub mod start;
 pub mod stats;
+pub mod stop;
 pub mod store;
 pub mod top;
+pub mod update;
+pub mod wait;
 
 use crate::Engine;
 use record::Record;

@@ -90,6 +90,9 @@ pub struct Mount {
     /// Asked for by `--mount` (and so listed in `HostConfig.Mounts`).
     #[serde(default)]
     pub by_mount_flag: bool,
+    /// A bind whose source may be made when it is not there (`-v`, not `--mount`).
+    #[serde(default)]
+    pub create_source: bool,
 }
 
 /// Where a container is in its life.

@@ -31,7 +31,8 @@ pub struct Sizes {
 /// The walk was given up.
 pub async fn of_container(engine: &Arc<Engine>, record: &Record) -> Result<Sizes> {
     let rw = of_folder(engine.paths.container_diff(&record.id)).await?;
-    Ok(Sizes { rw, root_fs: rw })
+    let image = engine.images.store.by_id(&record.image).map_or(0, |image| image.size as i64);
+    Ok(Sizes { rw, root_fs: rw + image })
 }
 
 /// What the files below a folder add up to; 0 when there is none.

@@ -16,7 +16,7 @@
 //! * [`Store::find`] is Docker's rule: exact id, then name, then unambiguous prefix of an id.
 //! * [`Container::change`] is the only way to change a record: in memory and on disk, or not at all.
 //!
-//! Laws: `life` is taken before any std mutex, and at most one `life` at a time.
+//! Laws: `life` is taken before any std mutex, at most one `life` at a time; `waiting` before `shim`.
 //! See: moby `container/view.go`. Next room: [`crate::container::create`]
 
 use crate::{container::attach::Waiting, container::record::Record, shim_client::Shim};
@@ -26,6 +26,7 @@ use std::{
     ops::Bound,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicBool},
+    time::Duration,
 };
 use tokio::sync::watch;
 
@@ -50,11 +51,15 @@ pub struct Container {
     pub life: tokio::sync::Mutex<()>,
     turns: watch::Sender<Turn>,
     /// The connection to its shim while it runs.
-    pub(crate) shim: Mutex<Option<Arc<Shim>>>,
+    shim: Mutex<Option<Arc<Shim>>>,
     /// Clients that attached before it was started.
-    pub(crate) waiting: Mutex<Vec<Waiting>>,
-    /// Somebody is stopping it: the exit says `stop` before `die`, and no restart follows.
+    waiting: Mutex<Vec<Waiting>>,
+    /// Somebody is stopping it: the exit says `stop` before `die`.
     pub(crate) stopping: AtomicBool,
+    /// It is stopped only to be started again: `--rm` waits.
+    pub(crate) restarting_by_hand: AtomicBool,
+    /// How long the restart policy will wait next time.
+    pub(crate) back_off: Mutex<Duration>,
 }
 
 impl Container {
@@ -68,7 +73,55 @@ impl Container {
             shim: Mutex::new(None),
             waiting: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
+            restarting_by_hand: AtomicBool::new(false),
+            back_off: Mutex::new(Duration::ZERO),
         }
+    }
+
+    /// Whether it ran once and has ended: nothing more comes unless it is started again.
+    pub fn has_ended(&self) -> bool {
+        let state = &self.record().state;
+        !state.is_running() && state.started_at.is_some()
+    }
+
+    /// The connection to its shim.
+    ///
+    /// # Errors
+    /// `container … is not running`.
+    pub fn shim(&self) -> Result<Arc<Shim>> {
+        let shim = self.shim.lock().expect("no holder panics").clone();
+        shim.ok_or_else(|| Error::conflict(format!("container {} is not running", self.id)))
+    }
+
+    pub(crate) fn set_shim(&self, shim: Option<Arc<Shim>>) {
+        *self.shim.lock().expect("no holder panics") = shim;
+    }
+
+    /// The shim, or, before the start, a place on the list of those whom it will be given.
+    pub(crate) fn shim_or_wait(&self, client: impl FnOnce() -> Waiting) -> Option<Arc<Shim>> {
+        let mut waiting = self.waiting.lock().expect("no holder panics");
+        let shim = self.shim.lock().expect("no holder panics").clone();
+        if shim.is_none() {
+            waiting.push(client());
+        }
+        shim
+    }
+
+    /// The shim stands: connects everybody who attached before; whoever comes from now on finds it himself.
+    pub(crate) async fn shim_stands(&self, shim: &Arc<Shim>) {
+        let clients = {
+            let mut waiting = self.waiting.lock().expect("no holder panics");
+            self.set_shim(Some(shim.clone()));
+            std::mem::take(&mut *waiting)
+        };
+        for client in clients {
+            client.connect(shim).await;
+        }
+    }
+
+    /// Tells everybody who attached before the start that there will be none.
+    pub(crate) fn drop_waiting(&self) {
+        self.waiting.lock().expect("no holder panics").clear();
     }
 
     /// The record as it is now; cheap, and never changes under the reader.
@@ -188,6 +241,11 @@ impl Store {
         self.len() == 0
     }
 
+    /// Whether somebody has this name.
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.read().names.contains_key(name)
+    }
+
     /// Takes a name for the container `id`; without one, draws names until one is free.
     ///
     /// # Errors
@@ -208,7 +266,7 @@ impl Store {
         Ok(Reservation { store: self.clone(), name, kept: false })
     }
 
-    /// Writes the new record to the disk, durably, and shows the container to everybody.
+    /// Writes the new record to the disk and shows the container to everybody.
     pub fn insert(&self, record: Record) -> Result<Arc<Container>> {
         state_file::save(&self.paths.container_record(&record.id), &record)?;
         Ok(self.adopt(record))
@@ -233,7 +291,7 @@ impl Store {
         }
         drop(index);
         container.turns.send_modify(|turn| turn.removed = true);
-        container.waiting.lock().expect("no holder panics").clear();
+        container.drop_waiting();
     }
 
     /// Gives it another name, here and on disk.

@@ -1,0 +1,288 @@
+//! # Bundle: everything on disk before the shim is called
+//!
+//! A shim is given a folder with a `config.json` and needs nothing else. This room looks up what the pure translation
+//! ([`crate::oci_config`]) depends on, and writes the folder:
+//!
+//! ```text
+//!   image's layers ────────────┐
+//!   passwd, group (in the tree)┤
+//!   volumes, bind sources      ├─► Facts ─► oci_config::config ─► exec root/containers/<id>/config.json
+//!   other containers' pids     │                                                       /rootfs   (empty, the overlay's place)
+//!   devices, limits, init      ┘                                                       /shm      (only if shareable)
+//! ```
+//!
+//! Laws: it may be run again and again; what an earlier life left in the folder is thrown away first. Nothing is mounted on the
+//! host, with one exception that Docker's contract forces: `--ipc shareable` needs a `/dev/shm` that another container
+//! can be given. *Next room:* [`crate::container::start`]
+
+use crate::{
+    Engine,
+    container::{etc_files, record::Record, recording::recorded, snapshot},
+    oci_config::{self, Facts, Joins, devices, namespaces::Mode, process},
+    users::Databases,
+    volumes::Source,
+};
+use minidock_base::{Doing, Error, Kind, Result};
+use minidock_linux::{
+    files,
+    mount::{self, Target},
+    reaper,
+};
+use minidock_spec::engine::container::LogConfig;
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Writes the bundle of a container that is about to start, on a thread that may block.
+///
+/// # Errors
+/// Whatever is not as the record says: an image, volume, bind source or other container that is gone; an unknown user.
+pub fn write(engine: &Arc<Engine>, record: &Record) -> Result<()> {
+    recorded(&engine.paths, &record.id, || {
+        let folder = engine.paths.bundle(&record.id);
+        clear(engine, &record.id)?;
+        let _ = fs::remove_file(engine.paths.container_exit(&record.id)); // how it ended last time
+        snapshot::folder(&folder, 0o700)?;
+        snapshot::folder(&folder.join("rootfs"), 0o755)?;
+        let config = oci_config::config(&gather(engine, record, &folder)?)?;
+        let text = serde_json::to_vec(&config).doing(|| "encode config.json")?;
+        fs::write(folder.join("config.json"), text).doing(|| format!("write {}", folder.join("config.json").display()))
+    })
+}
+
+/// Removes a bundle, and the one mount that may be in it. What is gone already is fine.
+///
+/// # Errors
+/// The disk's.
+pub fn clear(engine: &Engine, id: &str) -> Result<()> {
+    let folder = engine.paths.bundle(id);
+    let shm = folder.join("shm");
+    if shm.exists() {
+        let _ = mount::umount2(&shm.to_string_lossy(), mount::MNT_DETACH); // it may not be mounted
+    }
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing(|| format!("remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Result<Facts<'a>> {
+    let wishes = &record.host_config;
+    let image = snapshot::look_up(engine, record.image.as_str())
+        .map_err(|e| e.with_kind(Kind::System).hint("its image is gone: make the container again from one that is there"))?;
+    let joins = joins(engine, record, folder)?;
+    let sharing = wishes.network_mode.strip_prefix("container:");
+    let overlay = snapshot::overlay(&engine.paths, record, image.lower.clone());
+    Ok(Facts {
+        record,
+        host: &engine.host,
+        user: databases(engine, record, &image)?.find(&record.config.user, wishes.group_add.as_deref().unwrap_or_default())?,
+        init: (wishes.init == Some(true)).then(|| init_program(engine)).transpose()?,
+        joins,
+        overlay: overlay.options().into_iter().map(|o| o.to_string_lossy().into_owned()).collect(),
+        root: folder.join("rootfs"),
+        files: etc_files::write(&engine.paths, record, sharing)?,
+        devices: devices::gather(wishes)?,
+        volumes: sources(engine, record)?,
+        cgroups_path: cgroups_path(engine, record),
+        rlimits: process::rlimits(
+            wishes.resources.ulimits.as_deref().unwrap_or_default(),
+            &engine.options.default_ulimits,
+            &engine.host,
+        )?,
+    })
+}
+
+/// The names of users and groups as this container sees them.
+///
+/// # Errors
+/// Files that are no files: [`Databases::read`].
+pub fn databases(engine: &Engine, record: &Record, image: &snapshot::Image) -> Result<Databases> {
+    let root = snapshot::read_only_root(&image.lower, Some(&engine.paths.container_diff(&record.id)))?;
+    Databases::read(root.as_fd())
+}
+
+/// `/minidock/<id>`, or below `--cgroup-parent`; never outside of the hierarchy.
+pub fn cgroups_path(engine: &Engine, record: &Record) -> String {
+    let wanted = record.host_config.resources.cgroup_parent.as_str();
+    let parent = if wanted.is_empty() { engine.options.cgroup_parent.as_str() } else { wanted };
+    super::mount_spec::clean(&format!("{parent}/{}", record.id))
+}
+
+/// The reaper's program, written once.
+fn init_program(engine: &Engine) -> Result<PathBuf> {
+    let path = engine.paths.exec_root().join("docker-init");
+    if !path.exists() {
+        let beside = engine.paths.exec_root().join(format!("docker-init.{}", minidock_base::id::random_id()));
+        let steps = || {
+            fs::write(&beside, reaper::PROGRAM)?;
+            fs::set_permissions(&beside, fs::Permissions::from_mode(0o755))?;
+            fs::rename(&beside, &path)
+        };
+        steps().doing(|| format!("write {}", path.display()))?;
+    }
+    Ok(path)
+}
+
+/// Where each volume's files are now, and that each bind's source is there.
+fn sources(engine: &Engine, record: &Record) -> Result<BTreeMap<String, Source>> {
+    let mut volumes = BTreeMap::new();
+    for mount in &record.mounts {
+        let point = &mount.point;
+        match point.kind.as_str() {
+            "volume" => {
+                let volume = engine.volumes.get(&point.name);
+                let volume = volume.ok_or_else(|| Error::system(format!("get {}: no such volume", point.name)))?;
+                if !mount.subpath.is_empty() {
+                    below(&point.source, &mount.subpath)?;
+                }
+                volumes.insert(point.name.clone(), volume.source(&engine.paths));
+            }
+            "bind" if !fs::exists(&point.source).unwrap_or(false) => match mount.create_source {
+                true => {
+                    fs::create_dir_all(&point.source).doing(|| format!("create the missing bind source {}", point.source))?
+                }
+                false => {
+                    let why = format!("bind source path does not exist: {}", point.source);
+                    return Err(Error::invalid(format!("invalid mount config for type \"bind\": {why}")));
+                }
+            },
+            _ => {}
+        }
+    }
+    Ok(volumes)
+}
+
+/// A subpath of a volume must be there and may lead through no link.
+fn below(volume: &str, subpath: &str) -> Result<()> {
+    let doing = || format!("find {subpath} in the volume at {volume}");
+    let root = files::open_directory(Path::new(volume)).doing(doing)?;
+    files::openat2(&root, subpath, files::Open::Path, files::Resolve::Beneath).doing(doing).map(drop)
+}
+
+/// The containers whose namespaces this one shares must be running.
+fn joins(engine: &Engine, record: &Record, folder: &Path) -> Result<Joins> {
+    let wishes = &record.host_config;
+    let mut joins = Joins {
+        pid: running(engine, record, &wishes.pid_mode, "PID namespace")?.map(|r| r.state.pid),
+        ipc: None,
+        network: running(engine, record, &wishes.network_mode, "network")?.map(|r| r.state.pid),
+        shm: None,
+    };
+    if let Some(donor) = running(engine, record, &wishes.ipc_mode, "IPC namespace")? {
+        joins.ipc = Some(donor.state.pid);
+        joins.shm = match donor.host_config.ipc_mode.as_str() {
+            "shareable" => Some(engine.paths.bundle(&donor.id).join("shm")),
+            "host" => Some("/dev/shm".into()),
+            _ => {
+                return Err(Error::invalid(format!("cannot join IPC of container {}: non-shareable IPC", donor.id))
+                    .hint("start the other container with --ipc shareable"));
+            }
+        };
+    }
+    if wishes.ipc_mode == "shareable" {
+        joins.shm = Some(shareable_shm(record, folder)?);
+    }
+    Ok(joins)
+}
+
+fn running(engine: &Engine, record: &Record, mode: &str, what: &str) -> Result<Option<Arc<Record>>> {
+    let Mode::Container(other) = Mode::of(mode) else { return Ok(None) };
+    let other = engine.containers.find(other).map_err(|e| e.with_kind(Kind::System))?.record();
+    if other.id == record.id {
+        return Err(Error::invalid(format!("cannot join own {what}")));
+    }
+    if !other.state.has_process() {
+        return Err(Error::conflict(format!("cannot join {what} of a non running container: {}", other.id)));
+    }
+    Ok(Some(other))
+}
+
+/// A `/dev/shm` on the host, which other containers can be given too.
+fn shareable_shm(record: &Record, folder: &Path) -> Result<PathBuf> {
+    let shm = folder.join("shm");
+    snapshot::folder(&shm, 0o1777)?;
+    let doing = || format!("mount {}", shm.display());
+    let place = files::open_directory(&shm).doing(doing)?;
+    let target = Target { fd: place.as_fd(), shown: &shm };
+    let options = format!("mode=1777,size={}", record.host_config.shm_size);
+    const NOSUID_NODEV_NOEXEC: u64 = 2 | 4 | 8;
+    mount::mount("shm", target, "tmpfs", NOSUID_NODEV_NOEXEC, &options).doing(doing)?;
+    Ok(shm)
+}
+
+/// Rotation of the json-file log: (bytes, files).
+///
+/// # Errors
+/// `invalid size: 'x'`; fewer than one file.
+pub fn log_limits(log: &LogConfig) -> Result<(u64, u32)> {
+    let size = log.config.get("max-size").map(|text| decimal_bytes(text)).transpose()?.unwrap_or(0);
+    let files = match log.config.get("max-file") {
+        None => 1,
+        Some(text) => text.parse::<u32>().map_err(|_| Error::invalid(format!("invalid value for max-file: {text:?}")))?,
+    };
+    match files {
+        0 => Err(Error::invalid("max-file cannot be less than 1")),
+        files => Ok((size, files)),
+    }
+}
+
+/// `10m` here is ten *million* bytes: go-units' `FromHumanSize`.
+fn decimal_bytes(text: &str) -> Result<u64> {
+    let bad = || Error::invalid(format!("invalid size: '{text}'")).hint("such as 10m or 500k");
+    let lower = text.trim().to_ascii_lowercase();
+    let lower = lower.strip_suffix('b').unwrap_or(&lower);
+    let (digits, power) = match lower.chars().last() {
+        Some('k') => (&lower[..lower.len() - 1], 1),
+        Some('m') => (&lower[..lower.len() - 1], 2),
+        Some('g') => (&lower[..lower.len() - 1], 3),
+        _ => (lower, 0),
+    };
+    let number: f64 = digits.trim().parse().map_err(|_| bad())?;
+    let bytes = number * 1000f64.powi(power);
+    if bytes >= 0.0 && bytes < 1e18 { Ok(bytes as u64) } else { Err(bad()) }
+}
+
+/// What `--log-opt labels=…,env=…,tag=…` adds to each line of the log.
+pub fn log_attributes(record: &Record) -> BTreeMap<String, String> {
+    let options = &record.host_config.log_config.config;
+    let list = |key: &str| options.get(key).map(String::as_str).unwrap_or_default().split(',').map(str::trim);
+    let mut attributes = BTreeMap::new();
+    for name in list("labels").filter(|n| !n.is_empty()) {
+        if let Some(value) = record.config.labels.get(name) {
+            attributes.insert(name.to_string(), value.clone());
+        }
+    }
+    for name in list("env").filter(|n| !n.is_empty()) {
+        if let Some(value) = record.config.env.iter().find_map(|v| v.strip_prefix(name)?.strip_prefix('=')) {
+            attributes.insert(name.to_string(), value.to_string());
+        }
+    }
+    if let Some(tag) = options.get("tag").filter(|t| !t.is_empty()) {
+        let tag = tag
+            .replace("{{.ID}}", minidock_base::id::short(&record.id))
+            .replace("{{.FullID}}", &record.id)
+            .replace("{{.Name}}", &record.name)
+            .replace("{{.ImageName}}", &record.config.image);
+        attributes.insert("tag".into(), tag);
+    }
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_logs_are_decimal() {
+        assert_eq!(decimal_bytes("10m").expect("a size"), 10_000_000);
+        assert_eq!(decimal_bytes("1.5kb").expect("a size"), 1500);
+        assert!(decimal_bytes("x").is_err() && decimal_bytes("-1").is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! # Remove: undo create, in reverse
+//!
+//! What create made is taken away: the record's folder with the writable layer and the log, the name, the anonymous volumes if
+//! wished. A running container is refused, or with `force` killed first.
+//!
+//! ```text
+//!   Removing (on disk) ─► folder renamed into tmp/ ─► forgotten: name free, who waits is told ─► "destroy" ─► tmp/ deleted
+//! ```
+//!
+//! Laws: from the moment it is `Removing` on disk nothing starts it again, not even after a crash: [`crate::restore`] goes on
+//! here. Renaming is one step, so there is no half-removed container; the deleting itself may take long (or fail, then the
+//! next start of the daemon does it) and nobody waits for it with a lock in hand.
+//! *See:* moby `daemon/delete.go`. *Next room:* [`crate::container::rename`]
+
+use crate::{
+    Engine,
+    container::{bundle, publish, record::Phase, stop, store::Container},
+    volumes,
+};
+use minidock_base::{Doing, Error, Kind, Result, id};
+use std::{fs, path::PathBuf, sync::Arc};
+use tokio::task::spawn_blocking;
+
+/// How thoroughly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Removal {
+    /// Kill it first, if it runs.
+    pub force: bool,
+    /// Its anonymous volumes too.
+    pub volumes: bool,
+    /// Only a legacy link; there are none here.
+    pub link: bool,
+}
+
+/// Removes a container.
+///
+/// # Errors
+/// 409 while it runs (without `force`), or while somebody else removes it.
+pub async fn remove(engine: &Arc<Engine>, text: &str, how: Removal) -> Result<()> {
+    let container = engine.containers.find(text)?;
+    if how.link {
+        return Err(Error::invalid("there are no legacy links here").hint("leave --link away to remove the container"));
+    }
+    whole(engine, &container, how).await.map_err(|e| e.during(format!("remove container {text}")))
+}
+
+/// `--rm`, and what is left of a start that failed: nobody asked, so nobody is told but the log.
+pub(crate) async fn force(engine: &Arc<Engine>, container: &Arc<Container>) {
+    let how = Removal { force: true, volumes: true, link: false };
+    match whole(engine, container, how).await {
+        Err(error) if error.kind() != Kind::Conflict => {
+            tracing::warn!(id = container.id, "could not remove it: {}", error.message());
+        }
+        _ => {}
+    }
+}
+
+async fn whole(engine: &Arc<Engine>, container: &Arc<Container>, how: Removal) -> Result<()> {
+    let mut life = container.life.lock().await;
+    loop {
+        let state = container.record().state.clone();
+        if engine.containers.get(&container.id).is_none() {
+            return match how.force {
+                true => Ok(()),
+                false => Err(Error::not_found(format!("No such container: {}", container.id))),
+            };
+        }
+        match state.phase {
+            Phase::Removing if !how.force => {
+                return Err(Error::conflict(format!("removal of container {} is already in progress", container.id)));
+            }
+            Phase::Paused if !how.force => {
+                return Err(
+                    Error::conflict("container is paused and must be unpaused first").hint("minidock unpause, or rm --force")
+                );
+            }
+            _ if state.is_running() && !how.force => {
+                let word = state.phase.word();
+                return Err(Error::conflict(format!(
+                    "container is {word}: stop the container before removing or force remove"
+                ))
+                .hint("minidock stop, or rm --force"));
+            }
+            _ if state.is_running() => {
+                drop(life);
+                stop::at_once(engine, container).await?;
+                life = container.life.lock().await;
+            }
+            _ => break,
+        }
+    }
+    container.change(|r| r.state.become_phase(Phase::Removing))?;
+    let away = take_away(engine, container).await;
+    drop(life);
+    let away = away.inspect_err(|_| mark_dead(container))?;
+    if how.volumes {
+        remove_volumes(engine, container).await;
+    }
+    engine.execs.forget_container(&container.id);
+    delete(away).await
+}
+
+/// The folder leaves its place in one step; then the container is forgotten.
+async fn take_away(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<PathBuf> {
+    let (e, c) = (engine.clone(), container.clone());
+    let work = move || {
+        bundle::clear(&e, &c.id)?;
+        let away = e.paths.scratch().join(format!("container-{}", id::random_id()));
+        match fs::rename(e.paths.container(&c.id), &away) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing(|| "move its folder away"),
+            _ => Ok(away),
+        }
+    };
+    let away = spawn_blocking(work).await.map_err(|_| Error::system("the thread that removes ended early"))??;
+    engine.containers.forget(container);
+    publish(engine, &container.record(), "destroy", &[]);
+    Ok(away)
+}
+
+fn mark_dead(container: &Container) {
+    if let Err(error) = container.change(|r| r.state.become_phase(Phase::Dead)) {
+        tracing::warn!(id = container.id, "{}", error.message());
+    }
+}
+
+/// Anonymous volumes that nobody else uses.
+async fn remove_volumes(engine: &Arc<Engine>, container: &Container) {
+    for mount in container.record().mounts.iter().filter(|m| m.anonymous) {
+        match volumes::remove(engine, &mount.point.name, true).await {
+            Err(error) if error.kind() != Kind::Conflict => {
+                tracing::warn!(volume = mount.point.name, "could not remove it: {}", error.message());
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn delete(away: PathBuf) -> Result<()> {
+    let work = move || match fs::remove_dir_all(&away) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing(|| format!("delete its files, now in {}", away.display()))
+        }
+        _ => Ok(()),
+    };
+    spawn_blocking(work).await.map_err(|_| Error::system("the thread that deletes ended early"))?
+}

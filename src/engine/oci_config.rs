@@ -1,1 +1,0 @@
-//! # oci_config

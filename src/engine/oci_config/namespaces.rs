@@ -1,0 +1,106 @@
+//! # Namespaces: whose world it is
+//!
+//! Each of a container's namespaces is its own, the host's, or another container's. Docker's words for the choice differ
+//! from one to the next; here they all become one [`Mode`].
+//!
+//! ```text
+//!   wish                   pid      ipc                  uts      network
+//!   "" / private           own      own (shm own)        own      own
+//!   host                   host     host                 host     host
+//!   container:X            X's      X's (and its shm)    –        X's
+//!   shareable / none       –        own / own, no shm    –        own, only lo
+//! ```
+//!
+//! A namespace that is the host's is simply left out of the list; another's is named by its path below `/proc`.
+//! *See:* config-linux.md#namespaces · namespaces(7). *Next room:* [`super::mounts`]
+
+use super::Facts;
+use crate::container::record::Record;
+use minidock_base::{Error, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode<'a> {
+    Own,
+    Host,
+    /// Another container, as the user named it.
+    Container(&'a str),
+}
+
+impl<'a> Mode<'a> {
+    /// Reads `host`, `container:X` or anything that means "own".
+    pub fn of(text: &'a str) -> Mode<'a> {
+        match (text, text.strip_prefix("container:")) {
+            ("host", _) => Mode::Host,
+            (_, Some(other)) => Mode::Container(other),
+            _ => Mode::Own,
+        }
+    }
+}
+
+/// Whether each wish is one that exists.
+///
+/// # Errors
+/// Docker's `invalid PID mode: x` and its siblings.
+pub fn check(record: &minidock_spec::engine::container::HostConfig) -> Result<()> {
+    let named = |text: &str| text.strip_prefix("container:").is_some_and(|other| !other.is_empty());
+    let one_of = |text: &str, words: &[&str], by_name: bool| words.contains(&text) || (by_name && named(text));
+    let checks = [
+        ("IPC", &record.ipc_mode, one_of(&record.ipc_mode, &["", "none", "private", "shareable", "host"], true)),
+        ("PID", &record.pid_mode, one_of(&record.pid_mode, &["", "private", "host"], true)),
+        ("UTS", &record.uts_mode, one_of(&record.uts_mode, &["", "private", "host"], false)),
+        ("USER", &record.userns_mode, one_of(&record.userns_mode, &["", "host"], false)),
+        ("cgroup namespace", &record.cgroupns_mode, one_of(&record.cgroupns_mode, &["", "private", "host"], false)),
+    ];
+    match checks.into_iter().find(|(_, _, good)| !good) {
+        Some((what, text, _)) => Err(Error::invalid(format!("invalid {what} mode: {text}"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether it numbers its own processes.
+pub fn has_own_pids(record: &Record) -> bool {
+    Mode::of(&record.host_config.pid_mode) == Mode::Own
+}
+
+/// Whether its name is the machine's, and so must not be changed.
+pub fn shares_host_name(record: &Record) -> bool {
+    record.host_config.uts_mode == "host"
+}
+
+/// The `linux.namespaces` of the config.
+pub fn list(facts: &Facts<'_>) -> Vec<Value> {
+    let (wishes, joins) = (&facts.record.host_config, &facts.joins);
+    let mut list = vec![json!({ "type": "mount" })];
+    let mut add = |kind: &str, mode: &str, pid: Option<i32>, proc_name: &str| match (Mode::of(mode), pid) {
+        (Mode::Host, _) => {}
+        (Mode::Container(_), Some(pid)) => list.push(json!({ "type": kind, "path": format!("/proc/{pid}/ns/{proc_name}") })),
+        _ => list.push(json!({ "type": kind })),
+    };
+    add("network", &wishes.network_mode, joins.network, "net");
+    add("uts", &wishes.uts_mode, None, "uts");
+    add("pid", &wishes.pid_mode, joins.pid, "pid");
+    add("ipc", &wishes.ipc_mode, joins.ipc, "ipc");
+    if wishes.cgroupns_mode == "private" {
+        list.push(json!({ "type": "cgroup" }));
+    }
+    list
+}
+
+/// The kernel parameters of its namespaces: two that Docker sets in every network namespace of a container's own, and
+/// the user's over them.
+pub fn sysctls(facts: &Facts<'_>) -> BTreeMap<String, String> {
+    let record = facts.record;
+    let mut sysctls = BTreeMap::new();
+    if Mode::of(&record.host_config.network_mode) == Mode::Own {
+        sysctls.insert("net.ipv4.ping_group_range".to_string(), "0 2147483647".to_string());
+        sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_string(), "0".to_string());
+    }
+    if !record.config.domainname.is_empty() && !shares_host_name(record) {
+        sysctls.insert("kernel.domainname".to_string(), record.config.domainname.clone());
+    }
+    sysctls.extend(record.host_config.sysctls.clone());
+    sysctls
+}
