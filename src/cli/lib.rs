@@ -37,6 +37,7 @@ pub mod daemon_control;
 pub mod detach_keys;
 pub mod flag;
 pub mod help;
+pub mod moment;
 pub mod session;
 pub mod suggest;
 pub mod template;

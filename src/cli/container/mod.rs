@@ -14,17 +14,25 @@
 //!
 //! *Next room:* [`run`]
 
+pub mod attach;
 pub mod body;
+pub mod commit;
 pub mod create;
 pub mod environment;
+pub mod exec;
+pub mod export;
 pub mod flags;
+pub mod lifecycle;
 pub mod limits;
+pub mod logs;
 pub mod mounts;
 pub mod ports;
 pub mod run;
 pub mod security;
 pub mod signals;
+pub mod start;
 pub mod streams;
+pub mod update;
 
 use crate::command::Command;
 
@@ -32,4 +40,59 @@ use crate::command::Command;
 pub const COMMANDS: &[Command] = &[
     Command { path: "container create", also: &["create"], build: create::command, run: |m, s| Box::pin(create::run(m, s)) },
     Command { path: "container run", also: &["run"], build: run::command, run: |m, s| Box::pin(run::run(m, s)) },
+    Command { path: "container attach", also: &["attach"], build: attach::command, run: |m, s| Box::pin(attach::run(m, s)) },
+    Command { path: "container commit", also: &["commit"], build: commit::command, run: |m, s| Box::pin(commit::run(m, s)) },
+    Command { path: "container exec", also: &["exec"], build: exec::command, run: |m, s| Box::pin(exec::run(m, s)) },
+    Command { path: "container export", also: &["export"], build: export::command, run: |m, s| Box::pin(export::run(m, s)) },
+    Command {
+        path: "container kill",
+        also: &["kill"],
+        build: lifecycle::kill_command,
+        run: |m, s| Box::pin(lifecycle::kill(m, s)),
+    },
+    Command { path: "container logs", also: &["logs"], build: logs::command, run: |m, s| Box::pin(logs::run(m, s)) },
+    Command {
+        path: "container pause",
+        also: &["pause"],
+        build: lifecycle::pause_command,
+        run: |m, s| Box::pin(lifecycle::pause(m, s)),
+    },
+    Command {
+        path: "container rename",
+        also: &["rename"],
+        build: lifecycle::rename_command,
+        run: |m, s| Box::pin(lifecycle::rename(m, s)),
+    },
+    Command {
+        path: "container restart",
+        also: &["restart"],
+        build: lifecycle::restart_command,
+        run: |m, s| Box::pin(lifecycle::restart(m, s)),
+    },
+    Command {
+        path: "container rm",
+        also: &["container remove", "rm"],
+        build: lifecycle::rm_command,
+        run: |m, s| Box::pin(lifecycle::rm(m, s)),
+    },
+    Command { path: "container start", also: &["start"], build: start::command, run: |m, s| Box::pin(start::run(m, s)) },
+    Command {
+        path: "container stop",
+        also: &["stop"],
+        build: lifecycle::stop_command,
+        run: |m, s| Box::pin(lifecycle::stop(m, s)),
+    },
+    Command {
+        path: "container unpause",
+        also: &["unpause"],
+        build: lifecycle::unpause_command,
+        run: |m, s| Box::pin(lifecycle::unpause(m, s)),
+    },
+    Command { path: "container update", also: &["update"], build: update::command, run: |m, s| Box::pin(update::run(m, s)) },
+    Command {
+        path: "container wait",
+        also: &["wait"],
+        build: lifecycle::wait_command,
+        run: |m, s| Box::pin(lifecycle::wait(m, s)),
+    },
 ];

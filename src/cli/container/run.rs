@@ -110,33 +110,18 @@ async fn in_foreground(docker: &Docker, id: &str, wish: &body::Wish, detach_keys
     let (attached, waiting) = tokio::join!(attach(docker, id, &streams, &wires.detach_keys), wait(docker, id, condition));
     let (attached, waiting) = (attached?, waiting?);
     let _signals = proxy.then(|| signals::pass_on(docker, id));
-    let joined = streams::join(attached, &wires);
-    tokio::pin!(joined);
-    // the streams are read while the start is under way: a program may be fast
-    let start = Route::new("/containers/{}/start", [id]);
-    let start = docker.poke(&start);
-    tokio::pin!(start);
-    let mut early = None;
-    let started = loop {
-        tokio::select! {
-            started = &mut start => break started,
-            end = &mut joined, if early.is_none() => early = Some(end?),
+    let route = Route::new("/containers/{}/start", [id]);
+    let size = || wires.tty.then(|| signals::follow_size(docker, Route::new("/containers/{}/resize", [id])));
+    match streams::join_while(attached, &wires, docker.poke(&route), size).await {
+        Ok(End::Detached) => Ok(0),
+        Ok(End::Output) => status(waiting).await,
+        Err(error) => {
+            // a container that could not be started is removed by the daemon: its name is free when we are gone
+            if wish.body.host_config.auto_remove && error.is_from_daemon() {
+                let _ = status(waiting).await;
+            }
+            Err(error)
         }
-    };
-    if let Err(error) = started {
-        if wish.body.host_config.auto_remove {
-            let _ = status(waiting).await;
-        }
-        return Err(error);
-    }
-    let _size = wires.tty.then(|| signals::follow_size(docker, Route::new("/containers/{}/resize", [id])));
-    let end = match early {
-        Some(end) => end,
-        None => joined.await?,
-    };
-    match end {
-        End::Detached => Ok(0),
-        End::Output => status(waiting).await,
     }
 }
 

@@ -58,6 +58,33 @@ pub async fn join(io: Hijacked, wires: &Wires) -> Result<End> {
     }
 }
 
+/// The same while `start` is under way; when it has succeeded, what `then` gives lives until the streams end.
+///
+/// # Errors
+/// As [`join`], and those of `start`.
+pub async fn join_while<T>(
+    io: Hijacked,
+    wires: &Wires,
+    start: impl Future<Output = Result<()>>,
+    then: impl FnOnce() -> T,
+) -> Result<End> {
+    let joined = join(io, wires);
+    tokio::pin!(joined, start);
+    // a fast program may have said everything before its start is answered
+    let mut early = None;
+    loop {
+        tokio::select! {
+            started = &mut start => break started?,
+            end = &mut joined, if early.is_none() => early = Some(end?),
+        }
+    }
+    let _lives = then();
+    match early {
+        Some(end) => Ok(end),
+        None => joined.await,
+    }
+}
+
 /// Everything the daemon sends, to the descriptor it belongs to.
 async fn show(mut output: Output, tty: bool) -> Result<()> {
     let mut buffer = vec![0u8; 64 * 1024];
