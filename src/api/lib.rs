@@ -1,1 +1,205 @@
-//! # api
+//! # The Docker Engine API: every route on one page
+//!
+//! `docker`, Compose, docker-py and our own command line all speak one protocol: HTTP over a socket, JSON bodies, and a few
+//! streams. This floor turns requests into calls of the engine, one to one, and decides nothing.
+//!
+//! ```text
+//!   socket ──► door ──► hyper ──► handle ──► route ──► containers, exec, images, volumes, system …
+//!              │                  │          │              └ engine::container::start::start(…)
+//!              │                  │          └ method and path → function: the page below
+//!              │                  └ version checked and cut off, headers put on, errors made JSON
+//!              └ old clients' streams
+//! ```
+//!
+//! * **Versions.** `/v1.45/info`, `/v1.24/info` and `/info` are the same route; too new and too old are refused in Docker's
+//!   words. Where an answer differs by version, the handler looks at [`Call::minor`].
+//! * **Names with slashes.** Image names contain `/`, so a path is a slice of words and a route a slice pattern:
+//!   `["images", name @ .., "json"]`. No router library has that as plainly as the language itself.
+//! * **A request that changes something is finished** even when its client goes away: it runs in a task of its own. A
+//!   request that only looks, waits or streams is dropped with its client.
+//! * **What is not here** says so in a way that clients understand: swarm calls answer 503 as outside a swarm, plugins are an
+//!   empty list, networks beyond `none` and `host` and the builder answer 501, anything unknown is 404 `page not found`.
+//!
+//! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`] and [`hijack`] the bare connection;
+//! [`containers`], [`streams`], [`exec`], [`volumes`], [`networks`] and [`system`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
+//!
+//! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
+//!
+//! *In the real world* dockerd has a `backend` interface per router, middlewares for authorisation plugins and a build
+//! tag for each platform. *See:* moby `api/server`. Next room: [`call`]
+
+pub mod answer;
+pub mod call;
+pub mod containers;
+pub mod door;
+pub mod elsewhere;
+pub mod exec;
+pub mod hijack;
+pub mod networks;
+pub mod streams;
+pub mod system;
+pub mod volumes;
+
+use answer::{Answer, dress, refusal};
+use call::Call;
+use http::{Method, Request};
+use hyper::body::Incoming;
+use minidock_base::{Error, Result};
+use minidock_engine::Engine;
+use minidock_spec::engine::{API_VERSION, MIN_API_VERSION};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+/// Serves one connection to this engine; `closing` ends it, and `POST /minidock/stop` cancels `closing`.
+pub async fn serve<S>(engine: Arc<Engine>, socket: S, closing: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stop = closing.clone();
+    door::serve(socket, closing, move |request| handle(engine.clone(), request, stop.clone())).await
+}
+
+/// From request to answer: version, route, errors, headers.
+async fn handle(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationToken) -> Answer {
+    let line = format!("{} {}", request.method(), request.uri());
+    let path = request.uri().path().to_string();
+    let answered = match cut_version(&path) {
+        Ok((minor, rest)) => {
+            let call = Call::new(engine, request, rest, minor);
+            match call.method == Method::GET || call.method == Method::HEAD {
+                true => route(call, stop).await,
+                // finished even when the client goes away
+                false => tokio::spawn(route(call, stop))
+                    .await
+                    .unwrap_or_else(|e| Err(Error::system(format!("the request was given up: {e}")))),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    let mut answer = match answered {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::debug!(request = line, "refused: {}", error.message());
+            refusal(&error)
+        }
+    };
+    tracing::debug!(request = line, status = answer.status().as_u16());
+    dress(&mut answer);
+    answer
+}
+
+/// Every route: a method, a path, a function.
+async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
+    let path = call.path.clone();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match (call.method.as_str(), path.as_slice()) {
+        ("GET" | "HEAD", ["_ping"]) => system::ping(call),
+        ("GET", ["version"]) => system::version(call).await,
+        ("GET", ["info"]) => system::info(call).await,
+        ("GET", ["events"]) => system::events(call),
+
+        ("GET", ["containers", "json"]) => containers::list(call).await,
+        ("POST", ["containers", "create"]) => containers::create(call).await,
+        ("POST", ["containers", "prune"]) => containers::prune(call).await,
+        ("GET", ["containers", id, "json"]) => containers::inspect(call, id).await,
+        ("POST", ["containers", id, "start"]) => containers::start(call, id).await,
+        ("POST", ["containers", id, "stop"]) => containers::stop(call, id).await,
+        ("POST", ["containers", id, "restart"]) => containers::restart(call, id).await,
+        ("POST", ["containers", id, "kill"]) => containers::kill(call, id).await,
+        ("POST", ["containers", id, "pause"]) => containers::pause(call, id).await,
+        ("POST", ["containers", id, "unpause"]) => containers::unpause(call, id).await,
+        ("POST", ["containers", id, "rename"]) => containers::rename(call, id).await,
+        ("POST", ["containers", id, "update"]) => containers::update(call, id).await,
+        ("POST", ["containers", id, "resize"]) => containers::resize(call, id).await,
+        ("DELETE", ["containers", id]) => containers::remove(call, id).await,
+        ("POST", ["containers", id, "attach"]) => streams::attach(call, id).await,
+        ("POST", ["containers", id, "wait"]) => streams::wait(call, id).await,
+        ("GET", ["containers", id, "logs"]) => streams::logs(call, id).await,
+
+        ("POST", ["containers", id, "exec"]) => exec::create(call, id).await,
+        ("POST", ["exec", id, "start"]) => exec::start(call, id).await,
+        ("POST", ["exec", id, "resize"]) => exec::resize(call, id).await,
+        ("GET", ["exec", id, "json"]) => exec::inspect(call, id).await,
+
+        ("GET", ["volumes"]) => volumes::list(call).await,
+        ("POST", ["volumes", "create"]) => volumes::create(call).await,
+        ("POST", ["volumes", "prune"]) => volumes::prune(call).await,
+        ("GET", ["volumes", name]) => volumes::inspect(call, name).await,
+        ("DELETE", ["volumes", name]) => volumes::remove(call, name).await,
+
+        ("GET", ["networks"]) => networks::list(call).await,
+        ("GET", ["networks", id]) => networks::inspect(call, id).await,
+        ("POST", ["networks", "prune"]) => networks::prune().await,
+        (_, ["networks", ..]) => networks::not_yet(),
+
+        ("GET", ["plugins"]) => answer::json(&[(); 0]),
+        (_, ["plugins", rest @ ..]) => elsewhere::plugin(rest),
+        (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..]) => elsewhere::swarm(&path),
+        ("POST", ["build"]) => elsewhere::build(),
+        ("POST", ["build", "prune"]) => elsewhere::build_prune(),
+        ("POST", ["auth"]) => elsewhere::registry("logging in"),
+        ("GET", ["distribution", ..]) => elsewhere::registry("asking a registry"),
+
+        ("POST", ["minidock", "stop"]) => system::stop(stop),
+        _ => Err(Error::not_found("page not found")),
+    }
+}
+
+/// Splits `/v1.41/info` into 41 and `/info`; without a version the newest is meant.
+fn cut_version(path: &str) -> Result<(u16, &str)> {
+    let newest = minor_of(API_VERSION).unwrap_or_default();
+    let Some((version, rest)) = path.strip_prefix("/v").and_then(|p| p.split_once('/')) else { return Ok((newest, path)) };
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    if !version.split('.').all(all_digits) {
+        return Ok((newest, path));
+    }
+    let refused = |how: &str| Err(Error::invalid(format!("client version {version} is too {how}")));
+    let (major, minor) = (version.split('.').next().unwrap_or_default(), minor_of(version));
+    let oldest = minor_of(MIN_API_VERSION).unwrap_or_default();
+    match (major, minor) {
+        ("1", Some(minor)) if (oldest..=newest).contains(&minor) => Ok((minor, &path[version.len() + 2..])),
+        ("1", Some(minor)) if minor < oldest => refused(&format!(
+            "old. Minimum supported API version is {MIN_API_VERSION}, please upgrade your client to a newer version"
+        )),
+        ("0", _) | ("1", None) => refused(&format!(
+            "old. Minimum supported API version is {MIN_API_VERSION}, please upgrade your client to a newer version"
+        )),
+        _ => {
+            let _ = rest;
+            refused(&format!("new. Maximum supported API version is {API_VERSION}"))
+        }
+    }
+}
+
+fn minor_of(version: &str) -> Option<u16> {
+    version.split('.').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn versions_are_cut_off_and_checked_in_dockers_words() {
+        assert_eq!(cut_version("/v1.41/info").expect("supported"), (41, "/info"));
+        assert_eq!(cut_version("/info").expect("none"), (45, "/info"));
+        assert_eq!(cut_version("/volumes/x").expect("no version"), (45, "/volumes/x"));
+        assert_eq!(
+            cut_version("/v1.99/info").unwrap_err().message(),
+            "client version 1.99 is too new. Maximum supported API version is 1.45"
+        );
+        assert_eq!(
+            cut_version("/v1.12/info").unwrap_err().message(),
+            "client version 1.12 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_the_version_reader_panic(path in "/v?[0-9./a-z]{0,20}") {
+            let _ = cut_version(&path);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! # Door: one connection, from the first byte to the last
+//!
+//! Between the socket and the web server stands a door-keeper who reads the first line of the first request. Nearly always it
+//! hands everything on untouched. Only for `attach` and `exec start` without an `Upgrade` header (curl, old clients) it
+//! writes one in, so that the server will give up the connection, and on the way out makes `101` the `200 OK` that such a client
+//! expects.
+//!
+//! ```text
+//!   client ── POST /exec/1/start ─────────► Door ── + Upgrade: minidock-raw-stream ──► hyper ──► handler
+//!          ◄───────── HTTP/1.1 200 OK ─────      ◄──────── HTTP/1.1 101 UPGRADED ─────
+//! ```
+//!
+//! Laws: at most [`LONGEST`] bytes are read ahead; a connection that ends early is no error.
+//! See: moby `api/server/router/container` postContainersAttach. Next room: [`crate::containers`]
+
+use crate::{answer::Answer, hijack::RAW};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+
+/// How far a first request is read before it is handed on.
+const LONGEST: usize = 64 << 10;
+
+/// Serves one connection until the client or the daemon ends it.
+pub async fn serve<S, H, F>(mut socket: S, closing: CancellationToken, handle: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let first = tokio::select! {
+        first = first_request(&mut socket) => first,
+        () = closing.cancelled() => return,
+    };
+    let Ok((read, raw)) = first else { return };
+    let door = Door { socket, read, given: 0, raw, status: Vec::new(), status_sent: 0 };
+    let service = service_fn(move |request| {
+        let answer = handle(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection =
+        http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(door), service).with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = closing.cancelled() => return,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Reads enough to know whether this is an old client's attach; gives back what the server shall read first.
+async fn first_request(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, bool)> {
+    let mut read = Vec::with_capacity(1024);
+    loop {
+        let ended = socket.read_buf(&mut read).await? == 0 || read.len() >= LONGEST;
+        match judge(&read) {
+            Verdict::HandOn => return Ok((read, false)),
+            Verdict::Mark(at) => {
+                read.splice(at..at, format!("Upgrade: {RAW}\r\n").into_bytes());
+                return Ok((read, true));
+            }
+            Verdict::ReadOn if ended => return Ok((read, false)),
+            Verdict::ReadOn => {}
+        }
+    }
+}
+
+enum Verdict {
+    ReadOn,
+    HandOn,
+    /// The position behind the request line, where a header can be written in.
+    Mark(usize),
+}
+
+fn judge(read: &[u8]) -> Verdict {
+    let Some(line_end) = read.windows(2).position(|w| w == b"\r\n") else { return Verdict::ReadOn };
+    let line = String::from_utf8_lossy(&read[..line_end]);
+    let mut words = line.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.split('?').next().unwrap_or_default();
+    let streams = path.ends_with("/attach") || path.ends_with("/start") && path.contains("/exec/");
+    if method != "POST" || !streams || words.next() != Some("HTTP/1.1") {
+        return Verdict::HandOn;
+    }
+    let Some(head_end) = read.windows(4).position(|w| w == b"\r\n\r\n") else { return Verdict::ReadOn };
+    let headers = String::from_utf8_lossy(&read[line_end..head_end + 2]).to_ascii_lowercase();
+    match headers.contains("\r\nupgrade:") {
+        true => Verdict::HandOn,
+        false => Verdict::Mark(line_end + 2),
+    }
+}
+
+/// The socket, with what was read ahead in front of it.
+struct Door<S> {
+    socket: S,
+    read: Vec<u8>,
+    given: usize,
+    /// The client waits for a 200: the first line of the answer must still be looked at.
+    raw: bool,
+    /// The first bytes of the answer, on their way out.
+    status: Vec<u8>,
+    status_sent: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let left = &self.read[self.given..];
+        if left.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(cx, buffer);
+        }
+        let n = left.len().min(buffer.remaining());
+        buffer.put_slice(&left[..n]);
+        self.given += n;
+        if self.given == self.read.len() {
+            (self.read, self.given) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Door<S> {
+    fn send_status(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.status_sent < self.status.len() {
+            let n = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.status[self.status_sent..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.status_sent += n;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Door<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.send_status(cx))?;
+        if !self.raw {
+            return Pin::new(&mut self.socket).poll_write(cx, bytes);
+        }
+        // the server writes the head in one piece, status line first
+        self.raw = false;
+        match bytes.strip_prefix(b"HTTP/1.1 101 UPGRADED\r\n") {
+            None => Pin::new(&mut self.socket).poll_write(cx, bytes),
+            Some(rest) => {
+                self.status = [b"HTTP/1.1 200 OK\r\n", rest].concat();
+                self.status_sent = 0;
+                match self.send_status(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    _ => Poll::Ready(Ok(bytes.len())),
+                }
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.send_status(cx))?;
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.send_status(cx))?;
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(text: &str) -> Option<usize> {
+        match judge(text.as_bytes()) {
+            Verdict::Mark(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_an_old_clients_stream_is_marked() {
+        let old = "POST /v1.24/exec/1/start HTTP/1.1\r\nHost: d\r\n\r\n{}";
+        assert_eq!(mark(old), Some(old.find("Host").expect("there")));
+        assert_eq!(mark("POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nupgrade: tcp\r\n\r\n"), None);
+        assert_eq!(mark("POST /containers/x/start HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(mark("GET /containers/x/attach HTTP/1.1\r\n\r\n"), None);
+        assert!(matches!(judge(b"POST /containers/x/attach HTTP/1.1\r\nHost"), Verdict::ReadOn));
+    }
+}

@@ -1,0 +1,46 @@
+//! # Elsewhere: doors that this house does not have yet
+//!
+//! Clients ask for more than there is: a swarm, plugins, BuildKit, a registry. A bare 404 would make them guess, so each such
+//! door says what it is, in the words and with the status that clients already understand from a Docker without it.
+//!
+//! See: moby `daemon/cluster/errors.go`. Next room: [`crate::answer`]
+
+use crate::answer::{Answer, json};
+use minidock_base::{Error, Result};
+use serde_json::json;
+
+/// What belongs to a swarm, asked of a machine that is in none: 503, never 404.
+pub fn swarm(what: &[&str]) -> Result<Answer> {
+    match what {
+        ["swarm", "init" | "join"] => Err(Error::not_implemented("swarm mode is not built yet: it comes with the swarm floor")),
+        ["swarm", "leave"] => Err(Error::unavailable("This node is not part of a swarm")),
+        _ => Err(Error::unavailable(
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.",
+        )),
+    }
+}
+
+/// Plugins: there are none, and there will be none.
+pub fn plugin(what: &[&str]) -> Result<Answer> {
+    match what {
+        [name, "json"] => Err(Error::not_found(format!("plugin \"{name}\" not found"))),
+        _ => Err(Error::not_implemented("minidock has no plugins: drivers for volumes, logs and networks are built in")),
+    }
+}
+
+/// `POST /build`.
+pub fn build() -> Result<Answer> {
+    Err(Error::not_implemented("building images is not there yet: it comes with the builder")
+        .hint("make images builds the stand-ins; minidock load and minidock import take images that others built"))
+}
+
+/// `POST /build/prune`: no builder, no cache, nothing to reclaim.
+pub fn build_prune() -> Result<Answer> {
+    json(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 }))
+}
+
+/// What needs a registry.
+pub fn registry(what: &str) -> Result<Answer> {
+    Err(Error::not_implemented(format!("{what} is not there yet: it comes with the registry client"))
+        .hint("minidock load and minidock save carry images as archives"))
+}
