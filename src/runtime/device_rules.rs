@@ -47,14 +47,13 @@ pub struct State {
 }
 
 /// What every container may use: making any node (opening it is another matter), and the usual character devices.
-const DEFAULTS: [(Option<u32>, Option<u32>, Access); 10] = [
+const DEFAULTS: [(Option<u32>, Option<u32>, Access); 9] = [
     (Some(1), Some(3), ALL),    // null
     (Some(1), Some(5), ALL),    // zero
     (Some(1), Some(7), ALL),    // full
     (Some(1), Some(8), ALL),    // random
     (Some(1), Some(9), ALL),    // urandom
     (Some(5), Some(0), ALL),    // tty
-    (Some(5), Some(1), ALL),    // console
     (Some(5), Some(2), ALL),    // ptmx
     (Some(10), Some(200), ALL), // net/tun
     (Some(136), None, ALL),     // pts
@@ -326,7 +325,7 @@ mod tests {
         assert_eq!(steps[0], ("devices.deny", "a".into()));
         assert!(steps[1..].iter().all(|(file, _)| *file == "devices.allow"));
         assert!(steps.contains(&("devices.allow", "c 1:3 rwm".into())) && steps.contains(&("devices.allow", "b *:* m".into())));
-        assert_eq!(steps.len(), 13);
+        assert_eq!(steps.len(), 12);
     }
 
     #[test]

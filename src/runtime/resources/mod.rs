@@ -25,6 +25,7 @@
 
 pub mod block_io;
 pub mod memory;
+pub mod update;
 
 use crate::device_rules;
 use minidock_base::{Error, Result, error::Doing};
@@ -63,12 +64,22 @@ pub fn apply(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
     set_limits(cgroup, resources)
 }
 
-/// Changes a living container: only what is mentioned.
+/// Changes a living container: only what is mentioned, and all of it or nothing.
 ///
 /// # Errors
 /// As [`apply`].
 #[track_caller]
 pub fn update(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
+    let before = update::Before::read(cgroup);
+    let changed = change(cgroup, resources);
+    if changed.is_err() {
+        before.restore(cgroup);
+    }
+    changed
+}
+
+#[track_caller]
+fn change(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
     if let Some(rules) = resources.devices().as_deref().filter(|rules| !rules.is_empty()) {
         device_rules::apply(cgroup, rules, false)?;
     }

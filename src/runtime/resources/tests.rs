@@ -226,3 +226,22 @@ fn v1_writes_each_limit_and_refuses_what_the_machine_has_not() {
         }
     });
 }
+
+#[test]
+fn a_refused_update_leaves_everything_as_it_was() {
+    with_real("atomic", |cgroup| {
+        let first =
+            serde_json::json!({"memory": {"limit": 67108864}, "cpu": {"shares": 512, "quota": 20000}, "pids": {"limit": 9}});
+        set_limits(cgroup, &resources(first)).expect("every machine can");
+        let second =
+            serde_json::json!({"memory": {"limit": 33554432}, "cpu": {"shares": 100, "quota": 9000, "cpus": "0-4000"}});
+        assert!(update(cgroup, &resources(second)).is_err());
+        for (controller, file, value) in [
+            ("memory", "memory.limit_in_bytes", "67108864"),
+            ("cpu", "cpu.shares", "512"),
+            ("cpu", "cpu.cfs_quota_us", "20000"),
+        ] {
+            assert_eq!(cgroup.read(controller, file).expect("there"), value, "{file}");
+        }
+    });
+}
