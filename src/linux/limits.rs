@@ -188,6 +188,27 @@ pub fn set_dumpable(dumpable: bool) -> Result<(), CallFailed> {
     )
 }
 
+/// Gives the calling process a session keyring of its own, so that it cannot read the keys of whoever started it.
+///
+/// # Errors
+/// ENOSYS on a kernel without keys; EDQUOT at the user's quota of keys.
+#[track_caller]
+pub fn join_session_keyring(name: &str) -> Result<(), CallFailed> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    call(
+        "keyctl",
+        || vec!["KEYCTL_JOIN_SESSION_KEYRING".into(), crate::action::quoted(name)],
+        || {
+            let name = std::ffi::CString::new(name).map_err(|_| std::io::Error::from_raw_os_error(libc::EINVAL))?;
+            // SAFETY: an integer and a NUL-terminated string that lives through the call.
+            match unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) } {
+                -1 => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            }
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

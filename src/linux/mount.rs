@@ -146,6 +146,20 @@ pub fn umount2(path: &str, flags: u32) -> Result<(), CallFailed> {
     action::call("umount2", shown, || rustix::mount::unmount(path, UnmountFlags::from_bits_retain(flags)))
 }
 
+/// A descriptor that only names what is at `path` (`O_PATH`), following links: for a path of the host's.
+///
+/// # Errors
+/// ENOENT, EACCES.
+#[track_caller]
+pub fn open_path(path: &Path) -> Result<OwnedFd, CallFailed> {
+    use rustix::fs::{Mode, OFlags};
+    action::call(
+        "open",
+        || vec![action::quoted(path), "O_PATH".into()],
+        || rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+    )
+}
+
 /// A copy of the mount (with `recursive`, of all mounts below it too) at `from`, which hangs nowhere yet.
 ///
 /// # Errors

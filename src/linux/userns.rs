@@ -17,6 +17,7 @@
 //! See: user_namespaces(7), newuidmap(1). Next room: [`crate::idmap`]
 
 use crate::{action, errno::CallFailed, proc};
+use rustix::process::{Gid, Uid};
 use std::{fmt::Write, process::Command};
 
 /// `size` ids, from `inside` on in the namespace, from `outside` on in the parent's.
@@ -85,6 +86,36 @@ fn run(program: &'static str, pid: i32, ranges: &[Range]) -> Result<(), CallFail
             Err(e) => Err(e),
         },
     )
+}
+
+/// Sets the supplementary groups of the calling thread to exactly these.
+///
+/// # Errors
+/// EPERM without CAP_SETGID, or where `setgroups` was denied; EINVAL for a group that is not mapped.
+#[track_caller]
+pub fn setgroups(groups: &[u32]) -> Result<(), CallFailed> {
+    let wanted: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    action::call("setgroups", || vec![format!("{groups:?}")], || rustix::thread::set_thread_groups(&wanted))
+}
+
+/// Sets real, effective and saved group of the calling thread.
+///
+/// # Errors
+/// EPERM without CAP_SETGID; EINVAL for a group that is not mapped.
+#[track_caller]
+pub fn setresgid(gid: u32) -> Result<(), CallFailed> {
+    let id = Gid::from_raw(gid);
+    action::call("setresgid", || vec![gid.to_string(); 3], || rustix::thread::set_thread_res_gid(id, id, id))
+}
+
+/// Sets real, effective and saved user of the calling thread: from now on this is who we are.
+///
+/// # Errors
+/// EPERM without CAP_SETUID; EINVAL for a user that is not mapped; EAGAIN at that user's limit of processes.
+#[track_caller]
+pub fn setresuid(uid: u32) -> Result<(), CallFailed> {
+    let id = Uid::from_raw(uid);
+    action::call("setresuid", || vec![uid.to_string(); 3], || rustix::thread::set_thread_res_uid(id, id, id))
 }
 
 #[cfg(test)]

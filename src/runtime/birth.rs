@@ -1,0 +1,180 @@
+//! # Birth: one clone3 in the common case, and what the uncommon ones need
+//!
+//! A container's namespaces are new, or joined by a path. New ones come with clone3, all at once. Three kinds cannot:
+//!
+//! ```text
+//!   pid joined     setns changes our *children's* namespace only      parent: setns(pid), clone3, setns(back)
+//!   time offsets   must be written before anybody is in there         parent: unshare(time), write, clone3, setns(back)
+//!   user joined    what is new must belong to it                      a middle child: setns(user), clone3(CLONE_PARENT|…),
+//!                                                                     tells the pid and ends
+//! ```
+//!
+//! * A cgroup namespace shows the tree from where its maker stands, so init makes it after it has entered its cgroup.
+//! * All others that are joined by path, init joins itself (crate::init).
+//!
+//! See: clone(2), time_namespaces(7), setns(2). Next room: [`crate::handshake`]
+
+use crate::bundle;
+use minidock_base::{Doing, Error, Result};
+use minidock_linux::{
+    clone::{Cloned, Request, clone3},
+    fds,
+    namespaces::{self, Namespace, Set, setns},
+    proc::Proc,
+    wait,
+};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxTimeOffset, Spec};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{Read, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+/// The container's namespaces, sorted by what has to be done for them.
+pub struct Walls {
+    /// New, by clone3.
+    pub new: Set,
+    /// New, but made by init after it has entered its cgroup.
+    pub new_cgroup: bool,
+    /// Joined by init.
+    pub joins: Vec<(Namespace, OwnedFd)>,
+    /// Joined before clone3.
+    user: Option<OwnedFd>,
+    pid: Option<OwnedFd>,
+    offsets: Option<String>,
+}
+
+/// The kernel's kind of the specification's.
+pub fn kind(kind: LinuxNamespaceType) -> Namespace {
+    match kind {
+        LinuxNamespaceType::Mount => Namespace::Mount,
+        LinuxNamespaceType::Cgroup => Namespace::Cgroup,
+        LinuxNamespaceType::Uts => Namespace::Uts,
+        LinuxNamespaceType::Ipc => Namespace::Ipc,
+        LinuxNamespaceType::User => Namespace::User,
+        LinuxNamespaceType::Pid => Namespace::Pid,
+        LinuxNamespaceType::Network => Namespace::Network,
+        LinuxNamespaceType::Time => Namespace::Time,
+    }
+}
+
+/// Sorts the list of `linux.namespaces` and opens the paths in it.
+///
+/// # Errors
+/// A path that is not there or no namespace of its kind.
+pub fn walls(spec: &Spec) -> Result<Walls> {
+    let mut walls = Walls { new: Set::EMPTY, new_cgroup: false, joins: Vec::new(), user: None, pid: None, offsets: None };
+    for namespace in bundle::namespaces(spec) {
+        let kind = kind(namespace.typ());
+        let path = namespace.path().as_deref().filter(|path| !path.as_os_str().is_empty());
+        match (path, kind) {
+            (None, Namespace::Cgroup) => walls.new_cgroup = true,
+            (None, _) => walls.new = walls.new.with(kind),
+            (Some(path), _) => {
+                let doing = || format!("join the {} namespace {}", kind.file_name(), path.display());
+                let fd = namespaces::open(path, kind).doing(doing)?;
+                match kind {
+                    Namespace::User => walls.user = Some(fd),
+                    Namespace::Pid => walls.pid = Some(fd),
+                    _ => walls.joins.push((kind, fd)),
+                }
+            }
+        }
+    }
+    walls.joins.sort_by_key(|(kind, _)| *kind);
+    let offsets = spec.linux().as_ref().and_then(|linux| linux.time_offsets().as_ref()).filter(|offsets| !offsets.is_empty());
+    if let Some(offsets) = offsets.filter(|_| walls.new.has(Namespace::Time)) {
+        walls.offsets = Some(offset_lines(offsets)?);
+    }
+    Ok(walls)
+}
+
+impl Walls {
+    /// Whether init will find itself in a user namespace that others made.
+    pub fn joins_user(&self) -> bool {
+        self.user.is_some()
+    }
+}
+
+fn offset_lines(offsets: &HashMap<String, LinuxTimeOffset>) -> Result<String> {
+    let mut lines = String::new();
+    for (clock, offset) in offsets {
+        if clock != "monotonic" && clock != "boottime" {
+            return Err(Error::invalid(format!("invalid timeOffsets: there is no clock {clock:?}")));
+        }
+        lines += &format!("{clock} {} {}\n", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+    }
+    Ok(lines)
+}
+
+/// Makes the child behind its walls. In the parent afterwards nothing has changed.
+///
+/// # Errors
+/// EPERM, and the limits of clone3(2).
+pub fn give_birth(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned> {
+    match &walls.user {
+        None => direct(walls, into_cgroup, false),
+        Some(user) => by_a_middle_child(walls, into_cgroup, user),
+    }
+}
+
+fn direct(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> Result<Cloned> {
+    let doing = || "make the container's namespaces";
+    let mut new = walls.new;
+    if let Some(pid) = &walls.pid {
+        setns(pid.as_fd(), Set::EMPTY.with(Namespace::Pid), "the given pid namespace").doing(doing)?;
+    }
+    if let Some(lines) = &walls.offsets {
+        let time = Set::EMPTY.with(Namespace::Time);
+        namespaces::unshare(time).doing(doing)?;
+        let proc = Proc::open(Path::new("/proc")).doing(doing)?;
+        proc.write("self/timens_offsets", lines).doing(|| "set the offsets of the clocks")?;
+        new = new.without(Namespace::Time);
+    }
+    let cloned = clone3(Request { namespaces: new, into_cgroup, sibling }).doing(doing)?;
+    if matches!(cloned, Cloned::Parent { .. }) && !sibling {
+        back(walls.pid.is_some(), Namespace::Pid)?;
+        back(walls.offsets.is_some(), Namespace::Time)?;
+    }
+    Ok(cloned)
+}
+
+/// Our own children (hooks) belong where we are.
+fn back(changed: bool, kind: Namespace) -> Result<()> {
+    if !changed {
+        return Ok(());
+    }
+    let path = format!("/proc/self/ns/{}", kind.file_name());
+    let own = namespaces::open(Path::new(&path), kind).doing(|| "find our own namespace again")?;
+    setns(own.as_fd(), Set::EMPTY.with(kind), "our own namespace").doing(|| "return to our own namespace")
+}
+
+fn by_a_middle_child(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>, user: &OwnedFd) -> Result<Cloned> {
+    let (from, to) = fds::pipe().doing(|| "make a pipe")?;
+    match clone3(Request::default()).doing(|| "make a middle child")? {
+        Cloned::Child => {
+            let born = setns(user.as_fd(), Set::EMPTY.with(Namespace::User), "the given user namespace")
+                .doing(|| "join the user namespace")
+                .and_then(|()| direct(walls, into_cgroup, true));
+            let told = match born {
+                Ok(Cloned::Child) => return Ok(Cloned::Child),
+                Ok(Cloned::Parent { pid, .. }) => pid.to_string(),
+                Err(failed) => failed.message(),
+            };
+            // If the parent is gone there is nobody to tell.
+            let _ = File::from(to).write_all(told.as_bytes());
+            std::process::exit(0)
+        }
+        Cloned::Parent { pid: middle, .. } => {
+            drop(to);
+            let mut told = String::new();
+            File::from(from).read_to_string(&mut told).doing(|| "hear from the middle child")?;
+            wait::wait(middle).doing(|| "wait for the middle child")?;
+            let pid: i32 = told.parse().map_err(|_| Error::system(told.clone()).during("make the container's namespaces"))?;
+            let pidfd = wait::pidfd_open(pid).doing(|| "find the container's process")?;
+            Ok(Cloned::Parent { pid, pidfd })
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! # Handshake: the few messages parent and child exchange
+//!
+//! After clone3 there are two of us, and each has work that only it can do: the parent still sees the host (id maps, hooks
+//! of the host's side, state), the child stands inside. They talk over one socket pair.
+//!
+//! ```text
+//!   parent (runtime)                              child (init)
+//!     id maps, oom score …            ── go ──►   only if there was something to wait for
+//!     hooks prestart, createRuntime   ◄─ Hooks    mounts are made, the root is not yet pivoted
+//!                                     ── go ──►
+//!     hand it to the agent            ◄─ Listener{fd}   seccomp notify: take it with pidfd_getfd
+//!                                     ── go ──►
+//!     write state, pid file           ◄─ Ready    only the start is missing
+//!                                     ── go ──►   `run`: at once. `create`: through the door, by `start`
+//!                                     ◄─ Going    execve is next; end of file: it has happened
+//!                                     ◄─ Failed   instead of any of these, and the child ends
+//! ```
+//!
+//! * A message is four bytes of length (little endian) and that many bytes of JSON; it carries the actions that the child
+//!   recorded since the last one. Towards the child it is one byte.
+//! * End of file where a message was due means that the child died; the parent learns how by wait(2).
+//!
+//! Laws: between Going and end of file nothing may fail silently: a failed execve still sends Failed.
+//! Next room: [`crate::init`]
+
+use minidock_base::{Error, Kind, Result, error::Wire};
+use minidock_linux::action::{self, Action};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{Read, Write},
+};
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    Hooks,
+    Listener { fd: i32 },
+    Ready,
+    Going,
+    Failed(Wire),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Message {
+    word: Word,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    actions: Vec<Action>,
+}
+
+/// No message of ours is near this; a child that sends more is not ours.
+const LIMIT: u32 = 16 << 20;
+
+/// The child's side: says a word, with what was recorded.
+///
+/// # Errors
+/// The other end is gone.
+pub fn say(to: &mut File, word: Word) -> std::io::Result<()> {
+    let message = serde_json::to_vec(&Message { word, actions: action::take() })?;
+    let mut framed = (message.len() as u32).to_le_bytes().to_vec();
+    framed.extend(message);
+    to.write_all(&framed)
+}
+
+/// The parent's side: the next word, or none at the end of file. The child's actions join our own list.
+///
+/// # Errors
+/// A message that is cut short or none of ours.
+pub fn hear(from: &mut File) -> Result<Option<Word>> {
+    let mut length = [0; 4];
+    if !fill(from, &mut length).map_err(cut)? {
+        return Ok(None);
+    }
+    let length = u32::from_le_bytes(length);
+    if length > LIMIT {
+        return Err(Error::system(format!("a message of {length} bytes is not from our init")));
+    }
+    let mut text = vec![0; length as usize];
+    from.read_exact(&mut text).map_err(cut)?;
+    let message: Message = serde_json::from_slice(&text).map_err(|e| Error::system(format!("init's message: {e}")))?;
+    action::adopt(message.actions);
+    Ok(Some(message.word))
+}
+
+fn fill(from: &mut File, room: &mut [u8]) -> std::io::Result<bool> {
+    match from.read(room) {
+        Ok(0) => Ok(false),
+        Ok(n) => from.read_exact(&mut room[n..]).map(|()| true),
+        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => fill(from, room),
+        // A killed child's end of a socket may answer so; it is an end like the other.
+        Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn cut(e: std::io::Error) -> Error {
+    Error::new(Kind::System, format!("init's message was cut short: {e}"))
+}
+
+/// The parent lets the child go on.
+///
+/// # Errors
+/// The child is gone.
+pub fn go(to: &mut File) -> std::io::Result<()> {
+    to.write_all(b"g")
+}
+
+/// The child waits for the parent.
+///
+/// # Errors
+/// The parent is gone, and with it all reason to go on.
+pub fn wait(from: &mut File) -> std::io::Result<()> {
+    let mut byte = [0];
+    loop {
+        match from.read(&mut byte) {
+            Ok(0) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+            Ok(_) => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_arrive_whole_and_in_order() {
+        let (a, b) = minidock_linux::fds::socketpair().expect("a pair");
+        let (mut child, mut parent) = (File::from(a), File::from(b));
+        say(&mut child, Word::Ready).expect("the parent listens");
+        say(&mut child, Word::Failed(Error::system("no luck").to_wire())).expect("the parent listens");
+        drop(child);
+        assert!(matches!(hear(&mut parent), Ok(Some(Word::Ready))));
+        assert!(matches!(hear(&mut parent), Ok(Some(Word::Failed(wire))) if wire.because == "no luck"));
+        assert!(matches!(hear(&mut parent), Ok(None)));
+    }
+}
