@@ -31,7 +31,7 @@
 //! Laws: `path` is `group verb`, or one word for a command without a group; no spelling is used twice (tested).
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
-use crate::{container, context, session::Session};
+use crate::{container, context, image, inspect, network, session::Session, system, volume};
 use clap::ArgMatches;
 use minidock_base::Result;
 use std::{future::Future, pin::Pin};
@@ -62,10 +62,19 @@ pub struct Group {
 pub const GROUPS: &[Group] = &[
     Group { name: "container", about: "Manage containers", commands: container::COMMANDS },
     Group { name: "context", about: "Manage contexts", commands: context::COMMANDS },
+    Group { name: "image", about: "Manage images", commands: image::COMMANDS },
+    Group { name: "network", about: "Manage networks", commands: network::COMMANDS },
+    Group { name: "system", about: "Manage minidock", commands: system::COMMANDS },
+    Group { name: "volume", about: "Manage volumes", commands: volume::COMMANDS },
 ];
 
 /// Commands that belong to no noun.
-pub const ALONE: &[Command] = &[];
+pub const ALONE: &[Command] = &[
+    Command { path: "inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
+    Command { path: "login", also: &[], build: image::later::login, run: |m, s| Box::pin(image::later::run_login(m, s)) },
+    Command { path: "logout", also: &[], build: image::later::logout, run: |m, s| Box::pin(image::later::run_login(m, s)) },
+    Command { path: "version", also: &[], build: system::version::command, run: |m, s| Box::pin(system::version::run(m, s)) },
+];
 
 /// Where words led.
 pub enum Found<'a> {

@@ -18,20 +18,27 @@ pub mod attach;
 pub mod body;
 pub mod commit;
 pub mod create;
+pub mod diff;
 pub mod environment;
 pub mod exec;
 pub mod export;
 pub mod flags;
+pub mod inspect;
 pub mod lifecycle;
 pub mod limits;
 pub mod logs;
 pub mod mounts;
+pub mod port;
 pub mod ports;
+pub mod prune;
+pub mod ps;
 pub mod run;
 pub mod security;
 pub mod signals;
 pub mod start;
+pub mod stats;
 pub mod streams;
+pub mod top;
 pub mod update;
 
 use crate::command::Command;
@@ -95,4 +102,16 @@ pub const COMMANDS: &[Command] = &[
         build: lifecycle::wait_command,
         run: |m, s| Box::pin(lifecycle::wait(m, s)),
     },
+    Command { path: "container diff", also: &["diff"], build: diff::command, run: |m, s| Box::pin(diff::run(m, s)) },
+    Command { path: "container inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
+    Command {
+        path: "container ls",
+        also: &["ps", "container ps", "container list"],
+        build: ps::command,
+        run: |m, s| Box::pin(ps::run(m, s)),
+    },
+    Command { path: "container port", also: &["port"], build: port::command, run: |m, s| Box::pin(port::run(m, s)) },
+    Command { path: "container prune", also: &[], build: prune::command, run: |m, s| Box::pin(prune::run(m, s)) },
+    Command { path: "container stats", also: &["stats"], build: stats::command, run: |m, s| Box::pin(stats::run(m, s)) },
+    Command { path: "container top", also: &["top"], build: top::command, run: |m, s| Box::pin(top::run(m, s)) },
 ];

@@ -17,8 +17,8 @@
 //!
 //! * [`Template::parse`] reads a text; [`Template::render`] runs it over one [`Value`].
 //! * [`lex`] cuts the text at `{{` and `}}` (trim markers, comments), [`parse`] makes the tree ([`tree`]).
-//! * [`eval`] walks it: dot, variables, pipelines; [`fields`] finds a field; [`functions`] holds Go's builtins and
-//!   Docker's additions (`json split join title lower upper pad truncate`), [`compare`] `eq` and its siblings.
+//! * [`eval`] walks it: dot, variables, pipelines; [`fields`] finds a field; [`functions`] knows Go's builtins and
+//!   Docker's additions (`json split join title lower upper pad truncate`), [`builtins`] does them, [`compare`] `eq` and its siblings.
 //! * [`printf`] and [`print`] are Go's `fmt`; [`json`] is Go's `encoding/json`.
 //! * [`value`] is what a template sees; [`shapes`] turns a JSON answer of the daemon into Go's idea of it.
 //!
@@ -35,6 +35,7 @@
 //!
 //! See: Go `text/template`, `fmt`, `encoding/json` · docker/cli `templates`. Next room: [`lex`]
 
+pub mod builtins;
 pub mod compare;
 pub mod eval;
 pub mod fields;

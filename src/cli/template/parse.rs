@@ -131,9 +131,9 @@ impl Parser {
         self.fault(format!("{}{extra}", token.text))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<()> {
         let token = self.take_word();
-        if token.kind == kind { Ok(token) } else { Err(self.unexpected(&token, context)) }
+        if token.kind == kind { Ok(()) } else { Err(self.unexpected(&token, context)) }
     }
 
     fn deeper(&mut self) -> Parsed<()> {
@@ -291,17 +291,7 @@ impl Parser {
             let token = self.take_word();
             match token.kind {
                 kind if kind == end => break,
-                Kind::Bool
-                | Kind::Character
-                | Kind::Dot
-                | Kind::Field
-                | Kind::Identifier
-                | Kind::Number
-                | Kind::Nil
-                | Kind::RawQuoted
-                | Kind::Quoted
-                | Kind::Variable
-                | Kind::LeftParen => {
+                kind if begins_operand(kind) => {
                     self.next -= 1;
                     let command = self.command()?;
                     pipeline.commands.push(command);
@@ -411,15 +401,7 @@ impl Parser {
             Kind::Variable => return Err(self.fault(format!("undefined variable {}", print::quote(&token.text)))),
             Kind::Field => What::Field(vec![token.text[1..].to_string()]),
             Kind::Number => What::Number { text: token.text.clone(), value: self.number(&token.text)? },
-            Kind::Character => {
-                let text = print::unquote(&token.text)
-                    .ok_or_else(|| self.fault(format!("malformed character constant: {}", token.text)))?;
-                let code = text.chars().next().map(|c| i64::from(c as u32));
-                What::Number {
-                    text: token.text.clone(),
-                    value: Number { int: code, uint: None, float: code.map(|c| c as f64) },
-                }
-            }
+            Kind::Character => What::Number { text: token.text.clone(), value: self.character(&token.text)? },
             Kind::Quoted | Kind::RawQuoted => What::Text { quoted: token.text.clone(), value: self.unquote(&token)? },
             Kind::LeftParen => {
                 self.deeper()?;
@@ -439,9 +421,20 @@ impl Parser {
         print::unquote(&token.text).ok_or_else(|| self.fault("invalid syntax"))
     }
 
+    fn character(&self, quoted: &str) -> Parsed<Number> {
+        let text = print::unquote(quoted).ok_or_else(|| self.fault(format!("malformed character constant: {quoted}")))?;
+        let code = text.chars().next().map(|c| i64::from(c as u32));
+        Ok(Number { int: code, uint: None, float: code.map(|c| c as f64) })
+    }
+
     fn number(&self, text: &str) -> Parsed<Number> {
         print::parse_number(text).ok_or_else(|| self.fault(format!("illegal number syntax: {}", print::quote(text))))
     }
+}
+
+fn begins_operand(kind: Kind) -> bool {
+    use Kind::*;
+    matches!(kind, Bool | Character | Dot | Field | Identifier | Number | Nil | RawQuoted | Quoted | Variable | LeftParen)
 }
 
 /// Go's way of naming a token in a message.

@@ -1,0 +1,312 @@
+//! # inspect: everything that is known of an object
+//!
+//! `minidock inspect web` looks for a container called web, then an image, a network, a volume, and prints what the daemon
+//! says of the first that exists: JSON, indented by four spaces, or whatever `-f` asks for.
+//!
+//! ```text
+//!   names ──▶ fetch (container? image? network? volume?) ──▶ Found { shape, json }
+//!                                                               │ no -f        ▶ [ { … } ]
+//!                                                               │ -f json      ▶ [{…}]
+//!                                                               └ -f TEMPLATE  ▶ over the struct; if that fails, over the raw JSON
+//! ```
+//!
+//! * [`run`] is the command of its own; `container inspect`, `image inspect` and their like call [`inspect`] with one
+//!   [`Noun`].
+//! * [`indent`] is Go's `json.Indent`: an empty list stays `[]`.
+//!
+//! Laws: what was found is printed even if something else was not, and then the status is 1; a template that cannot be parsed
+//! is refused before anything is asked (64). *See:* docker/cli `cli/command/inspect`. *Next room:* [`crate::volume`]
+
+use crate::{
+    flag, format,
+    session::Session,
+    template::{
+        MissingKey, Template, Value,
+        functions::Set,
+        shapes::{self, Shape},
+    },
+    terminal, words,
+};
+use clap::ArgMatches;
+use minidock_base::{Error, Kind, Result};
+use minidock_client::{Docker, Route};
+use serde_json::Value as Json;
+
+/// The status of a template that cannot be parsed, as Docker has it.
+const BAD_TEMPLATE: i32 = 64;
+
+/// What can be inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noun {
+    Container,
+    Image,
+    Network,
+    Volume,
+}
+
+/// The words that `--type` knows, in Docker's order.
+const TYPES: [&str; 10] = ["config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"];
+
+impl Noun {
+    const ALL: [Noun; 4] = [Noun::Container, Noun::Image, Noun::Network, Noun::Volume];
+
+    fn word(self) -> &'static str {
+        match self {
+            Noun::Container => "container",
+            Noun::Image => "image",
+            Noun::Network => "network",
+            Noun::Volume => "volume",
+        }
+    }
+
+    fn shape(self) -> &'static Shape {
+        match self {
+            Noun::Container => &shapes::container::CONTAINER,
+            Noun::Image => &shapes::image::IMAGE,
+            Noun::Network => &shapes::other::NETWORK,
+            Noun::Volume => &shapes::other::VOLUME,
+        }
+    }
+
+    async fn fetch(self, docker: &Docker, name: &str, size: bool) -> Result<Json> {
+        let route = match self {
+            Noun::Container => Route::new("/containers/{}/json", [name]).flag("size", size),
+            Noun::Image => Route::new("/images/{}/json", [name]),
+            Noun::Network => Route::new("/networks/{}", [name]),
+            Noun::Volume => Route::new("/volumes/{}", [name]),
+        };
+        if name.trim().is_empty() {
+            return Err(Error::not_found(format!("No such {}: {name}", self.word())));
+        }
+        docker.get(&route).await
+    }
+}
+
+/// The flags of `inspect`.
+pub fn command() -> clap::Command {
+    flag::command("inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on minidock objects")
+        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
+        .arg(flag::switch("size", "Display total file sizes if the type is container").short('s'))
+        .arg(flag::text("type", "string", "Only inspect objects of the given type"))
+        .arg(flag::names("NAME"))
+}
+
+/// Inspects anything.
+///
+/// # Errors
+/// An unknown `--type`, or a daemon that cannot be asked.
+pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
+    let wanted = match flag::text_of(m, "type").unwrap_or_default() {
+        "" if words::is_given(m, "type") => return Err(unknown_type("type is empty")),
+        "" => None,
+        word if !TYPES.contains(&word) => return Err(unknown_type(&format!("unknown type: {word:?}"))),
+        word => match Noun::ALL.iter().find(|noun| noun.word() == word) {
+            Some(noun) => Some(*noun),
+            None => {
+                return Err(Error::not_implemented(format!("there are no objects of type {word} here"))
+                    .hint("container, image, network or volume"));
+            }
+        },
+    };
+    let nouns: &[Noun] = wanted.as_slice();
+    inspect(m, session, if nouns.is_empty() { &Noun::ALL } else { nouns }).await
+}
+
+fn unknown_type(what: &str) -> Error {
+    Error::invalid(format!("{what}: must be one of \"{}\"", TYPES.join("\", \"")))
+}
+
+/// Inspects the names in `NAME`, each as the first of `nouns` that has it.
+///
+/// # Errors
+/// A daemon that cannot be asked at all; what goes wrong with one name is printed, and the status is 1.
+pub async fn inspect(m: &ArgMatches, session: &mut Session, nouns: &[Noun]) -> Result<i32> {
+    let shown = match Shown::parse(flag::text_of(m, "format").unwrap_or_default()) {
+        Ok(shown) => shown,
+        Err(fault) => {
+            terminal::eprint(&format!("template parsing error: {fault}\n"));
+            return Ok(BAD_TEMPLATE);
+        }
+    };
+    let size = m.try_get_one::<bool>("size").ok().flatten().copied().unwrap_or(false);
+    let docker = session.docker().await?;
+    let (mut found, mut refusals) = (Vec::new(), Vec::new());
+    for name in flag::list_of(m, "NAME") {
+        match fetch(&docker, &name, nouns, size).await {
+            Ok(object) => found.push(object),
+            Err(refusal) => refusals.push(refusal.to_string()),
+        }
+    }
+    let (text, faults) = shown.print(&found);
+    terminal::print(&text);
+    refusals.extend(faults);
+    if refusals.is_empty() {
+        return Ok(0);
+    }
+    terminal::eprint(&format!("{}\n", refusals.join("\n")));
+    Ok(1)
+}
+
+/// An object and what it is.
+struct Found {
+    noun: Noun,
+    json: Json,
+}
+
+async fn fetch(docker: &Docker, name: &str, nouns: &[Noun], size: bool) -> Result<Found> {
+    for noun in nouns {
+        match noun.fetch(docker, name, size).await {
+            Ok(json) => {
+                if size && *noun != Noun::Container {
+                    terminal::eprint(&format!("WARNING: --size ignored for {}\n", noun.word()));
+                }
+                return Ok(Found { noun: *noun, json });
+            }
+            Err(error) if nouns.len() == 1 || !is_elsewhere(&error) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Err(Error::not_found(format!("Error: No such object: {name}")))
+}
+
+/// The refusals that only mean "not this kind of thing".
+fn is_elsewhere(error: &Error) -> bool {
+    matches!(error.kind(), Kind::NotFound | Kind::NotImplemented)
+        || error.message().contains("not supported")
+        || error.message().contains("invalid reference format")
+}
+
+/// How the objects are shown.
+enum Shown {
+    Indented,
+    Json,
+    Template(Template),
+}
+
+impl Shown {
+    fn parse(format: &str) -> std::result::Result<Shown, crate::template::Fault> {
+        match format {
+            "" => Ok(Shown::Indented),
+            "json" => Ok(Shown::Json),
+            template => Template::parse(template).map(Shown::Template),
+        }
+    }
+
+    /// The text to print, and what could not be rendered.
+    fn print(&self, found: &[Found]) -> (String, Vec<String>) {
+        match self {
+            Shown::Indented if found.is_empty() => ("[]\n".into(), Vec::new()),
+            Shown::Indented => {
+                let list = Json::Array(found.iter().map(|object| object.json.clone()).collect());
+                (indent(&list, 4) + "\n", Vec::new())
+            }
+            Shown::Json => {
+                let objects: Vec<String> = found.iter().map(|object| object.json.to_string()).collect();
+                (format!("[{}]\n", objects.join(",")), Vec::new())
+            }
+            Shown::Template(template) => {
+                let (mut text, mut faults) = (String::new(), Vec::new());
+                for object in found {
+                    match object.render(template) {
+                        Ok(line) => text += &(line + "\n"),
+                        Err(fault) => faults.push(format!("template parsing error: {fault}")),
+                    }
+                }
+                (if text.is_empty() { "\n".into() } else { text }, faults)
+            }
+        }
+    }
+}
+
+impl Found {
+    /// Over the struct, as Docker decodes it; if that fails, over what came, where a missing key is an error.
+    fn render(&self, template: &Template) -> std::result::Result<String, crate::template::Fault> {
+        template
+            .render(&shapes::object(self.noun.shape(), &self.json))
+            .or_else(|_| template.render_with(&Value::raw(&self.json), MissingKey::Error, Set::Values))
+    }
+}
+
+/// JSON indented by `by` spaces, as Go's `json.Indent` does it.
+pub fn indent(json: &Json, by: usize) -> String {
+    let mut out = String::new();
+    write(&mut out, json, by, 0);
+    out
+}
+
+fn write(out: &mut String, json: &Json, by: usize, depth: usize) {
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', by * depth));
+    };
+    match json {
+        Json::Array(items) if !items.is_empty() => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                line(out, depth + 1);
+                write(out, item, by, depth + 1);
+            }
+            line(out, depth);
+            out.push(']');
+        }
+        Json::Object(fields) if !fields.is_empty() => {
+            out.push('{');
+            for (at, (key, value)) in fields.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                line(out, depth + 1);
+                out.push_str(&Json::from(key.as_str()).to_string());
+                out.push_str(": ");
+                write(out, value, by, depth + 1);
+            }
+            line(out, depth);
+            out.push('}');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shown(format: &str) -> (String, Vec<String>) {
+        let json = json!({"Name": "v", "Driver": "local", "Labels": null, "Extra": {"Deep": 7}, "Empty": [], "None": {}});
+        Shown::parse(format).expect("a good template").print(&[Found { noun: Noun::Volume, json }])
+    }
+
+    #[test]
+    fn json_is_indented_as_go_indents() {
+        assert_eq!(
+            shown("").0,
+            "[\n    {\n        \"Name\": \"v\",\n        \"Driver\": \"local\",\n        \"Labels\": null,\n        \"Extra\": {\n            \"Deep\": 7\n        },\n        \"Empty\": [],\n        \"None\": {}\n    }\n]\n"
+        );
+        assert_eq!(Shown::Indented.print(&[]).0, "[]\n");
+    }
+
+    #[test]
+    fn what_the_struct_has_not_is_found_in_the_raw_json() {
+        assert_eq!(shown("{{.Name}} {{.Labels}} {{.Mountpoint}}|").0, "v map[] |\n");
+        assert_eq!(shown("{{.Extra.Deep}}").0, "7\n");
+        assert_eq!(
+            shown("{{.Extra.Foo}}"),
+            (
+                "\n".into(),
+                vec![
+                    "template parsing error: template: :1:8: executing \"\" at <.Extra.Foo>: map has no entry for key \"Foo\""
+                        .into()
+                ]
+            )
+        );
+        assert!(Shown::parse("{{").is_err());
+    }
+
+    #[test]
+    fn an_unknown_type_names_the_known_ones() {
+        assert_eq!(
+            unknown_type("unknown type: \"foo\"").message(),
+            "unknown type: \"foo\": must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! # Commands about the whole
+//!
+//! What is running and where, what has happened, how much room it takes, and how to get that room back.
+//!
+//! ```text
+//!   info · version     both sides: this program and the daemon
+//!   events             a stream of what happens, as it happens
+//!   df ──▶ prune       who takes the room; away with what nobody uses
+//! ```
+//!
+//! *Next room:* [`info`]
+
+pub mod df;
+pub mod events;
+pub mod info;
+pub mod prune;
+pub mod version;
+
+use crate::command::Command;
+
+/// `system …`, some with a short form.
+pub const COMMANDS: &[Command] = &[
+    Command { path: "system df", also: &[], build: df::command, run: |m, s| Box::pin(df::run(m, s)) },
+    Command { path: "system events", also: &["events"], build: events::command, run: |m, s| Box::pin(events::run(m, s)) },
+    Command { path: "system info", also: &["info"], build: info::command, run: |m, s| Box::pin(info::run(m, s)) },
+    Command { path: "system prune", also: &[], build: prune::command, run: |m, s| Box::pin(prune::run(m, s)) },
+];
+
+/// Commands that belong to no noun.
+pub const ALONE: &[Command] =
+    &[Command { path: "version", also: &[], build: version::command, run: |m, s| Box::pin(version::run(m, s)) }];
