@@ -17,7 +17,7 @@ use crate::{
 };
 use minidock_base::Result;
 use minidock_spec::digest::Digest;
-use std::collections::HashSet;
+use std::{collections::HashSet, path::PathBuf};
 
 /// Everything one image consists of.
 fn parts(manifest: &Digest, image: &Image) -> Vec<Digest> {
@@ -36,19 +36,41 @@ fn reachable(state: &State) -> HashSet<Digest> {
     all
 }
 
+/// What a collection took away.
+#[derive(Default)]
+pub(crate) struct Collected {
+    /// The layers, topmost first, by the name of the pile they were the top of.
+    pub chains: Vec<Digest>,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Where they lie until they are deleted.
+    pub aside: Vec<PathBuf>,
+}
+
+impl Collected {
+    pub fn add(&mut self, more: Collected) {
+        self.chains.extend(more.chains);
+        self.bytes += more.bytes;
+        self.aside.extend(more.aside);
+    }
+}
+
 impl Store {
-    /// Removes the parts of one image that nothing else needs; gives back the diff IDs whose directories went, topmost
-    /// first, and how many bytes of files they had. The image must be out of the list already.
-    pub(crate) fn collect(&self, state: &State, manifest: &Digest, image: &Image) -> Result<(Vec<Digest>, u64)> {
+    /// Takes away the parts of one image that nothing else needs. The image must be out of the list already. Unpacked
+    /// layers are only moved out of sight; [`crate::layers::Layers::delete`] does the rest, outside of the lock.
+    pub(crate) fn collect(&self, state: &State, manifest: &Digest, image: &Image) -> Result<Collected> {
         let kept = reachable(state);
         let diff_ids = &image.config.rootfs.diff_ids;
-        let (mut gone, mut bytes, mut first) = (Vec::new(), 0, Ok(()));
+        let (mut gone, mut first) = (Collected::default(), Ok(()));
         for nth in (0..diff_ids.len()).rev() {
             let Some((key, record)) = self.layers.key(&diff_ids[..=nth]).ok().flatten() else { continue };
             if !kept.contains(&key) {
-                first = first.and(self.layers.remove(&key));
-                gone.push(diff_ids[nth].clone());
-                bytes += record.size;
+                match self.layers.put_aside(&key) {
+                    Ok(aside) => gone.aside.extend(aside),
+                    Err(e) => first = first.and(Err(e)),
+                }
+                gone.chains.push(chain_id(&diff_ids[..=nth]));
+                gone.bytes += record.size;
             }
         }
         for blob in parts(manifest, image) {
@@ -56,7 +78,7 @@ impl Store {
                 first = first.and(self.content.remove(&blob));
             }
         }
-        first.map(|()| (gone, bytes))
+        first.map(|()| gone)
     }
 
     /// Removes every blob and layer that no image of the list needs.
@@ -75,7 +97,8 @@ impl Store {
         for layer in self.layers.list()? {
             if !kept.contains(&layer) {
                 tracing::debug!(%layer, "removing a layer that no image has");
-                self.layers.remove(&layer)?;
+                let aside = self.layers.put_aside(&layer)?;
+                self.layers.delete(aside)?;
             }
         }
         Ok(())

@@ -19,11 +19,15 @@ use minidock_linux::files;
 use minidock_spec::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::HashMap,
     fs,
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt, symlink},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -40,10 +44,12 @@ pub struct LayerRecord {
 }
 
 /// All unpacked layers.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Layers {
     folder: PathBuf,
     scratch: PathBuf,
+    /// Records read once: a container's start asks for each of its layers.
+    known: Mutex<HashMap<Digest, LayerRecord>>,
 }
 
 impl Layers {
@@ -54,12 +60,23 @@ impl Layers {
             let made = fs::DirBuilder::new().recursive(true).mode(0o710).create(&folder);
             made.map_err(|e| disk(&e, format!("make {}", folder.display())))?;
         }
-        Ok(Layers { folder, scratch: paths.scratch() })
+        Ok(Layers { folder, scratch: paths.scratch(), known: Mutex::default() })
     }
 
     /// The record of the layer kept under `key`.
     pub fn record(&self, key: &Digest) -> Result<Option<LayerRecord>> {
-        state_file::load(&self.folder.join(key.hex()).join("layer.json"))
+        if let Some(record) = self.known().get(key) {
+            return Ok(Some(record.clone()));
+        }
+        let record: Option<LayerRecord> = state_file::load(&self.folder.join(key.hex()).join("layer.json"))?;
+        if let Some(record) = &record {
+            self.known().insert(key.clone(), record.clone());
+        }
+        Ok(record)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Digest, LayerRecord>> {
+        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub fn diff(&self, key: &Digest) -> PathBuf {
@@ -115,15 +132,24 @@ impl Layers {
         }
     }
 
-    /// Removes an unpacked layer: out of sight first, so that a kill in the middle leaves no half layer.
-    pub fn remove(&self, key: &Digest) -> Result<()> {
+    /// Takes an unpacked layer out of sight, whole, so that a kill in the middle of deleting leaves no half layer.
+    pub fn put_aside(&self, key: &Digest) -> Result<Option<PathBuf>> {
         let _ = fs::remove_file(self.folder.join("l").join(&key.hex()[..20])); // may never have been made
+        self.known().remove(key);
         let aside = self.scratch.join(format!("gone-{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
         match fs::rename(self.folder.join(key.hex()), &aside) {
-            Ok(()) => remove_folder(&aside),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Ok(()) => Ok(Some(aside)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(disk(&e, format!("remove the layer {key}"))),
         }
+    }
+
+    /// Deletes what was put aside.
+    ///
+    /// # Errors
+    /// The first failure; the rest is deleted all the same, or at the next start.
+    pub fn delete(&self, aside: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+        aside.into_iter().fold(Ok(()), |first, folder| first.and(remove_folder(&folder)))
     }
 
     /// The keys of all unpacked layers.
@@ -192,8 +218,10 @@ mod tests {
         assert!(layers.key(&pile).expect("readable").is_none());
         layers.adopt(layers.begin().expect("room"), &chain_id(&pile), &record(true)).expect("room");
         assert_eq!(layers.key(&pile).expect("readable").expect("there").0, chain_id(&pile));
-        layers.remove(&high).expect("removable");
-        layers.remove(&high).expect("gone is fine");
+        let aside = layers.put_aside(&high).expect("removable");
+        assert!(aside.is_some() && layers.record(&high).expect("readable").is_none());
+        layers.delete(aside).expect("removable");
+        assert!(layers.put_aside(&high).expect("gone is fine").is_none());
         assert!(fs::read_dir(folder.path().join("tmp")).expect("scratch").next().is_none());
     }
 }

@@ -97,6 +97,10 @@ impl Store {
         wanted.extend(diff_ids.iter().cloned());
         wanted.extend(image.manifest.iter().map(|(descriptor, _)| descriptor.digest.clone()));
         let _pinned = self.pin(wanted);
+        if let Some(known) = self.known(&image, parts)? {
+            let record = self.register(&known, &image.names, None)?;
+            return Ok(Loaded { image: record, names: image.names });
+        }
         let (mut blobs, mut lower) = (Vec::new(), Vec::new());
         for (nth, name) in image.layers.iter().enumerate() {
             let blob = self.layer(parts, name, &diff_ids[..=nth], &mut lower, stored);
@@ -111,6 +115,22 @@ impl Store {
         let _manifest = self.pin([descriptor.digest.clone()]);
         let record = self.register(&descriptor, &image.names, None)?;
         Ok(Loaded { image: record, names: image.names })
+    }
+
+    /// The same configuration is the same image: its layers were only read to be checked.
+    fn known(&self, image: &Found, parts: &Parts) -> Result<Option<Descriptor>> {
+        let Ok(known) = self.by_id(&Digest::of(&image.config_bytes)) else { return Ok(None) };
+        for (nth, (name, diff_id)) in image.layers.iter().zip(known.diff_ids()).enumerate() {
+            if let Some(Part { layer: Ok(layer), .. }) = parts.layers.get(name)
+                && layer.diff_id != *diff_id
+            {
+                return Err(mismatch("layer (uncompressed)", diff_id, &layer.diff_id));
+            }
+            if self.layers.key(&known.diff_ids()[..=nth])?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.state().descriptor(&known.manifest).map(Some)
     }
 
     /// One layer: its blob to the blobs, its directory to the layers, unless they are there already.
@@ -272,8 +292,10 @@ fn found_manifest(parts: &Parts, descriptor: &Descriptor, names: Vec<Reference>)
     Ok(Found { config: (*image.config).clone(), config_bytes, manifest: Some((bare, bytes)), layers, names })
 }
 
-/// A `ref.name` that is more than a tag.
+/// A `ref.name` that names something; `latest`, `1.2` and `v3` are tags of nobody knows what.
 fn oci_name(text: &str) -> Option<Reference> {
     let name = Reference::parse(text).ok()?;
-    (text.contains(['/', ':']) && tags::check_name(&name).is_ok()).then_some(name)
+    let version = text.strip_prefix('v').unwrap_or(text).starts_with(|c: char| c.is_ascii_digit());
+    let bare_tag = !text.contains(['/', ':']) && (text == "latest" || version);
+    (!bare_tag && tags::check_name(&name).is_ok()).then_some(name)
 }
