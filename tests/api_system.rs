@@ -14,7 +14,11 @@ fn ping_says_everything_in_its_headers_with_and_without_a_version() {
     let daemon = Daemon::bare(&[]);
     for (method, path) in [("HEAD", "/_ping"), ("GET", "/_ping"), ("GET", "/v1.24/_ping"), ("GET", "/v1.45/_ping")] {
         let pong = call(&daemon.socket(), method, path, "").is(200);
-        assert!(pong.head.starts_with("HTTP/1.1 200 OK\r\n") && pong.head.contains("\r\nApi-Version: 1.45\r\n"), "{}", pong.head);
+        assert!(
+            pong.head.starts_with("HTTP/1.1 200 OK\r\n") && pong.head.contains("\r\nApi-Version: 1.45\r\n"),
+            "{}",
+            pong.head
+        );
         for (name, value) in
             [("Ostype", "linux"), ("Docker-Experimental", "false"), ("Builder-Version", "1"), ("Swarm", "inactive")]
         {

@@ -22,12 +22,16 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 /// How far a first request is read before it is handed on.
 const LONGEST: usize = 64 << 10;
+
+/// How long an ending daemon lets an answer go on.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Serves one connection until the client or the daemon ends it.
 pub async fn serve<S, H, F>(mut socket: S, closing: CancellationToken, handle: H)
@@ -51,7 +55,11 @@ where
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = closing.cancelled() => return,
+        () = closing.cancelled() => {
+            // an answer that is under way may be finished, a stream without an end is cut
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
