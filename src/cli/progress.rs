@@ -43,7 +43,11 @@ pub async fn drain(objects: Objects) -> Result<()> {
     show_to(objects, false, &mut |_| {}).await
 }
 
-async fn show_to(mut objects: Objects, is_terminal: bool, print: &mut dyn FnMut(&str)) -> Result<()> {
+/// The same with any way to print.
+///
+/// # Errors
+/// As [`show`].
+pub async fn show_to(mut objects: Objects, is_terminal: bool, print: &mut dyn FnMut(&str)) -> Result<()> {
     let mut screen = Screen { ids: Vec::new(), is_terminal };
     while let Some(line) = objects.next::<Progress>().await? {
         if let Some(failure) = failure(&line) {

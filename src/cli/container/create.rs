@@ -14,14 +14,11 @@
 //! `cli/command/container/create.go`. *Next room:* [`crate::container::run`]
 
 use crate::container::{body, body::Pull, flags, run};
-use crate::{complain, flag, session::Session, terminal};
+use crate::{complain, flag, progress, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Doing, Error, Kind, Result};
 use minidock_client::{Docker, Route, Wish as Request};
-use minidock_spec::{
-    engine::{container::Created, image::Progress},
-    reference::Reference,
-};
+use minidock_spec::{engine::container::Created, reference::Reference};
 use std::{fs::File, io::Write, path::PathBuf};
 
 /// `minidock create`.
@@ -94,20 +91,11 @@ async fn pull(docker: &Docker, wish: &body::Wish) -> Result<()> {
     let route = Route::new("/images/create", []).pair("fromImage", reference.canonical_name()).maybe("tag", tag);
     let route = route.maybe("platform", wish.platform.as_deref());
     let fetched = async {
-        let mut lines = docker.send(Request::post(&route)).await?.objects();
-        while let Some(line) = lines.next::<Progress>().await? {
-            if let Some(detail) = line.error_detail {
-                return Err(match detail.minidock {
-                    Some(wire) => Error::from_wire(wire).from_daemon(),
-                    None => Error::system(detail.message).from_daemon(),
-                });
-            }
-            if let (false, Some(status), None) = (wish.quiet, &line.status, &line.progress) {
-                let id = line.id.map(|id| format!("{id}: ")).unwrap_or_default();
-                terminal::eprint(&format!("{id}{status}\n"));
-            }
+        let lines = docker.send(Request::post(&route)).await?.objects();
+        match wish.quiet {
+            true => progress::show_to(lines, false, &mut |_| {}).await,
+            false => progress::show_aside(lines).await,
         }
-        Ok(())
     };
     fetched.await.map_err(|error| match error.hint_text() {
         Some(_) => error,

@@ -17,6 +17,7 @@
 pub mod attach;
 pub mod body;
 pub mod commit;
+pub mod copy;
 pub mod create;
 pub mod diff;
 pub mod environment;
@@ -28,6 +29,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod logs;
 pub mod mounts;
+pub mod pack;
 pub mod port;
 pub mod ports;
 pub mod prune;
@@ -39,12 +41,14 @@ pub mod start;
 pub mod stats;
 pub mod streams;
 pub mod top;
+pub mod unpack;
 pub mod update;
 
 use crate::command::Command;
 
 /// `container …`, each with its short form.
 pub const COMMANDS: &[Command] = &[
+    Command { path: "container cp", also: &["cp"], build: copy::command, run: |m, s| Box::pin(copy::run(m, s)) },
     Command { path: "container create", also: &["create"], build: create::command, run: |m, s| Box::pin(create::run(m, s)) },
     Command { path: "container run", also: &["run"], build: run::command, run: |m, s| Box::pin(run::run(m, s)) },
     Command { path: "container attach", also: &["attach"], build: attach::command, run: |m, s| Box::pin(attach::run(m, s)) },
