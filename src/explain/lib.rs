@@ -1,1 +1,74 @@
-//! # explain
+//! # Explain: the glass box
+//!
+//! A container is made of a few dozen system calls, and they are over in ten milliseconds. Every one of them was written down
+//! when it was made (`linux::action`). This floor turns the list into something a person can learn from: a story in
+//! chapters, a script that does the same by hand, or JSON for other tools.
+//!
+//! ```text
+//!   actions.jsonl ── recording ──► Vec<Action>
+//!                                     │ chapter: which part of a container is this?
+//!                                     ▼
+//!                                   Story ─┬─ prose ► 12  mount("proc", "/proc", …)   Shows the processes of …
+//!   config.json ───────────────────────┐   ├─ json  ► the same, for programs
+//!                                      └───┴─ shell ► #!/bin/sh: unshare, mount, echo > cgroup, capsh
+//! ```
+//!
+//! * [`recording`] reads what was written down, and cuts out the container's latest life.
+//! * [`chapter`] knows the eight parts of a container, and to which of them a call belongs.
+//! * [`prose`] has a sentence for each call, and a reason: why is it made at all?
+//! * [`shell`] builds the same isolation from tools that every distribution has; a test runs it and compares.
+//! * [`json`] is the story as a document.
+//!
+//! Laws: nothing here asks the kernel anything: it works on a recording from another machine, or from last year. A call
+//! without a sentence is told by its name; nothing is left out but repetition, and that is counted.
+//!
+//! *In the real world* one would reach for strace(1): it shows all calls, those of the language's library too, but not why.
+//! *See:* design.md section 6, strace(1), bocker. *Next room:* [`recording`]
+
+pub mod chapter;
+pub mod json;
+pub mod mounts;
+pub mod prose;
+pub mod recording;
+pub mod script;
+pub mod shell;
+
+use chapter::Chapter;
+use minidock_linux::action::Action;
+
+/// A container's calls, in chapters, in order.
+#[derive(Debug, Default)]
+pub struct Story {
+    pub steps: Vec<Step>,
+}
+
+/// One call, or several of the same kind in a row.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Counted from 1, in the order in which things happened.
+    pub number: usize,
+    pub chapter: Chapter,
+    pub action: Action,
+    /// How many calls like it came directly after.
+    pub more: usize,
+}
+
+/// Tells the story of these actions.
+pub fn tell(actions: &[Action]) -> Story {
+    let mut steps: Vec<Step> = Vec::new();
+    for action in actions {
+        let chapter = chapter::of(action);
+        match steps.last_mut() {
+            Some(last) if last.chapter == chapter && prose::alike(&last.action, action) => last.more += 1,
+            _ => steps.push(Step { number: steps.len() + 1, chapter, action: action.clone(), more: 0 }),
+        }
+    }
+    Story { steps }
+}
+
+impl Story {
+    /// The steps of one chapter.
+    pub fn chapter(&self, chapter: Chapter) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.chapter == chapter)
+    }
+}
