@@ -38,6 +38,7 @@
 //!
 //! *See:* design.md sections 2, 4, 6, 11 · moby `daemon/`. Next room: [`container`]
 
+pub mod byte_stream;
 pub mod container;
 pub mod events;
 pub mod exits;
