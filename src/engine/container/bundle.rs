@@ -72,6 +72,22 @@ pub fn clear(engine: &Engine, id: &str) -> Result<()> {
     }
 }
 
+/// The `config.json` a container would be started with now, for `explain`; nothing of it stays.
+///
+/// # Errors
+/// As [`write`].
+pub fn preview(engine: &Arc<Engine>, record: &Record) -> Result<serde_json::Value> {
+    let folder = engine.paths.scratch().join(format!("preview-{}", minidock_base::id::random_id()));
+    fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
+    let config = gather(engine, record, &folder).and_then(|facts| oci_config::config(&facts));
+    let shm = folder.join("shm");
+    if shm.exists() {
+        let _ = mount::umount2(&shm.to_string_lossy(), mount::MNT_DETACH); // it may not be mounted
+    }
+    let _ = fs::remove_dir_all(&folder); // the next start of the daemon empties this place anyway
+    config
+}
+
 fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Result<Facts<'a>> {
     let wishes = &record.host_config;
     let image = snapshot::look_up(engine, record.image.as_str())
