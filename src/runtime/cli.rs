@@ -14,7 +14,7 @@
 use crate::{
     commands::{self, Command, GLOBAL},
     create::{self, Start},
-    exec_process, features,
+    events, exec_process, features,
     flags::Given,
     foreground, help, join, lifecycle, log, recording, report, spec_command, update_options,
 };
@@ -258,9 +258,9 @@ impl Call<'_> {
     }
 
     fn events(&self, given: &Given) -> Result<i32> {
-        let id = self.id(given)?;
-        let _ = id;
-        Err(Error::not_implemented("events: not yet"))
+        let interval = given.get("interval").map_or(Ok(events::INTERVAL), minidock_base::units::parse_duration)?;
+        let options = events::Options { stats_only: given.is_on("stats"), interval };
+        events::events(&self.root(), self.id(given)?, options, &mut std::io::stdout()).map(|()| 0)
     }
 }
 

@@ -13,7 +13,7 @@
 //! Engines parse this, so the names are runc's to the letter: `throttledPeriods`, `ioServiceBytesRecursive`; and what runc
 //! leaves out when it is zero is left out.
 //!
-//! See: runc-events(8), runc `types/events.go` (names). Next room: [`crate::resources::update`]
+//! See: runc-events(8), runc `types/events.go` (names). Next room: [`crate::update_options`]
 
 use crate::state::{Folder, Record};
 use minidock_base::{Error, Result, error::Doing};
@@ -33,6 +33,9 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+
+/// How often the counters are printed unless somebody says otherwise.
+pub const INTERVAL: Duration = Duration::from_secs(5);
 
 /// How `events` was asked.
 #[derive(Clone, Copy, Debug)]

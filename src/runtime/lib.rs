@@ -46,6 +46,7 @@ pub mod create;
 pub mod device_rules;
 pub mod devices;
 pub mod door;
+pub mod events;
 pub mod exec_process;
 pub mod features;
 pub mod finish;

@@ -23,9 +23,9 @@
 //! any moment, nor the CPU quota its parent's.
 //! See: runtime-spec config-linux.md#control-groups, cgroups(7). Next room: [`crate::device_rules`]
 
+pub mod before;
 pub mod block_io;
 pub mod memory;
-pub mod update;
 
 use crate::device_rules;
 use minidock_base::{Error, Result, error::Doing};
@@ -70,7 +70,7 @@ pub fn apply(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
 /// As [`apply`].
 #[track_caller]
 pub fn update(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
-    let before = update::Before::read(cgroup);
+    let before = before::Before::read(cgroup);
     let changed = change(cgroup, resources);
     if changed.is_err() {
         before.restore(cgroup);
