@@ -28,9 +28,11 @@ async fn a_program_that_cannot_run_leaves_what_docker_leaves() {
         return;
     }
     let stage = Stage::new().await;
-    for (program, code, words) in
-        [("nosuch", 127, "executable file not found in $PATH"), ("/nosuch", 127, "no such file"), ("/etc/notexec", 126, "permission denied")]
-    {
+    for (program, code, words) in [
+        ("nosuch", 127, "executable file not found in $PATH"),
+        ("/nosuch", 127, "no such file"),
+        ("/etc/notexec", 126, "permission denied"),
+    ] {
         let id = stage.create(stage.body(&[program])).await.expect("created");
         let error = start::start(&stage.engine, &id).await.expect_err("it cannot run");
         assert_eq!(error.kind(), Kind::InvalidParameter, "{error}");
@@ -48,7 +50,8 @@ async fn stop_asks_first_and_insists_later() {
         return;
     }
     let stage = Stage::new().await;
-    let polite = stage.create(stage.body(&["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"])).await.expect("created");
+    let polite =
+        stage.create(stage.body(&["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"])).await.expect("created");
     start::start(&stage.engine, &polite).await.expect("started");
     assert_eq!(start::start(&stage.engine, &polite).await.expect_err("it runs").kind(), Kind::NotModified);
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;

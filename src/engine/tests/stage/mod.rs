@@ -54,13 +54,16 @@ pub fn may_run() -> bool {
 
 impl Stage {
     pub async fn new() -> Stage {
-        let folder = tempfile::Builder::new().prefix("md-").tempdir().expect("a folder").keep();
-        let engine = open(&folder).await;
-        import_busybox(&engine);
-        Stage { folder, engine }
+        Stage::at(&tempfile::Builder::new().prefix("md-").tempdir().expect("a folder").keep()).await
     }
 
-    /// As if the daemon had died and come back: nothing of the old engine goes on.
+    pub async fn at(folder: &std::path::Path) -> Stage {
+        let engine = open(folder).await;
+        import_busybox(&engine);
+        Stage { folder: folder.to_path_buf(), engine }
+    }
+
+    /// A daemon on roots that another has left.
     pub async fn again(folder: PathBuf) -> Stage {
         let engine = open(&folder).await;
         Stage { folder, engine }
@@ -126,6 +129,18 @@ impl Stage {
         for container in self.engine.containers.all() {
             let _ = self.remove(&container.id).await;
         }
+        // files are deleted beside the answer
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let left = self.left();
+            if left.is_empty() || Instant::now() > deadline {
+                return left;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
         for folder in [
             self.engine.paths.containers(),
