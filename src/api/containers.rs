@@ -14,7 +14,7 @@ use crate::{
 };
 use http::StatusCode;
 use minidock_base::{Error, Result};
-use minidock_engine::container::{attach, create, inspect, list, pause, prune, remove, rename, start, stop, update};
+use minidock_engine::container::{attach, create, inspect, list, pause, prune, remove, rename, start, stop, top, update};
 
 /// `GET /containers/json`.
 pub async fn list(call: Call) -> Result<Answer> {
@@ -114,6 +114,11 @@ pub fn size(call: &Call) -> Result<(u16, u16)> {
         number.ok_or_else(|| Error::invalid(format!("invalid value for {key}: a number of rows or columns is needed")))
     };
     Ok((side("h")?, side("w")?))
+}
+
+/// `GET /containers/{id}/top?ps_args=`.
+pub async fn top(call: Call, id: &str) -> Result<Answer> {
+    json(&top::top(&call.engine, id, call.query.text("ps_args").unwrap_or_default()).await?)
 }
 
 /// `POST /containers/prune`.

@@ -21,7 +21,7 @@
 //!   empty list, networks beyond `none` and `host` and the builder answer 501, anything unknown is 404 `page not found`.
 //!
 //! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`] and [`hijack`] the bare connection;
-//! [`containers`], [`streams`], [`exec`], [`volumes`], [`networks`] and [`system`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
+//! [`containers`], [`streams`], [`exec`], [`images`], [`volumes`], [`networks`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
 //!
 //! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
 //!
@@ -34,7 +34,9 @@ pub mod containers;
 pub mod door;
 pub mod elsewhere;
 pub mod exec;
+pub mod glass_box;
 pub mod hijack;
+pub mod images;
 pub mod networks;
 pub mod streams;
 pub mod system;
@@ -115,12 +117,27 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("DELETE", ["containers", id]) => containers::remove(call, id).await,
         ("POST", ["containers", id, "attach"]) => streams::attach(call, id).await,
         ("POST", ["containers", id, "wait"]) => streams::wait(call, id).await,
+        ("GET", ["containers", id, "top"]) => containers::top(call, id).await,
+        ("GET", ["containers", id, "stats"]) => streams::stats(call, id).await,
         ("GET", ["containers", id, "logs"]) => streams::logs(call, id).await,
 
         ("POST", ["containers", id, "exec"]) => exec::create(call, id).await,
         ("POST", ["exec", id, "start"]) => exec::start(call, id).await,
         ("POST", ["exec", id, "resize"]) => exec::resize(call, id).await,
         ("GET", ["exec", id, "json"]) => exec::inspect(call, id).await,
+
+        ("GET", ["images", "json"]) => images::list(call).await,
+        ("GET", ["images", "get"]) => images::save(call, None).await,
+        ("GET", ["images", "search"]) => elsewhere::registry("searching for images"),
+        ("POST", ["images", "create"]) => images::create(call).await,
+        ("POST", ["images", "load"]) => images::load(call).await,
+        ("POST", ["images", "prune"]) => images::prune(call).await,
+        ("GET", ["images", name @ .., "json"]) => images::inspect(call, name).await,
+        ("GET", ["images", name @ .., "history"]) => images::history(call, name).await,
+        ("GET", ["images", name @ .., "get"]) => images::save(call, Some(images::join(name))).await,
+        ("POST", ["images", name @ .., "tag"]) => images::tag(call, name).await,
+        ("POST", ["images", _, .., "push"]) => elsewhere::registry("pushing images"),
+        ("DELETE", ["images", name @ ..]) => images::remove(call, name).await,
 
         ("GET", ["volumes"]) => volumes::list(call).await,
         ("POST", ["volumes", "create"]) => volumes::create(call).await,
@@ -141,7 +158,9 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("POST", ["auth"]) => elsewhere::registry("logging in"),
         ("GET", ["distribution", ..]) => elsewhere::registry("asking a registry"),
 
-        ("POST", ["minidock", "stop"]) => system::stop(stop),
+        ("POST", ["minidock", "stop"]) => glass_box::stop(stop),
+        ("GET", ["minidock", "containers", id, "explain"]) => glass_box::explain(call, id).await,
+        ("GET", ["minidock", "containers", id, "actions"]) => glass_box::actions(call, id).await,
         _ => Err(Error::not_found("page not found")),
     }
 }

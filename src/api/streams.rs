@@ -12,13 +12,14 @@
 //! See: Engine API v1.45, ContainerAttach, ContainerLogs, ContainerWait, ContainerStats. Next room: [`crate::exec`]
 
 use crate::{
-    answer::{Answer, bytes, json_later},
+    answer::{Answer, bytes, json_later, json_lines},
     call::Call,
     hijack::hijack,
     system::time,
 };
+use futures_util::StreamExt;
 use minidock_base::{Error, Result};
-use minidock_engine::container::{attach, logs, wait};
+use minidock_engine::container::{attach, logs, stats, wait};
 
 /// `POST /containers/{id}/attach?stream=&stdin=&stdout=&stderr=&logs=&detachKeys=`.
 pub async fn attach(mut call: Call, id: &str) -> Result<Answer> {
@@ -71,4 +72,14 @@ pub async fn logs(call: Call, id: &str) -> Result<Answer> {
 pub async fn wait(call: Call, id: &str) -> Result<Answer> {
     let condition = call.query.text("condition").unwrap_or("not-running");
     Ok(json_later(wait::wait(&call.engine, id, condition).await?))
+}
+
+/// `GET /containers/{id}/stats?stream=&one-shot=`.
+pub async fn stats(call: Call, id: &str) -> Result<Answer> {
+    let stream = call.query.flag_or("stream", true);
+    let one_shot = call.query.flag("one-shot");
+    if stream && one_shot {
+        return Err(Error::invalid("cannot have stream=true and one-shot=true"));
+    }
+    Ok(json_lines(stats::stats(&call.engine, id, stream, one_shot).await?.map(Ok).boxed()))
 }

@@ -18,7 +18,6 @@ use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use minidock_base::{Error, Result};
 use minidock_engine::{events::FILTERS, system};
-use tokio_util::sync::CancellationToken;
 
 /// `GET` and `HEAD /_ping`.
 pub fn ping(call: Call) -> Result<Answer> {
@@ -56,12 +55,6 @@ pub fn events(call: Call) -> Result<Answer> {
     }
     let lines = call.engine.events.subscribe(since, until, filters).map(|event| event.and_then(|e| line(&e)));
     Ok(bytes("application/json", lines.boxed()))
-}
-
-/// `POST /minidock/stop`: the daemon ends, containers go on.
-pub fn stop(stop: CancellationToken) -> Result<Answer> {
-    stop.cancel();
-    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Seconds since 1970 with an optional fraction, as `since` and `until` are sent; zero and nothing are none.

@@ -1,0 +1,36 @@
+//! # Glass box routes: what Docker does not have
+//!
+//! Everything of ours that is not Docker's lives below `/minidock/`, so that no client can mistake one for the other: the story of
+//! a container's kernel calls, the calls themselves as they happen, and the end of the daemon.
+//!
+//! See: design.md section 6 · [`minidock_engine::container::explain`]. Next room: [`crate::system`]
+
+use crate::{
+    answer::{Answer, bytes, empty},
+    call::Call,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use minidock_base::Result;
+use minidock_engine::container::explain;
+use tokio_util::sync::CancellationToken;
+
+/// `GET /minidock/containers/{id}/explain?format=prose|json|sh`.
+pub async fn explain(call: Call, id: &str) -> Result<Answer> {
+    let format = call.query.text("format").unwrap_or("prose");
+    let story = explain::explain(&call.engine, id, format).await?;
+    let kind = if format == "json" { "application/json" } else { "text/plain; charset=utf-8" };
+    Ok(bytes(kind, stream::once(std::future::ready(Ok(Bytes::from(story)))).boxed()))
+}
+
+/// `GET /minidock/containers/{id}/actions`: one JSON object a line, as they are recorded, until the container has ended.
+pub async fn actions(call: Call, id: &str) -> Result<Answer> {
+    Ok(bytes("application/json", explain::follow(&call.engine, id).await?))
+}
+
+/// `POST /minidock/stop`: the daemon ends, containers go on.
+pub fn stop(stop: CancellationToken) -> Result<Answer> {
+    stop.cancel();
+    Ok(empty(StatusCode::NO_CONTENT))
+}
