@@ -32,6 +32,7 @@ pub mod files;
 pub mod idmap;
 pub mod inotify;
 pub mod limits;
+pub mod loopback;
 pub mod malloc;
 pub mod mount;
 pub mod namespaces;

@@ -26,12 +26,13 @@ use crate::{
     hooks::{self, Moment},
     masks,
     rootfs::{self, Materials},
+    targets,
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     action::{self, Actor},
     cgroup::Cgroup,
-    limits,
+    limits, loopback,
     namespaces::{self, Namespace, Set},
     proc::Proc,
     seccomp::Filter,
@@ -192,6 +193,12 @@ fn dress(plan: &Plan<'_>, root: &OwnedFd, host_proc: &Proc) -> Result<()> {
             namespaces::setdomainname(name).doing(|| format!("set the domain name {name}"))?;
         }
     }
+    if bundle::namespaces(spec).iter().any(|one| one.typ() == LinuxNamespaceType::Network && one.path().is_none()) {
+        // Down, it is as if it were not there; who may not switch it on has to live with that.
+        let _ = loopback::up();
+    }
+    // As runc does: a working directory that the image lacks is made. If it cannot be, entering it will say why.
+    let _ = targets::find_or_make(root.as_fd(), plan.process.cwd(), targets::Kind::Folder);
     let Some(linux) = spec.linux() else { return rootfs::seal(spec, &plan.materials, root) };
     for (name, value) in linux.sysctl().iter().flatten() {
         set_sysctl(host_proc, name, value)?;
