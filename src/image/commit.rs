@@ -1,1 +1,158 @@
-//! x
+//! # Commit: a container becomes an image
+//!
+//! What a container wrote lies in one directory; packed as a layer on top of the image it came from, it is a new image.
+//! Nothing below is copied: the new manifest names the old layers again.
+//!
+//! ```text
+//!   containers/<id>/diff ──pack──► tar ──┬─ hash: diff ID
+//!                                        └─ gzip ─ hash: blob   ──► manifest: old layers + this one
+//!   configuration: the base's, what the container was run with, --change; history: one more step
+//! ```
+//!
+//! * [`Store::commit`] does it. A container that wrote nothing gives a layer that holds nothing, as in Docker.
+//!
+//! Law: the image's parent is remembered, so that `history` and `rmi` know the way. See: moby `daemon/commit.go`.
+//! Next room: [`crate::remove`]
+
+use crate::{
+    archive,
+    compression::{self, Compression},
+    layer::{diff, unpack},
+    store::{ImageRecord, Store},
+    tags,
+};
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use minidock_base::{Doing, Error, Result, clock};
+use minidock_linux::files;
+use minidock_spec::{
+    digest::{Digest, Hasher},
+    engine::container::ContainerConfig,
+    image::{Descriptor, History, ImageConfig},
+    reference::Reference,
+};
+use std::{
+    io::{self, BufReader, Write},
+    path::Path,
+};
+
+/// What a commit is made of.
+#[derive(Clone, Debug)]
+pub struct Commit<'a> {
+    /// The image the container was made from.
+    pub base: &'a ImageRecord,
+    /// Its writable layer.
+    pub upper: &'a Path,
+    /// How the new image is to be run.
+    pub config: ContainerConfig,
+    pub author: &'a str,
+    pub comment: &'a str,
+    /// The command the container ran: what history shows.
+    pub created_by: &'a str,
+    pub name: Option<Reference>,
+}
+
+impl Store {
+    /// Makes an image of a container's writable layer.
+    ///
+    /// # Errors
+    /// A name that may not be; a layer that cannot be read; a full disk. Nothing is left behind.
+    pub fn commit(&self, commit: &Commit<'_>) -> Result<ImageRecord> {
+        if let Some(name) = &commit.name {
+            tags::check_name(name)?;
+        }
+        let base = commit.base;
+        let (diff_id, blob, _pinned) = self.pack(commit)?;
+        let now = clock::rfc3339(Timestamp::now());
+        let mut config: ImageConfig = (*base.config).clone();
+        config.created = Some(now.clone());
+        config.author = (!commit.author.is_empty()).then(|| commit.author.to_string());
+        config.config = commit.config.clone();
+        config.rootfs.diff_ids.push(diff_id);
+        for old in ["container", "container_config", "docker_version"] {
+            config.extra.remove(old); // they spoke of the base's making
+        }
+        if !commit.comment.is_empty() {
+            config.extra.insert("comment".into(), commit.comment.into());
+        } else {
+            config.extra.remove("comment");
+        }
+        fill_history(&mut config, base.layers.len());
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        config.history.push(History {
+            created: Some(now),
+            created_by: text(commit.created_by),
+            author: text(commit.author),
+            comment: text(commit.comment),
+            empty_layer: false,
+        });
+        let layers: Vec<Descriptor> = base.layers.iter().map(|layer| layer.blob.clone()).chain([blob]).collect();
+        self.enter(&config, layers, commit.name.as_slice(), Some(&base.id))
+    }
+
+    /// Packs, compresses and hashes the layer, and puts it in place unpacked as well.
+    fn pack(&self, commit: &Commit<'_>) -> Result<(Digest, Descriptor, crate::store::Pinned<'_>)> {
+        let mut ingest = self.content.begin()?;
+        let diff_id = {
+            let tee = Tee { hasher: Hasher::new(), inner: GzEncoder::new(&mut ingest, flate2::Compression::new(1)) };
+            let tee = diff::write_tar(commit.upper, tee).doing(|| "pack the container's changes")?;
+            tee.inner.finish().map_err(|e| crate::disk(&e, "pack the container's changes"))?;
+            tee.hasher.finish()
+        };
+        ingest.end();
+        let digest = ingest.digest();
+        let blob = archive::descriptor(Compression::Gzip.layer_type(), digest.clone(), ingest.size());
+        let mut diff_ids = commit.base.diff_ids().to_vec();
+        diff_ids.push(diff_id.clone());
+        let pinned = self.pin([digest.clone(), diff_id.clone(), crate::layers::chain_id(&diff_ids)]);
+        let tail = BufReader::with_capacity(128 << 10, ingest.tail()?);
+        if self.layers.key(&diff_ids)?.is_none() {
+            let making = self.layers.begin()?;
+            let root = files::open_directory(&making.diff()).doing(|| "open a layer")?;
+            let source = compression::inflate(tail)?;
+            let (unpacked, found, _) =
+                compression::ahead(source, true, |bytes| unpack::unpack(bytes, root).map(|(done, _)| done))?;
+            let lower = self.lower_dirs(commit.base)?;
+            self.keep_layer(making, &diff_ids, &unpacked, &found, &lower)?;
+        }
+        ingest.commit(&digest)?;
+        Ok((diff_id, blob, pinned))
+    }
+}
+
+/// Images that tell no history get a step for each layer, or ours would seem to belong to the first.
+fn fill_history(config: &mut ImageConfig, layers: usize) {
+    let told = config.history.iter().filter(|step| !step.empty_layer).count();
+    for _ in told..layers {
+        config.history.push(History { comment: Some("layer without history".into()), ..History::default() });
+    }
+}
+
+/// Hashes what goes by.
+struct Tee<W> {
+    hasher: Hasher,
+    inner: W,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write_all(bytes)?;
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Write for crate::content::Ingest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        crate::content::Ingest::write(self, bytes).map_err(|e: Error| io::Error::other(e.message()))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -235,6 +235,11 @@ pub fn lstatat(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<Stat, CallFail
     )
 }
 
+/// Major and minor number of the device that a node stands for.
+pub fn device_numbers(stat: &Stat) -> (u32, u32) {
+    (fs::major(stat.st_rdev), fs::minor(stat.st_rdev))
+}
+
 /// fstat(2)
 #[track_caller]
 pub fn fstat(file: impl AsFd) -> Result<Stat, CallFailed> {

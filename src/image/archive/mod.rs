@@ -168,7 +168,7 @@ impl Store {
     }
 }
 
-fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
+pub(crate) fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
     Descriptor { media_type: media_type.into(), digest, size, annotations: BTreeMap::new(), platform: None, extra: Map::new() }
 }
 

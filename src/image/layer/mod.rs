@@ -16,13 +16,14 @@
 //! * [`unpack`]: an entry becomes a file, below a root that [`tree`] guards.
 //! * [`whiteout`]: how a diff says "deleted".
 //! * [`below`]: folders and link targets that the archive takes for granted.
-//! * [`diff`] and [`write`]: the same road backwards.
+//! * [`diff`], [`pack`] and [`write`]: the same road backwards.
 //!
 //! Law: a directory under `layers/` is whole or absent; it is made in the scratch folder and renamed.
 //! See: OCI image-spec layer.md. Next room: [`tar`]
 
 pub mod below;
 pub mod diff;
+pub mod pack;
 pub mod pax;
 pub mod tar;
 pub mod tree;

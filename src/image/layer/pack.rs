@@ -1,0 +1,205 @@
+//! # Pack: directory → tar
+//!
+//! Three commands read a directory into an archive: `commit` the writable layer, `export` the whole tree, `cp` a part of
+//! it. The tree belongs to a container that may be running and may mean harm, so it is walked as layers are unpacked: by
+//! descriptors, one step at a time, no link followed, no FIFO opened, no depth without end.
+//!
+//! ```text
+//!   upper directory:  etc/ [opaque]   tmp = device 0:0     a ═ b (one inode)
+//!   layer.tar:        etc/ etc/.wh..wh..opq   .wh.tmp      a, b = hard link to a
+//! ```
+//!
+//! * [`Packer::tree`] packs what is below a directory; [`Packer::one`] a single file or a directory with all below it.
+//! * [`Options`] say whether overlayfs' marks become whiteouts, and which paths are left out.
+//!
+//! Laws: names in byte order, so the same tree gives the same archive; a second name of a file is a hard link to the
+//! first; sockets cannot be archived and are left out; overlayfs' own attributes never leave. Next room: [`super::diff`]
+
+use super::{
+    tar::{Entry, Kind},
+    tree::{join, lossy},
+    whiteout,
+    write::{Writer, plain},
+};
+use minidock_base::{Doing, Error, Result};
+use minidock_linux::{
+    errno::CallFailed,
+    files::{self, FileType, Moment, Open, Resolve, Stat},
+    overlayfs, xattr,
+};
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    fs::File,
+    io::Write,
+    os::{fd::AsFd, unix::ffi::OsStrExt},
+};
+
+/// Folders within folders: each holds a descriptor while it is read.
+pub const DEEPEST: usize = 400;
+
+/// How a tree is packed.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Turn overlayfs' marks into whiteouts: the tree is an upper directory.
+    pub whiteouts: bool,
+    /// Paths (as in the archive) to leave out, with all below them.
+    pub skip: Option<&'a dyn Fn(&[u8], &Stat) -> bool>,
+    /// Give every file this owner instead of its own.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Packs files into an archive.
+pub struct Packer<'a, W: Write> {
+    writer: Writer<W>,
+    options: Options<'a>,
+    /// Files with several names: the first one, by inode.
+    linked: HashMap<(u64, u64), Vec<u8>>,
+}
+
+impl<'a, W: Write> Packer<'a, W> {
+    pub fn new(out: W, options: Options<'a>) -> Packer<'a, W> {
+        Packer { writer: Writer::new(out), options, linked: HashMap::new() }
+    }
+
+    /// Packs everything below `dir`, with names below `name` (empty: names without a prefix).
+    pub fn tree(&mut self, dir: &impl AsFd, name: &[u8]) -> Result<()> {
+        self.below(dir, name, 0)
+    }
+
+    /// Packs `dir/file` under `name`, a folder with all below it. What has vanished meanwhile is left out.
+    pub fn one(&mut self, dir: &impl AsFd, file: &OsStr, name: &[u8]) -> Result<()> {
+        self.entry(dir, file, name, 0)
+    }
+
+    /// Writes the end of the archive.
+    pub fn finish(self) -> Result<W> {
+        self.writer.finish()
+    }
+
+    fn below(&mut self, dir: &impl AsFd, name: &[u8], depth: usize) -> Result<()> {
+        if depth > DEEPEST {
+            return Err(Error::invalid(format!("{:?}: more than {DEEPEST} folders within each other", lossy(name))));
+        }
+        let mut files: Vec<OsString> = files::getdents(dir).doing(|| format!("list {:?}", lossy(name)))?;
+        files.sort();
+        for file in files {
+            self.entry(dir, &file, &join(name, file.as_bytes()), depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: &impl AsFd, file: &OsStr, name: &[u8], depth: usize) -> Result<()> {
+        let pack = || format!("pack {:?}", lossy(name));
+        let Some(stat) = present(files::lstatat(dir, file)).doing(pack)? else { return Ok(()) };
+        if self.options.skip.is_some_and(|skip| skip(name, &stat)) {
+            return Ok(());
+        }
+        if self.options.whiteouts && overlayfs::is_whiteout(&stat) {
+            return self.mark(name, &whiteout::deleting(file.as_bytes()), &stat);
+        }
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let Some(mut entry) = self.described(kind, &stat, name) else { return Ok(()) };
+        if kind != FileType::Directory && stat.st_nlink > 1 {
+            let inode = (stat.st_dev, stat.st_ino);
+            if let Some(first) = self.linked.get(&inode) {
+                entry = Entry { kind: Kind::HardLink, link: first.clone(), size: 0, ..entry };
+                return self.writer.entry(&entry);
+            }
+            self.linked.insert(inode, name.to_vec());
+        }
+        entry.xattrs = attributes(dir, file).doing(pack)?;
+        match kind {
+            FileType::RegularFile => self.file(dir, file, entry),
+            FileType::Directory => {
+                let Some(inside) = present(files::openat2(dir, file, Open::DirectoryNoFollow, Resolve::Beneath)).doing(pack)?
+                else {
+                    return Ok(());
+                };
+                entry.name.push(b'/');
+                self.writer.entry(&entry)?;
+                let opaque = self.options.whiteouts && xattr::fgetxattr(&inside, overlayfs::OPAQUE).doing(pack)?.is_some();
+                if opaque {
+                    self.mark(&join(name, b"x"), whiteout::OPAQUE_NAME, &stat)?;
+                }
+                self.below(&inside, name, depth + 1)
+            }
+            FileType::Symlink => {
+                let Some(target) = present(files::readlinkat(dir, file)).doing(pack)? else { return Ok(()) };
+                self.writer.entry(&Entry { link: target.as_bytes().to_vec(), ..entry })
+            }
+            _ => self.writer.entry(&entry),
+        }
+    }
+
+    fn described(&self, kind: FileType, stat: &Stat, name: &[u8]) -> Option<Entry> {
+        let (uid, gid) = self.options.owner.unwrap_or((stat.st_uid, stat.st_gid));
+        Some(Entry {
+            name: name.to_vec(),
+            kind: match kind {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Directory,
+                FileType::Symlink => Kind::Symlink,
+                FileType::CharacterDevice => Kind::CharDevice,
+                FileType::BlockDevice => Kind::BlockDevice,
+                FileType::Fifo => Kind::Fifo,
+                _ => return None, // a socket is only alive while its owner runs
+            },
+            mode: stat.st_mode & 0o7777,
+            uid,
+            gid,
+            size: stat.st_size as u64,
+            modified: Moment { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 },
+            device: match kind {
+                FileType::CharacterDevice | FileType::BlockDevice => files::device_numbers(stat),
+                _ => (0, 0),
+            },
+            ..plain()
+        })
+    }
+
+    fn file(&mut self, dir: &impl AsFd, file: &OsStr, entry: Entry) -> Result<()> {
+        let pack = || format!("pack {:?}", lossy(&entry.name));
+        let Some(open) = present(files::openat2(dir, file, Open::ReadNoFollow, Resolve::Beneath)).doing(pack)? else {
+            return Ok(());
+        };
+        // between lstat and open it may have become something else: only what is open counts
+        let stat = files::fstat(&open).doing(pack)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(());
+        }
+        self.writer.entry(&Entry { size: stat.st_size as u64, ..entry.clone() })?;
+        self.writer.content(File::from(open)).doing(pack)
+    }
+
+    /// A whiteout beside `name`.
+    fn mark(&mut self, name: &[u8], mark: &[u8], stat: &Stat) -> Result<()> {
+        let (folder, _) = super::tree::split(name);
+        let modified = Moment { seconds: stat.st_mtime, nanoseconds: 0 };
+        self.writer.entry(&Entry { name: join(folder, mark), mode: 0o600, modified, ..plain() })?;
+        self.writer.content(std::io::empty())
+    }
+}
+
+/// What vanished between two calls is no failure.
+fn present<T>(answer: Result<T, CallFailed>) -> Result<Option<T>, CallFailed> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(failed) if [libc::ENOENT, libc::ELOOP, libc::ENOTDIR, libc::ENXIO].contains(&failed.errno) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+fn attributes(dir: &impl AsFd, file: &OsStr) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CallFailed> {
+    let mut all = Vec::new();
+    for key in present(xattr::llistxattr(dir, file))?.unwrap_or_default() {
+        let name = key.as_bytes();
+        if name == b"security.selinux" || name.windows(9).any(|part| part == b".overlay.") {
+            continue;
+        }
+        if let Some(value) = present(xattr::lgetxattr(dir, file, &key))?.flatten() {
+            all.push((name.to_vec(), value));
+        }
+    }
+    Ok(all)
+}
