@@ -31,7 +31,7 @@
 //! Laws: `path` is `group verb`, or one word for a command without a group; no spelling is used twice (tested).
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
-use crate::{container, context, image, inspect, network, session::Session, system, volume};
+use crate::{container, context, explain, image, inspect, network, session::Session, system, volume};
 use clap::ArgMatches;
 use minidock_base::Result;
 use std::{future::Future, pin::Pin};
@@ -70,6 +70,7 @@ pub const GROUPS: &[Group] = &[
 
 /// Commands that belong to no noun.
 pub const ALONE: &[Command] = &[
+    Command { path: "explain", also: &[], build: explain::command, run: |m, s| Box::pin(explain::run(m, s)) },
     Command { path: "inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
     Command { path: "login", also: &[], build: image::later::login, run: |m, s| Box::pin(image::later::run_login(m, s)) },
     Command { path: "logout", also: &[], build: image::later::logout, run: |m, s| Box::pin(image::later::run_login(m, s)) },

@@ -16,20 +16,25 @@
 //!   along; its output goes to the daemon's log file.
 //! * Readiness is a fact asked for (an answer to a ping), never a guess in seconds; a child that dies is noticed at once, and
 //!   the end of its log is the reason given.
-//! * [`stop`] finds the process behind the socket by the kernel's word (SO_PEERCRED), not by a file, and waits on a pidfd.
+//! * [`run_stop`] asks by `POST /minidock/stop`, finds the process behind the socket by the kernel's word (SO_PEERCRED), not
+//!   by a file, and waits for its end on a pidfd.
 //!
 //! Laws: at most one daemon for the default socket, whatever races. Stopping the daemon leaves containers alone unless asked.
 //! *See:* unix(7) SO_PEERCRED, pidfd_open(2), flock(2), setsid(2). *Next room:* [`crate::container`]
 
-use minidock_base::{Doing, Error, Result, paths, paths::Paths};
-use minidock_client::{Address, Docker};
+use crate::{container::lifecycle, flag, session::Session, terminal};
+use clap::ArgMatches;
+use minidock_base::{Doing, Error, Kind, Result, paths::Paths};
+use minidock_client::{Address, Docker, Route};
+use minidock_spec::engine::container::Summary;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{FlockOperation, flock},
-    process::{PidfdFlags, Signal, getuid, pidfd_open, pidfd_send_signal, setsid},
+    process::{Pid, PidfdFlags, getuid, pidfd_open, setsid},
 };
 use std::{
     fs::{self, File, OpenOptions},
+    os::fd::OwnedFd,
     os::unix::{fs::DirBuilderExt, fs::OpenOptionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -46,6 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn become_daemon(words: &[String]) -> i32 {
     // it fails only for a process that already leads a group, and then there is no terminal to leave
     let _ = setsid();
+    // what our caller had open is not the daemon's to hold: a pipe would never end, a mount never be free
+    let _ = minidock_linux::fds::close_from(3);
     let failed = Command::new("/proc/self/exe").arg("daemon").args(words).exec();
     crate::complain(&Error::system(format!("execve(2) of the daemon: {failed}")));
     1
@@ -72,7 +79,7 @@ pub async fn start(address: &Address) -> Result<()> {
     let from = fs::metadata(&log).map(|m| m.len()).unwrap_or(0);
     let mut child = launch(&log).doing(|| "start the daemon")?;
     await_answer(address, &mut child, &log, from).await.doing(|| "start the daemon")?;
-    crate::terminal::eprint(&format!("minidock: started the daemon (pid {}, log {})\n", child.id(), log.display()));
+    terminal::eprint(&format!("minidock: started the daemon (pid {}, log {})\n", child.id(), log.display()));
     Ok(())
 }
 
@@ -124,36 +131,74 @@ fn said(log: &Path, from: u64) -> String {
     }
 }
 
-/// Stops the daemon at `address` and waits until it has gone; gives its pid, `None` if nobody is there.
+/// `minidock system stop`.
+pub fn stop_command() -> clap::Command {
+    let about = "Stop the daemon; containers go on unless --all is given";
+    flag::command("stop", "[OPTIONS]", about)
+        .arg(flag::switch("all", "Stop all running containers first").short('a'))
+        .arg(flag::number("timeout", "int", "Seconds to wait before killing a container").short('t'))
+}
+
+/// Stops the daemon, and with `--all` every container before it.
 ///
 /// # Errors
-/// It is not ours to stop, or is still there after ten seconds.
-pub async fn stop(address: &Address) -> Result<Option<u32>> {
-    let Address::Unix(socket) = address else {
-        return Err(Error::invalid(format!("cannot stop a daemon that is reached by {address}"))
-            .hint("stop it where it runs: minidock system stop"));
+/// It is no minidock daemon; it is still there after ten seconds. Nobody there is not an error.
+pub async fn run_stop(m: &ArgMatches, session: &mut Session) -> Result<i32> {
+    let address = session.address()?.clone();
+    let Ok(docker) = Docker::connect(address.clone(), None).await else {
+        terminal::eprint(&format!("minidock: no daemon at {address}\n"));
+        return Ok(0);
     };
-    let Ok(stream) = tokio::net::UnixStream::connect(socket).await else { return Ok(None) };
-    let peer = stream.peer_cred().doing(|| "ask who listens (SO_PEERCRED)").doing(|| "stop the daemon")?;
-    let pid = peer.pid().and_then(rustix::process::Pid::from_raw);
-    let pid = pid.ok_or_else(|| Error::system("the kernel does not say who listens; it lives in another pid namespace"))?;
-    let daemon = match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(daemon) => daemon,
-        Err(rustix::io::Errno::SRCH) => return Ok(None),
-        Err(e) => return Err(std::io::Error::from(e)).doing(|| "pidfd_open(2)").doing(|| "stop the daemon"),
+    if m.get_flag("all") {
+        let running: Vec<Summary> = docker.get(&Route::new("/containers/json", [])).await?;
+        let ids: Vec<String> = running.into_iter().map(|container| container.id).collect();
+        let timeout = flag::number_of(m, "timeout");
+        let stop =
+            async |id: String| docker.poke(&Route::new("/containers/{}/stop", [&id]).maybe("t", timeout)).await.map(|()| id);
+        if lifecycle::each(&ids, stop).await? != 0 {
+            return Err(Error::system("some containers could not be stopped, so the daemon goes on"));
+        }
+    }
+    let said = match stop(&address, &docker).await? {
+        Some(pid) => format!("minidock: stopped the daemon (pid {pid})\n"),
+        None => format!("minidock: stopped the daemon at {address}\n"),
     };
-    let sent = pidfd_send_signal(&daemon, Signal::TERM).map_err(std::io::Error::from);
-    sent.doing(|| format!("send SIGTERM to process {}", pid.as_raw_nonzero())).doing(|| "stop the daemon")?;
+    terminal::eprint(&said);
+    Ok(0)
+}
+
+/// Asks the daemon to end and waits until it has; gives its pid where the kernel tells it.
+async fn stop(address: &Address, docker: &Docker) -> Result<Option<u32>> {
+    // held before the daemon is asked, so that its number cannot come to mean another process
+    let process = behind(address).await;
+    docker.poke(&Route::new("/minidock/stop", [])).await.map_err(|error| match error.kind() {
+        Kind::NotFound => Error::invalid(format!("what answers at {address} is no minidock daemon, so it is left alone")),
+        _ => error.during("stop the daemon"),
+    })?;
+    let deadline = Instant::now() + PATIENCE;
+    let Some((pid, handle)) = process else {
+        while Docker::connect(address.clone(), None).await.is_ok() {
+            if Instant::now() > deadline {
+                return Err(Error::unavailable(format!("it still answers at {address}")).during("stop the daemon"));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        return Ok(None);
+    };
     let limit = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
-    let ended = poll(&mut [PollFd::new(&daemon, PollFlags::IN)], Some(&limit)).map_err(std::io::Error::from);
-    match ended.doing(|| "wait for its end")? {
-        0 => Err(Error::unavailable(format!("process {} is still there after {} s", pid.as_raw_nonzero(), PATIENCE.as_secs()))
+    let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit)).map_err(std::io::Error::from);
+    match ended.doing(|| "wait for the daemon's end")? {
+        0 => Err(Error::unavailable(format!("process {pid} is still there after {} s", PATIENCE.as_secs()))
             .during("stop the daemon")),
-        _ => Ok(Some(pid.as_raw_nonzero().get() as u32)),
+        _ => Ok(Some(pid)),
     }
 }
 
-/// The default socket's daemon.
-pub fn default_socket() -> PathBuf {
-    paths::default_socket(getuid().as_raw())
+/// The process that listens at a unix socket, by the kernel's word.
+async fn behind(address: &Address) -> Option<(u32, OwnedFd)> {
+    let Address::Unix(socket) = address else { return None };
+    let stream = tokio::net::UnixStream::connect(socket).await.ok()?;
+    let pid = Pid::from_raw(stream.peer_cred().ok()?.pid()?)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    Some((pid.as_raw_nonzero().get() as u32, handle))
 }

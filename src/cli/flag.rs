@@ -10,7 +10,6 @@
 //!   text("name", "string", …)                       --name string           text_of(m, "name")
 //!   list("env", "list", …).short('e')           -e, --env list              list_of(m, "env")
 //!   number("cpu-shares", "int", …).short('c')   -c, --cpu-shares int        number_of(m, "cpu-shares")
-//!   maybe("explain", "how", "all", …)               --explain[=how]         text_of(m, "explain")
 //!   name("IMAGE"), optional("COMMAND"), names("CONTAINER"), optional_names("NAME"), program("ARG")
 //! ```
 //!
@@ -63,11 +62,6 @@ pub fn list(long: &'static str, kind: &'static str, help: &'static str) -> Arg {
 /// One whole number.
 pub fn number(long: &'static str, kind: &'static str, help: &'static str) -> Arg {
     text(long, kind, help).value_parser(ValueParser::new(whole_number))
-}
-
-/// A text that may be left out: `--explain` means `--explain=all`.
-pub fn maybe(long: &'static str, kind: &'static str, alone: &'static str, help: &'static str) -> Arg {
-    text(long, kind, help).num_args(0..=1).require_equals(true).default_missing_value(alone)
 }
 
 /// One positional that must be there.

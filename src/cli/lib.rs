@@ -35,6 +35,7 @@ pub mod container;
 pub mod context;
 pub mod daemon_control;
 pub mod detach_keys;
+pub mod explain;
 pub mod filter;
 pub mod flag;
 pub mod format;

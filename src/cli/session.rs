@@ -34,7 +34,7 @@ pub struct Globals {
 pub struct Session {
     config: PathBuf,
     context: String,
-    address: Address,
+    address: Result<Address>,
     debug: bool,
     docker: Option<Docker>,
 }
@@ -43,18 +43,18 @@ impl Session {
     /// Decides whom to talk to; opens nothing yet.
     ///
     /// # Errors
-    /// An address that is none, a context that does not exist, both `--host` and `--context`.
+    /// Both `--host` and `--context`, or two hosts.
     pub fn new(globals: &Globals) -> Result<Session> {
         let config = globals.config.clone().unwrap_or_else(paths::client_config);
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let choice = choose(globals, env("MINIDOCK_HOST"), env("MINIDOCK_CONTEXT"), || context::current(&config))?;
         let (context, address) = match choice {
-            Choice::Host(text) => (context::DEFAULT.to_string(), Address::parse(&text)?),
+            Choice::Host(text) => (context::DEFAULT.to_string(), Address::parse(&text)),
             Choice::Context(name) => {
-                let address = context::address(&config, &name)?;
+                let address = context::address(&config, &name);
                 (name, address)
             }
-            Choice::Default => (context::DEFAULT.to_string(), default_address()),
+            Choice::Default => (context::DEFAULT.to_string(), Ok(default_address())),
         };
         Ok(Session { config, context, address, debug: globals.debug, docker: None })
     }
@@ -67,12 +67,13 @@ impl Session {
         if let Some(docker) = &self.docker {
             return Ok(docker.clone());
         }
-        let ours = self.address == default_address();
+        let address = self.address()?.clone();
+        let ours = address == default_address();
         let version = ours.then_some(API_VERSION);
-        let docker = match Docker::connect(self.address.clone(), version).await {
+        let docker = match Docker::connect(address.clone(), version).await {
             Err(e) if ours && e.kind() == minidock_base::Kind::Unavailable => {
-                daemon_control::start(&self.address).await?;
-                Docker::connect(self.address.clone(), version).await?
+                daemon_control::start(&address).await?;
+                Docker::connect(address, version).await?
             }
             answered => answered?,
         };
@@ -81,8 +82,12 @@ impl Session {
     }
 
     /// Where the daemon is said to be.
-    pub fn address(&self) -> &Address {
-        &self.address
+    ///
+    /// # Errors
+    /// The address is none, or the context is not there: known from the start, but told only to who needs it, so that
+    /// `context use` can put it right.
+    pub fn address(&self) -> Result<&Address> {
+        self.address.as_ref().map_err(Clone::clone)
     }
 
     /// The folder of settings and contexts: `~/.minidock`.

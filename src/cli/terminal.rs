@@ -59,6 +59,11 @@ impl Drop for Raw {
     }
 }
 
+/// Whether the terminal is raw now: then a line must end in a carriage return, too.
+pub fn is_raw() -> bool {
+    BEFORE.lock().is_ok_and(|before| before.is_some())
+}
+
 /// Gives the terminal back as it was; may be called at any time.
 pub fn give_back() {
     let before = BEFORE.lock().map(|mut before| before.take()).unwrap_or(None);

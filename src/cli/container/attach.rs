@@ -1,7 +1,7 @@
 //! # attach: stand beside a running program
 //!
 //! The program was started by somebody else, perhaps days ago; `attach` joins its streams as they are now (what it said before
-//! is in its logs). The status is the program's when it ends, 0 when the user leaves by the detach keys.
+//! is in its logs). The status is the program's when it ends, 1 when the user leaves by the detach keys (Docker's choice).
 //!
 //! Laws: only a running container can be attached to; a terminal is made to draw itself again by a change of size, there and
 //! back. *See:* docker/cli `cli/command/container/attach.go`. *Next room:* [`crate::container::exec`]
@@ -37,7 +37,8 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let container: Inspect = docker.get(&Route::new("/containers/{}/json", [name])).await?;
     let id = container.id.as_str();
     check(&container)?;
-    let wires = Wires { tty: container.config.tty, stdin: !m.get_flag("no-stdin") && container.config.open_stdin, detach_keys };
+    let stdin = !m.get_flag("no-stdin") && container.config.open_stdin;
+    let wires = Wires { tty: container.config.tty, stdin, detach_keys, mortal: true };
     if wires.tty && wires.stdin && !terminal::input_is_terminal() {
         return Err(run::not_a_terminal());
     }
@@ -54,10 +55,8 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         false => None,
     };
     match streams::join(attached, &wires).await? {
-        End::Detached => {
-            terminal::eprint("read escape sequence\n");
-            Ok(0)
-        }
+        End::Detached => Ok(run::left()),
+        End::Signal(number) => Ok(128 + number),
         End::Output => run::status(waiting).await,
     }
 }

@@ -67,9 +67,10 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         attached => attached?,
     };
     let _size = wish.tty.then(|| signals::follow_size(&docker, Route::new("/exec/{}/resize", [created.id.as_str()])));
-    let wires = Wires { tty: wish.tty, stdin: wish.attach_stdin, detach_keys };
+    let wires = Wires { tty: wish.tty, stdin: wish.attach_stdin, detach_keys, mortal: true };
     match streams::join(attached, &wires).await? {
-        End::Detached => Ok(0),
+        End::Detached => Ok(run::left()),
+        End::Signal(number) => Ok(128 + number),
         End::Output => status(&docker, &created.id).await,
     }
 }

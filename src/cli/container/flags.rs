@@ -9,7 +9,7 @@
 //!
 //! *See:* docker/cli `cli/command/container/opts.go`. *Next room:* [`crate::container::body`]
 
-use crate::flag::{list, maybe, name, number, on, program, switch, text};
+use crate::flag::{list, name, number, on, program, switch, text};
 use clap::Command;
 
 /// Adds everything that `run` and `create` share.
@@ -24,7 +24,7 @@ pub fn add_run(command: Command) -> Command {
         .arg(switch("detach", "Run container in background and print container ID").short('d'))
         .arg(text("detach-keys", "string", "Override the key sequence for detaching a container"))
         .arg(on("sig-proxy", "Proxy received signals to the process (default true)"))
-        .arg(maybe("explain", "how", "all", "Tell every kernel action on standard error while it happens"))
+        .arg(switch("explain", "Tell every kernel call made for the container, on standard error, while it happens"))
 }
 
 fn the_program(command: Command) -> Command {

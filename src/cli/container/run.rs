@@ -23,11 +23,12 @@ use crate::container::{
     body, create, flags, signals,
     streams::{self, End, Wires},
 };
-use crate::{complain, detach_keys, flag, session::Session, terminal};
+use crate::{complain, detach_keys, explain, flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Answer, Docker, Hijacked, Route, Wish as Request};
 use minidock_spec::engine::container::WaitAnswer;
+use std::time::Duration;
 
 /// `minidock run`.
 pub fn command() -> clap::Command {
@@ -58,12 +59,13 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     if let (true, Some((rows, columns))) = (config.tty, terminal::size()) {
         wish.body.host_config.console_size = [rows, columns];
     }
+    let manner = Manner { detach_keys, proxy: flag::is_on(m, "sig-proxy"), explain: m.get_flag("explain") };
     let done = async {
         let docker = session.docker().await?;
         let created = create::create(&docker, &wish).await?;
         match detached {
-            true => in_background(&docker, &created.id).await,
-            false => in_foreground(&docker, &created.id, &wish, detach_keys, flag::is_on(m, "sig-proxy")).await,
+            true => in_background(&docker, &created.id, &manner).await,
+            false => in_foreground(&docker, &created.id, &wish, manner).await,
         }
     };
     match done.await {
@@ -91,29 +93,55 @@ pub fn keys(text: Option<&str>) -> Result<Vec<u8>> {
     text.filter(|text| !text.is_empty()).map_or(Ok(detach_keys::DEFAULT.to_vec()), detach_keys::parse)
 }
 
+/// Says goodbye to a user who left by the detach keys; gives the status, Docker's.
+pub fn left() -> i32 {
+    terminal::eprint("read escape sequence\n");
+    1
+}
+
 /// `-t` promises the program a terminal; without one here it would be a lie.
 pub fn not_a_terminal() -> Error {
     Error::invalid("the input device is not a TTY").hint("without -t; -i alone passes on what is piped in")
 }
 
-async fn in_background(docker: &Docker, id: &str) -> Result<i32> {
+/// How a program is run, apart from what it is.
+struct Manner {
+    detach_keys: Vec<u8>,
+    proxy: bool,
+    explain: bool,
+}
+
+/// How long a narration may lag behind what it tells.
+const LAG: Duration = Duration::from_secs(1);
+
+async fn in_background(docker: &Docker, id: &str, manner: &Manner) -> Result<i32> {
+    let narration = if manner.explain { Some(explain::narrate(docker, id).await?) } else { None };
     docker.poke(&Route::new("/containers/{}/start", [id])).await?;
+    if let Some(narration) = narration {
+        let _ = tokio::time::timeout(LAG, narration.tell(true)).await;
+    }
     terminal::print(&format!("{id}\n"));
     Ok(0)
 }
 
-async fn in_foreground(docker: &Docker, id: &str, wish: &body::Wish, detach_keys: Vec<u8>, proxy: bool) -> Result<i32> {
+async fn in_foreground(docker: &Docker, id: &str, wish: &body::Wish, manner: Manner) -> Result<i32> {
     let config = &wish.body.config;
-    let wires = Wires { tty: config.tty, stdin: config.attach_stdin, detach_keys };
+    let Manner { detach_keys, proxy, explain } = manner;
+    let wires = Wires { tty: config.tty, stdin: config.attach_stdin, detach_keys, mortal: !proxy };
     let condition = if wish.body.host_config.auto_remove { "removed" } else { "next-exit" };
     let streams = Streams { stdin: config.attach_stdin, stdout: config.attach_stdout, stderr: config.attach_stderr };
     let (attached, waiting) = tokio::join!(attach(docker, id, &streams, &wires.detach_keys), wait(docker, id, condition));
     let (attached, waiting) = (attached?, waiting?);
+    let narration = match explain {
+        true => Some(tokio::spawn(explain::narrate(docker, id).await?.tell(false))),
+        false => None,
+    };
     let _signals = proxy.then(|| signals::pass_on(docker, id));
     let route = Route::new("/containers/{}/start", [id]);
     let size = || wires.tty.then(|| signals::follow_size(docker, Route::new("/containers/{}/resize", [id])));
-    match streams::join_while(attached, &wires, docker.poke(&route), size).await {
-        Ok(End::Detached) => Ok(0),
+    let ended = match streams::join_while(attached, &wires, docker.poke(&route), size).await {
+        Ok(End::Detached) => return Ok(0),
+        Ok(End::Signal(number)) => return Ok(128 + number),
         Ok(End::Output) => status(waiting).await,
         Err(error) => {
             // a container that could not be started is removed by the daemon: its name is free when we are gone
@@ -122,7 +150,11 @@ async fn in_foreground(docker: &Docker, id: &str, wish: &body::Wish, detach_keys
             }
             Err(error)
         }
+    };
+    if let Some(narration) = narration {
+        let _ = tokio::time::timeout(LAG, narration).await;
     }
+    ended
 }
 
 /// Which streams to attach.

@@ -64,7 +64,7 @@ async fn each(docker: &Docker, names: &[String]) -> Result<i32> {
 async fn stay(docker: &Docker, name: &str, interactive: bool, detach_keys: Vec<u8>) -> Result<i32> {
     let container: Inspect = docker.get(&Route::new("/containers/{}/json", [name])).await?;
     let (id, config) = (container.id.as_str(), &container.config);
-    let wires = Wires { tty: config.tty, stdin: interactive && config.open_stdin, detach_keys };
+    let wires = Wires { tty: config.tty, stdin: interactive && config.open_stdin, detach_keys, mortal: true };
     if wires.tty && wires.stdin && !terminal::input_is_terminal() {
         return Err(run::not_a_terminal());
     }
@@ -81,6 +81,7 @@ async fn stay(docker: &Docker, name: &str, interactive: bool, detach_keys: Vec<u
     .await?
     {
         End::Detached => Ok(0),
+        End::Signal(number) => Ok(128 + number),
         End::Output => run::status(waiting).await,
     }
 }

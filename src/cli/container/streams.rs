@@ -17,6 +17,7 @@
 //! Laws: nothing is buffered, nothing is coloured; the end of our input never ends the output; a terminal made raw here is
 //! given back when [`join`] ends or is dropped. *See:* Engine API, attach. *Next room:* [`crate::container::signals`]
 
+use crate::container::signals;
 use crate::detach_keys::Watch;
 use crate::terminal::{self, Raw};
 use minidock_base::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Wires {
     /// Our standard input goes to the program.
     pub stdin: bool,
     pub detach_keys: Vec<u8>,
+    /// Nobody passes signals on to the program: one that would end us gives the terminal back first.
+    pub mortal: bool,
 }
 
 /// Why the streams ended.
@@ -42,6 +45,8 @@ pub enum End {
     Output,
     /// The user typed the detach keys.
     Detached,
+    /// We were told to end, by this signal.
+    Signal(i32),
 }
 
 /// Connects both sides until one of them ends it.
@@ -50,11 +55,13 @@ pub enum End {
 /// tcsetattr(3) of our terminal; frames that are none.
 pub async fn join(io: Hijacked, wires: &Wires) -> Result<End> {
     let Hijacked { output, input } = io;
-    let _raw = if wires.tty && wires.stdin { Raw::enter()? } else { None };
+    let raw = if wires.tty && wires.stdin { Raw::enter()? } else { None };
     let typed = wires.stdin.then(keyboard);
+    let mortal = wires.mortal && raw.is_some();
     tokio::select! {
         shown = show(output, wires.tty) => shown.map(|()| End::Output),
         () = send(input, typed, wires) => Ok(End::Detached),
+        number = signals::ending(), if mortal => Ok(End::Signal(number)),
     }
 }
 

@@ -16,7 +16,7 @@ pub mod info;
 pub mod prune;
 pub mod version;
 
-use crate::command::Command;
+use crate::{command::Command, daemon_control};
 
 /// `system …`, some with a short form.
 pub const COMMANDS: &[Command] = &[
@@ -24,6 +24,12 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "system events", also: &["events"], build: events::command, run: |m, s| Box::pin(events::run(m, s)) },
     Command { path: "system info", also: &["info"], build: info::command, run: |m, s| Box::pin(info::run(m, s)) },
     Command { path: "system prune", also: &[], build: prune::command, run: |m, s| Box::pin(prune::run(m, s)) },
+    Command {
+        path: "system stop",
+        also: &[],
+        build: daemon_control::stop_command,
+        run: |m, s| Box::pin(daemon_control::run_stop(m, s)),
+    },
 ];
 
 /// Commands that belong to no noun.
