@@ -31,7 +31,7 @@
 //! Laws: `path` is `group verb`, or one word for a command without a group; no spelling is used twice (tested).
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
-use crate::{container, context, explain, image, inspect, network, session::Session, system, volume};
+use crate::{completion, container, context, explain, image, inspect, manpages, network, session::Session, system, volume};
 use clap::ArgMatches;
 use minidock_base::Result;
 use std::{future::Future, pin::Pin};
@@ -71,6 +71,9 @@ pub const GROUPS: &[Group] = &[
 /// Commands that belong to no noun.
 pub const ALONE: &[Command] = &[
     Command { path: "explain", also: &[], build: explain::command, run: |m, s| Box::pin(explain::run(m, s)) },
+    Command { path: "__complete", also: &[], build: completion::asked_command, run: |m, s| Box::pin(completion::ask(m, s)) },
+    Command { path: "completion", also: &[], build: completion::command, run: |m, s| Box::pin(completion::run(m, s)) },
+    Command { path: "man", also: &[], build: manpages::command, run: |m, s| Box::pin(manpages::run(m, s)) },
     Command { path: "inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
     Command { path: "login", also: &[], build: image::later::login, run: |m, s| Box::pin(image::later::run_login(m, s)) },
     Command { path: "logout", also: &[], build: image::later::logout, run: |m, s| Box::pin(image::later::run_login(m, s)) },

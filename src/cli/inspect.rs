@@ -18,10 +18,10 @@
 //! is refused before anything is asked (64). *See:* docker/cli `cli/command/inspect`. *Next room:* [`crate::volume`]
 
 use crate::{
-    flag, format,
+    complain, flag, format,
     session::Session,
     template::{
-        MissingKey, Template, Value,
+        Fault, MissingKey, Template, Value,
         functions::Set,
         shapes::{self, Shape},
     },
@@ -124,7 +124,7 @@ pub async fn inspect(m: &ArgMatches, session: &mut Session, nouns: &[Noun]) -> R
     let shown = match Shown::parse(flag::text_of(m, "format").unwrap_or_default()) {
         Ok(shown) => shown,
         Err(fault) => {
-            terminal::eprint(&format!("template parsing error: {fault}\n"));
+            complain(&format::refused(fault));
             return Ok(BAD_TEMPLATE);
         }
     };
@@ -134,22 +134,32 @@ pub async fn inspect(m: &ArgMatches, session: &mut Session, nouns: &[Noun]) -> R
     for name in flag::list_of(m, "NAME") {
         match fetch(&docker, &name, nouns, size).await {
             Ok(object) => found.push(object),
-            Err(refusal) => refusals.push(refusal.to_string()),
+            Err(refusal) => refusals.push(refusal),
         }
     }
     let (text, faults) = shown.print(&found);
     terminal::print(&text);
-    refusals.extend(faults);
-    if refusals.is_empty() {
-        return Ok(0);
-    }
-    terminal::eprint(&format!("{}\n", refusals.join("\n")));
-    Ok(1)
+    refusals.extend(faults.into_iter().map(format::refused));
+    refusals.iter().for_each(complain);
+    Ok(i32::from(!refusals.is_empty()))
 }
 
-/// An object and what it is.
+/// Shows objects that no struct of Docker's describes (contexts, say).
+///
+/// # Errors
+/// A template that is wrong or asks for a key that is not there.
+pub fn show(format: &str, objects: Vec<Json>) -> Result<String> {
+    let found: Vec<Found> = objects.into_iter().map(|json| Found { shape: None, json }).collect();
+    let (text, faults) = Shown::parse(format).map_err(format::refused)?.print(&found);
+    match faults.into_iter().next() {
+        Some(fault) => Err(format::refused(fault)),
+        None => Ok(text),
+    }
+}
+
+/// An object, and the struct that Docker would make of it.
 struct Found {
-    noun: Noun,
+    shape: Option<&'static Shape>,
     json: Json,
 }
 
@@ -160,7 +170,7 @@ async fn fetch(docker: &Docker, name: &str, nouns: &[Noun], size: bool) -> Resul
                 if size && *noun != Noun::Container {
                     terminal::eprint(&format!("WARNING: --size ignored for {}\n", noun.word()));
                 }
-                return Ok(Found { noun: *noun, json });
+                return Ok(Found { shape: Some(noun.shape()), json });
             }
             Err(error) if nouns.len() == 1 || !is_elsewhere(&error) => return Err(error),
             Err(_) => {}
@@ -184,7 +194,7 @@ enum Shown {
 }
 
 impl Shown {
-    fn parse(format: &str) -> std::result::Result<Shown, crate::template::Fault> {
+    fn parse(format: &str) -> std::result::Result<Shown, Fault> {
         match format {
             "" => Ok(Shown::Indented),
             "json" => Ok(Shown::Json),
@@ -193,7 +203,7 @@ impl Shown {
     }
 
     /// The text to print, and what could not be rendered.
-    fn print(&self, found: &[Found]) -> (String, Vec<String>) {
+    fn print(&self, found: &[Found]) -> (String, Vec<Fault>) {
         match self {
             Shown::Indented if found.is_empty() => ("[]\n".into(), Vec::new()),
             Shown::Indented => {
@@ -209,7 +219,7 @@ impl Shown {
                 for object in found {
                     match object.render(template) {
                         Ok(line) => text += &(line + "\n"),
-                        Err(fault) => faults.push(format!("template parsing error: {fault}")),
+                        Err(fault) => faults.push(fault),
                     }
                 }
                 (if text.is_empty() { "\n".into() } else { text }, faults)
@@ -220,10 +230,13 @@ impl Shown {
 
 impl Found {
     /// Over the struct, as Docker decodes it; if that fails, over what came, where a missing key is an error.
-    fn render(&self, template: &Template) -> std::result::Result<String, crate::template::Fault> {
-        template
-            .render(&shapes::object(self.noun.shape(), &self.json))
-            .or_else(|_| template.render_with(&Value::raw(&self.json), MissingKey::Error, Set::Values))
+    fn render(&self, template: &Template) -> std::result::Result<String, Fault> {
+        if let Some(shape) = self.shape
+            && let Ok(text) = template.render(&shapes::object(shape, &self.json))
+        {
+            return Ok(text);
+        }
+        template.render_with(&Value::raw(&self.json), MissingKey::Error, Set::Values)
     }
 }
 
@@ -271,9 +284,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(format: &str) -> (String, Vec<String>) {
+    fn shown(format: &str) -> (String, Vec<Fault>) {
         let json = json!({"Name": "v", "Driver": "local", "Labels": null, "Extra": {"Deep": 7}, "Empty": [], "None": {}});
-        Shown::parse(format).expect("a good template").print(&[Found { noun: Noun::Volume, json }])
+        Shown::parse(format).expect("a good template").print(&[Found { shape: Some(Noun::Volume.shape()), json }])
     }
 
     #[test]
@@ -289,16 +302,9 @@ mod tests {
     fn what_the_struct_has_not_is_found_in_the_raw_json() {
         assert_eq!(shown("{{.Name}} {{.Labels}} {{.Mountpoint}}|").0, "v map[] |\n");
         assert_eq!(shown("{{.Extra.Deep}}").0, "7\n");
-        assert_eq!(
-            shown("{{.Extra.Foo}}"),
-            (
-                "\n".into(),
-                vec![
-                    "template parsing error: template: :1:8: executing \"\" at <.Extra.Foo>: map has no entry for key \"Foo\""
-                        .into()
-                ]
-            )
-        );
+        let (text, faults) = shown("{{.Extra.Foo}}");
+        assert_eq!(text, "\n");
+        assert_eq!(faults[0].text, "template: :1:8: executing \"\" at <.Extra.Foo>: map has no entry for key \"Foo\"");
         assert!(Shown::parse("{{").is_err());
     }
 

@@ -26,11 +26,12 @@
 //! Exit statuses: 0; 1 for a failure; 125 for wrong flags; and for `run`, `start -a` and `exec` the program's own status, with
 //! 125 (ours), 126 (cannot be executed), 127 (not found), 128+n (signal n).
 //!
-//! Laws: help, completion and wrong use never open a socket. One thread: the program is over in milliseconds. The start-up
+//! Laws: help and wrong use never open a socket, and completion never starts a daemon. One thread: the program is over in milliseconds. The start-up
 //! cost counts, so nothing is compiled, loaded or built that the chosen command does not need.
 //! *See:* docker/cli `cmd/docker`. *Next room:* [`command`]
 
 pub mod command;
+pub mod completion;
 pub mod container;
 pub mod context;
 pub mod daemon_control;
@@ -42,6 +43,7 @@ pub mod format;
 pub mod help;
 pub mod image;
 pub mod inspect;
+pub mod manpages;
 pub mod moment;
 pub mod network;
 pub mod progress;

@@ -9,6 +9,7 @@
 
 use crate::{
     command::Command,
+    complain,
     container::prune::list,
     filter::{self, Filters},
     flag,
@@ -158,7 +159,7 @@ async fn run_rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         match docker.delete::<()>(&route).await {
             Ok(()) => terminal::print(&format!("{name}\n")),
             Err(refusal) => {
-                terminal::eprint(&format!("{refusal}\n"));
+                complain(&refusal);
                 status = 1;
             }
         }
@@ -178,7 +179,11 @@ async fn run_prune(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let (mut filters, all) = (Filters::of(m), m.get_flag("all"));
     // before API 1.42 every unused volume went, named ones too
     let old = !docker.speaks("1.42");
-    if all && !old {
+    if all && old {
+        let spoken = docker.version();
+        return Err(Error::invalid(format!("\"--all\" requires API version 1.42, but the daemon API version is {spoken}")));
+    }
+    if all {
         if filters.has("all") {
             return Err(Error::invalid("conflicting options: cannot specify both --all and --filter all=1"));
         }

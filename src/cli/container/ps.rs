@@ -82,6 +82,9 @@ pub fn command() -> clap::Command {
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let quiet = m.get_flag("quiet");
     let typed = flag::text_of(m, "format").filter(|text| !text.is_empty());
+    if quiet && typed.is_some() {
+        terminal::eprint("WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
+    }
     let size = m.get_flag("size") || (!quiet && !words::is_given(m, "size") && uses_size(typed)?);
     let last = match flag::number_of(m, "last") {
         Some(n) if n > 0 => Some(n),
@@ -98,10 +101,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         None | Some("table") => format!("{TABLE}{}", if m.get_flag("size") { "\t{{.Size}}" } else { "" }),
         Some("raw") if quiet => "container_id: {{.ID}}".into(),
         Some("raw") => format!("{RAW}{}", if m.get_flag("size") { "size: {{.Size}}\n" } else { "" }),
-        Some(_) if quiet => {
-            terminal::eprint("WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
-            "{{.ID}}".into()
-        }
+        Some(_) if quiet => "{{.ID}}".into(),
         Some(custom) => custom.to_string(),
     };
     let (now, full) = (Timestamp::now(), m.get_flag("no-trunc"));
@@ -115,7 +115,6 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 fn uses_size(typed: Option<&str>) -> Result<bool> {
     let Some(template) = typed.filter(|text| !matches!(*text, "table" | "raw" | "json")) else { return Ok(false) };
     let failed = |what: &str, fault: crate::template::Fault| Error::invalid(format!("failed to {what} template: {fault}"));
-    let template = template.strip_prefix("table").unwrap_or(template);
     let parsed = crate::template::Template::parse(template).map_err(|fault| failed("parse", fault))?;
     let probe = Rc::new(ContainerRow::new(Summary::default(), false, Timestamp::UNIX_EPOCH));
     match parsed.render(&Value::Row(probe.clone())) {

@@ -6,7 +6,7 @@
 //! Laws: with `--force` an image that is not there is a message but no failure. *See:* docker/cli
 //! `cli/command/image/remove.go`. *Next room:* [`super::prune`]
 
-use crate::{flag, session::Session, terminal};
+use crate::{complain, flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Kind, Result};
 use minidock_client::Route;
@@ -35,9 +35,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             Err(refusal) => refusals.push(refusal),
         }
     }
-    for refusal in &refusals {
-        terminal::eprint(&format!("{refusal}\n"));
-    }
+    refusals.iter().for_each(complain);
     let fatal = refusals.iter().any(|refusal| !force || refusal.kind() != Kind::NotFound);
     Ok(i32::from(fatal))
 }

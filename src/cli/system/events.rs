@@ -9,8 +9,9 @@
 //! *See:* docker/cli `cli/command/system/events.go` · moby `api/types/events`. *Next room:* [`super::df`]
 
 use crate::{
+    complain,
     filter::{self, Filters},
-    flag, format,
+    flag, format, moment,
     session::Session,
     template::{
         Template,
@@ -62,12 +63,11 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let template = match template(flag::text_of(m, "format").unwrap_or_default()) {
         Ok(template) => template,
         Err(fault) => {
-            terminal::eprint(&format!("Error parsing format: {fault}\n"));
+            complain(&minidock_base::Error::invalid(format!("Error parsing format: {fault}")));
             return Ok(64);
         }
     };
-    let now = Timestamp::now();
-    let time = |name: &str| flag::text_of(m, name).filter(|text| !text.is_empty()).map(|text| moment(text, now));
+    let time = |name: &str| flag::text_of(m, name).filter(|text| !text.is_empty()).map(moment::from_now);
     let route = Route::new("/events", [])
         .maybe("since", time("since").transpose()?)
         .maybe("until", time("until").transpose()?)
@@ -92,37 +92,6 @@ fn template(format: &str) -> std::result::Result<Option<Template>, crate::templa
     let template = Template::parse(if format == "json" { "{{json .}}" } else { format })?;
     template.render(&shapes::object(&MESSAGE, &Json::Null))?;
     Ok(Some(template))
-}
-
-/// A moment as the API wants it (seconds and nanoseconds): a Unix time as it is, `10m` before `now`, or a date.
-///
-/// # Errors
-/// A text that is none of these.
-pub fn moment(text: &str, now: Timestamp) -> Result<String> {
-    if let Ok(ago) = minidock_base::units::parse_duration(text)
-        && !text.bytes().all(|c| c.is_ascii_digit())
-    {
-        let nanos = now.as_nanosecond() - ago.as_nanos() as i128;
-        return Ok(seconds(nanos));
-    }
-    let is_number = text.bytes().all(|c| c.is_ascii_digit() || c == b'.') && !text.starts_with('.');
-    if is_number {
-        return Ok(text.to_string());
-    }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(seconds(at.as_nanosecond()));
-    }
-    // a date without a zone is local
-    let local = text.parse::<jiff::civil::DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.at(0, 0, 0, 0)));
-    match local.ok().and_then(|date| date.to_zoned(TimeZone::system()).ok()) {
-        Some(at) => Ok(seconds(at.timestamp().as_nanosecond())),
-        None => Err(minidock_base::Error::invalid(format!("failed to parse value as time or duration: {text:?}"))
-            .hint("such as 10m, 2026-11-27T10:26:24 or a Unix time")),
-    }
-}
-
-fn seconds(nanos: i128) -> String {
-    format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000))
 }
 
 fn pretty(event: &Event) -> String {
@@ -174,15 +143,5 @@ mod tests {
             "{\"status\":\"start\",\"id\":\"16ba\",\"from\":\"alpine\",\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{\"ID\":\"16ba\",\"Attributes\":{\"image\":\"alpine\",\"name\":\"web\"}},\"scope\":\"local\",\"time\":1795775184,\"timeNano\":1795775184386622634}"
         );
         assert!(template("{{.Foo}}").err().expect("a fault").text.contains("can't evaluate field Foo in type *events.Message"));
-    }
-
-    #[test]
-    fn a_moment_is_a_number_a_duration_or_a_date() {
-        let now = Timestamp::from_second(1_000_000).expect("a time");
-        assert_eq!(moment("1795775184", now).expect("a moment"), "1795775184");
-        assert_eq!(moment("1795775184.5", now).expect("a moment"), "1795775184.5");
-        assert_eq!(moment("10m", now).expect("a moment"), "999400.000000000");
-        assert_eq!(moment("2026-11-27T10:26:24Z", now).expect("a moment"), "1795775184.000000000");
-        assert!(moment("2026-11-27", now).is_ok() && moment("yesterday", now).is_err());
     }
 }

@@ -10,7 +10,7 @@
 
 use super::version;
 use crate::{
-    flag, format,
+    complain, flag, format,
     session::Session,
     template::{Template, shapes},
     terminal,
@@ -36,7 +36,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let template = match Template::parse(if format == "json" { "{{json .}}" } else { format }) {
         Ok(template) => template,
         Err(fault) => {
-            terminal::eprint(&format!("template parsing error: {fault}\n"));
+            complain(&format::refused(fault));
             return Ok(64);
         }
     };
@@ -55,9 +55,9 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     }
     let mut both = answer?;
     both["ClientInfo"] = client;
-    let text = template.render(&shapes::object(&shapes::other::INFO, &both)).map_err(|fault| Error::invalid(fault.text))?;
-    terminal::print(&format!("{text}\n"));
-    Ok(0)
+    let rendered = template.render(&shapes::plain(&shapes::other::INFO, &both));
+    terminal::print(&format!("{}\n", rendered.as_deref().unwrap_or_default()));
+    rendered.map(|_| 0).map_err(|fault| Error::invalid(fault.text))
 }
 
 async fn ask(session: &mut Session) -> Result<Json> {

@@ -6,7 +6,7 @@
 //! *See:* docker/cli `cli/command/system/version.go`. *Next room:* [`super::info`]
 
 use crate::{
-    flag, format,
+    complain, flag, format,
     session::Session,
     table,
     template::{Template, Value, shapes},
@@ -78,17 +78,20 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let template = match Template::named("version", text) {
         Ok(template) => template,
         Err(fault) => {
-            terminal::eprint(&format!("template parsing error: {fault}\n"));
+            complain(&format::refused(fault));
             return Ok(64);
         }
     };
     let asked = server(session).await;
     let docker = session.docker().await.ok();
     let both = json!({"Client": client(session, docker.as_ref()), "Server": asked.as_ref().unwrap_or(&Json::Null)});
-    let value: Value = shapes::object(&shapes::other::VERSION, &both);
+    let value: Value = shapes::plain(&shapes::other::VERSION, &both);
     match template.render(&value) {
         Ok(text) => terminal::print(&table::align(&format!("{text}\n"), 20, 1)),
-        Err(fault) if asked.is_ok() => return Err(Error::invalid(fault.text)),
+        Err(fault) if asked.is_ok() => {
+            terminal::print("\n");
+            return Err(Error::invalid(fault.text));
+        }
         // without a daemon the template may fail for want of a server: the error below says why
         Err(_) => terminal::print("\n"),
     }
@@ -160,7 +163,7 @@ mod tests {
                 {"Name": "runc", "Version": "1.1.5", "Details": {"GitCommit": "abc"}}]}
         });
         let template = Template::named("version", TEMPLATE).expect("our own template");
-        let text = template.render(&shapes::object(&shapes::other::VERSION, &both)).expect("both sides");
+        let text = template.render(&shapes::plain(&shapes::other::VERSION, &both)).expect("both sides");
         assert_eq!(
             table::align(&text, 20, 1),
             "Client:\n Version:           0.1.0\n API version:       1.41 (downgraded from 1.45)\n OS/Arch:           linux/amd64\n Context:           default\n\n\

@@ -2,7 +2,7 @@
 //!
 //! What Go's encoder writes: no spaces, maps with their keys in order, structs in the order of their fields and without the
 //! empty ones that are marked so, `null` for a nil list. A row of a table is an object of its columns. Docker turns the
-//! escaping of `<`, `>` and `&` off.
+//! escaping of `<`, `>` and `&` off, but not inside a row, which encodes itself: `"\u003cnone\u003e"`.
 //!
 //! See: Go `encoding/json`. Next room: [`super::shapes`]
 
@@ -15,18 +15,18 @@ use super::{
 /// One value as JSON.
 pub fn encode(value: &Value) -> String {
     let mut out = String::new();
-    write(&mut out, value);
+    write(&mut out, value, false);
     out
 }
 
-fn write(out: &mut String, value: &Value) {
+fn write(out: &mut String, value: &Value, escape: bool) {
     match value {
         Value::Missing | Value::Nil | Value::NilPointer(_) => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Float(number) => out.push_str(&float(*number)),
         Value::Number(text) => out.push_str(text),
-        Value::Text(text) | Value::Time(text) => write_text(out, text),
+        Value::Text(text) | Value::Time(text) => write_text(out, text, escape),
         Value::List(list) if list.nil => out.push_str("null"),
         Value::List(list) => {
             out.push('[');
@@ -34,36 +34,36 @@ fn write(out: &mut String, value: &Value) {
                 if at > 0 {
                     out.push(',');
                 }
-                write(out, item);
+                write(out, item, escape);
             }
             out.push(']');
         }
         Value::Map(map) if map.nil => out.push_str("null"),
         Value::Map(map) => {
             let fields = map.entries.iter().map(|(key, item)| (key.as_str(), item.clone()));
-            write_object(out, fields);
+            write_object(out, fields, escape);
         }
         Value::Struct(object) => {
             let mut fields = Vec::new();
             collect(object, &mut fields);
-            write_object(out, fields.into_iter());
+            write_object(out, fields.into_iter(), escape);
         }
         Value::Row(row) => {
             let fields = row.columns().iter().filter_map(|name| Some((*name, row.column(name)?)));
-            write_object(out, fields);
+            write_object(out, fields, true);
         }
     }
 }
 
-fn write_object<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, Value)>) {
+fn write_object<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, Value)>, escape: bool) {
     out.push('{');
     for (at, (key, value)) in fields.enumerate() {
         if at > 0 {
             out.push(',');
         }
-        write_text(out, key);
+        write_text(out, key, escape);
         out.push(':');
-        write(out, &value);
+        write(out, &value, escape);
     }
     out.push('}');
 }
@@ -87,7 +87,7 @@ fn is_empty(_field: &Field, value: &Value) -> bool {
     }
 }
 
-fn write_text(out: &mut String, text: &str) {
+fn write_text(out: &mut String, text: &str, escape: bool) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -98,6 +98,7 @@ fn write_text(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' if escape => out.push_str(&format!("\\u{:04x}", c as u32)),
             c if (c as u32) < 0x20 || matches!(c, '\u{2028}' | '\u{2029}') => {
                 out.push_str(&format!("\\u{:04x}", c as u32));
             }

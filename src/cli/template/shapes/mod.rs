@@ -164,6 +164,11 @@ pub fn object(shape: &'static Shape, json: &Json) -> Value {
     decode_struct(shape, json, true)
 }
 
+/// JSON as a struct of this shape, not reached by a pointer.
+pub fn plain(shape: &'static Shape, json: &Json) -> Value {
+    decode_struct(shape, json, false)
+}
+
 /// JSON as a value of `kind`; what does not fit becomes the kind's zero.
 pub fn decode(kind: &'static Kind, json: &Json) -> Value {
     match (kind, json) {
