@@ -14,14 +14,18 @@
 //! [`State`] follows the kernel's own arithmetic (security/device_cgroup.c), for v2's program must answer as v1 would, and
 //! an update must not, even for a moment, forbid what is allowed before *and* after it: so v1 gets only the difference.
 //!
+//! [`program`] writes the eBPF.
+//!
 //! Laws: a container starts from *deny all*, whatever the first rule says; the wildcard rule (`a`) resets everything; a
 //! user namespace cannot make device nodes at all, so there rules are left out.
 //! See: cgroup-v1/devices.rst, cgroup-v2.rst ("Device controller"). Next room: [`crate::events`]
 
+mod program;
+
 use minidock_base::{Error, Result, error::Doing};
 use minidock_linux::{
     cgroup::{Cgroup, Version, knob},
-    device_filter::{self, Instruction},
+    device_filter,
 };
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use std::{collections::BTreeMap, fmt, os::fd::AsFd};
@@ -236,7 +240,7 @@ fn is_default(line: &str) -> bool {
 #[track_caller]
 fn replace_program(cgroup: &Cgroup, wanted: &State) -> Result<()> {
     let Some(group) = cgroup.clone_into_fd().doing(|| "open the cgroup")? else { return Ok(()) };
-    let program = device_filter::load(&program(wanted)).doing(|| "load the device program")?;
+    let program = device_filter::load(&program::of(wanted)).doing(|| "load the device program")?;
     let old = device_filter::attached(group.as_fd()).doing(|| "look for older device programs")?;
     device_filter::attach(group.as_fd(), &program).doing(|| "attach the device program")?;
     for program in &old {
@@ -245,67 +249,13 @@ fn replace_program(cgroup: &Cgroup, wanted: &State) -> Result<()> {
     Ok(())
 }
 
-// registers: 1 the context, 2 kind, 3 access, 4 major, 5 minor, 0 the answer
-const LDX_W: u8 = 0x61;
-const MOV32_REG: u8 = 0xbc;
-const AND32_IMM: u8 = 0x54;
-const RSH32_IMM: u8 = 0x74;
-const JNE_IMM: u8 = 0x55;
-const JEQ_IMM: u8 = 0x15;
-const MOV64_IMM: u8 = 0xb7;
-const EXIT: u8 = 0x95;
-
-/// The eBPF program for a state.
-fn program(state: &State) -> Vec<Instruction> {
-    let line = |code: u8, to: u8, from: u8, offset: i16, immediate: i32| Instruction {
-        code,
-        registers: to | from << 4,
-        offset,
-        immediate,
-    };
-    let mut code = vec![
-        line(LDX_W, 2, 1, 0, 0),     // r2 = access << 16 | kind
-        line(MOV32_REG, 3, 2, 0, 0), // r3 = r2
-        line(AND32_IMM, 2, 0, 0, 0xffff),
-        line(RSH32_IMM, 3, 0, 0, 16),
-        line(LDX_W, 4, 1, 4, 0), // r4 = major
-        line(LDX_W, 5, 1, 8, 0), // r5 = minor
-    ];
-    for (device, access) in &state.exceptions {
-        let mut tests = vec![line(JNE_IMM, 2, 0, 0, if device.is_block { 1 } else { 2 })];
-        tests.extend(device.major.map(|major| line(JNE_IMM, 4, 0, 0, major as i32)));
-        tests.extend(device.minor.map(|minor| line(JNE_IMM, 5, 0, 0, minor as i32)));
-        if *access != ALL {
-            // an exception from "deny" must cover all that is wished; one from "allow" need only touch it
-            let (mask, test) = match state.default_allow {
-                false => (i32::from(ALL & !access), JNE_IMM),
-                true => (i32::from(*access), JEQ_IMM),
-            };
-            tests.push(line(MOV32_REG, 1, 3, 0, 0));
-            tests.push(line(AND32_IMM, 1, 0, 0, mask));
-            tests.push(line(test, 1, 0, 0, 0));
-        }
-        // every test that fails jumps behind the two lines that answer
-        let length = tests.len() as i16;
-        for (at, test) in tests.iter_mut().enumerate() {
-            if matches!(test.code, JNE_IMM | JEQ_IMM) {
-                test.offset = length - at as i16 - 1 + 2;
-            }
-        }
-        code.extend(tests);
-        code.extend([line(MOV64_IMM, 0, 0, 0, i32::from(!state.default_allow)), line(EXIT, 0, 0, 0, 0)]);
-    }
-    code.extend([line(MOV64_IMM, 0, 0, 0, i32::from(state.default_allow)), line(EXIT, 0, 0, 0, 0)]);
-    code
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use minidock_linux::cgroup::Hierarchy;
-    use std::{fs, io::Read, path::Path};
+    use std::{io::Read, path::Path};
 
-    fn state(rules: serde_json::Value, with_defaults: bool) -> State {
+    pub(super) fn state(rules: serde_json::Value, with_defaults: bool) -> State {
         let rules: Vec<LinuxDeviceCgroup> = serde_json::from_value(rules).expect("rules of ours");
         let mut state = State::default();
         rules.iter().for_each(|rule| state.add(rule).expect("good rules"));
@@ -315,7 +265,7 @@ mod tests {
         state
     }
 
-    fn docker() -> State {
+    pub(super) fn docker() -> State {
         state(serde_json::json!([{"allow": false, "access": "rwm"}]), true)
     }
 
@@ -347,45 +297,6 @@ mod tests {
         assert!(add(serde_json::json!({"allow": true, "type": "p", "access": "r"})).is_err());
         assert!(add(serde_json::json!({"allow": true, "type": "c", "access": "rx"})).is_err());
         assert!(add(serde_json::json!({"allow": true, "type": "c", "major": -7, "access": "r"})).is_err());
-    }
-
-    /// Runs a program by hand, as the kernel would.
-    fn run(program: &[Instruction], kind: i32, major: i32, minor: i32, access: i32) -> i32 {
-        let mut registers = [0i32; 16];
-        let mut at = 0usize;
-        loop {
-            let line = program[at];
-            let (to, from) = ((line.registers & 15) as usize, (line.registers >> 4) as usize);
-            at += 1;
-            let mut jump = |yes: bool| at += if yes { line.offset as usize } else { 0 };
-            match line.code {
-                LDX_W => registers[to] = [access << 16 | kind, major, minor][line.offset as usize / 4],
-                MOV32_REG => registers[to] = registers[from],
-                MOV64_IMM => registers[to] = line.immediate,
-                AND32_IMM => registers[to] &= line.immediate,
-                RSH32_IMM => registers[to] >>= line.immediate,
-                JNE_IMM => jump(registers[to] != line.immediate),
-                JEQ_IMM => jump(registers[to] == line.immediate),
-                EXIT => return registers[0],
-                code => panic!("instruction {code:#x}"),
-            }
-        }
-    }
-
-    #[test]
-    fn the_program_of_v2_answers_as_v1_does() {
-        let deny = program(&docker());
-        let (block, char, make, read, write) = (1, 2, 1, 2, 4);
-        assert_eq!(run(&deny, char, 1, 3, read | write | make), 1, "null");
-        assert_eq!(run(&deny, char, 136, 42, read | write), 1, "any pts");
-        assert_eq!(run(&deny, block, 8, 0, make), 1, "making is allowed");
-        assert_eq!(run(&deny, block, 8, 0, read), 0, "opening is not");
-        assert_eq!(run(&deny, char, 10, 229, make | read), 0, "both at once must both be allowed");
-        let rules = serde_json::json!([{"allow": true, "access": "rwm"},
-            {"allow": false, "type": "b", "major": 8, "access": "w"}, {"allow": false, "type": "c", "major": 1, "minor": 1, "access": "rwm"}]);
-        let allow = program(&state(rules, false));
-        assert_eq!((run(&allow, block, 8, 3, read), run(&allow, block, 8, 3, read | write)), (1, 0));
-        assert_eq!((run(&allow, char, 1, 1, read), run(&allow, char, 1, 3, read)), (0, 1));
     }
 
     /// What a thread of a group finds when it opens a device for reading.
@@ -429,6 +340,5 @@ mod tests {
             assert_eq!((zero.expect("runs"), kmsg.expect("runs")), (1, 0), "{version:?}");
             assert_eq!(opened.expect("widened").expect("runs"), 1, "{version:?}");
         }
-        let _ = fs::metadata("/dev/zero");
     }
 }

@@ -116,8 +116,8 @@ fn what_v2_cannot_do_is_said_not_dropped() {
 
 #[test]
 fn shares_and_weights_meet_at_both_ends_and_at_the_default() {
-    assert_eq!([0, 1, 2, 1024, 262_144, 1_000_000].map(weight_from_shares), [0, 1, 1, 100, 10_000, 10_000]);
-    let curve: Vec<u64> = (2..262_144).step_by(97).map(weight_from_shares).collect();
+    assert_eq!([0, 1, 2, 1024, 262_144, 1_000_000].map(cpu::weight_from_shares), [0, 1, 1, 100, 10_000, 10_000]);
+    let curve: Vec<u64> = (2..262_144).step_by(97).map(cpu::weight_from_shares).collect();
     assert!(curve.is_sorted(), "more shares never weigh less");
     assert_eq!([0, 10, 500, 1000].map(block_io::weight_for_iocost), [0, 1, 4950, 10_000]);
 }
