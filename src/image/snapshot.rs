@@ -10,67 +10,21 @@
 //!   layers/l/<short>        lowerdir   …
 //! ```
 //!
-//! * [`prepare`] makes the two folders, [`remove`] takes them away; neither mounts anything: the runtime does, inside the
-//!   container's own mount namespace, from [`overlay_options`] in its config.json.
-//! * [`view`] looks at a stopped container's merged tree through a detached mount that nobody else sees.
+//! * A running container's overlay is mounted by the runtime, inside the container's own mount namespace.
+//! * [`view`] and [`read_only_view`] look at a *stopped* container's merged tree through a detached mount that nobody sees.
 //!
 //! Law: the upper directory belongs to one mounted overlay at a time; a view of a *running* container would be a second.
 //! Next room: [`crate::archive`]
 
-use crate::{
-    disk,
-    layer::{below, tree::Tree},
-    layers::remove_folder,
-};
-use minidock_base::{Doing, Error, Result, paths::Paths};
-use minidock_linux::overlayfs::{MOST_LAYERS, Overlay};
+use crate::{disk, layer::below};
+use minidock_base::{Doing, Result, paths::Paths};
+use minidock_linux::overlayfs::Overlay;
 use std::{
     fs::DirBuilder,
     io::ErrorKind,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt},
     path::{Path, PathBuf},
 };
-
-/// Makes a container's writable layer.
-///
-/// # Errors
-/// A disk that is full or read-only.
-pub fn prepare(paths: &Paths, container: &str) -> Result<()> {
-    for (folder, mode) in [(paths.container_diff(container), 0o755), (paths.container_work(container), 0o700)] {
-        match DirBuilder::new().mode(mode).create(&folder) {
-            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
-                return Err(disk(&e, format!("make the writable layer {}", folder.display())));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Removes a container's writable layer; gone already is fine.
-pub fn remove(paths: &Paths, container: &str) -> Result<()> {
-    let (diff, work) = (paths.container_diff(container), paths.container_work(container));
-    let first = remove_folder(&diff);
-    remove_folder(&work).and(first)
-}
-
-/// The options of the overlay mount, as they stand in a mount's `options` in config.json: `lowerdir=…`, `upperdir=…`,
-/// `workdir=…`.
-///
-/// # Errors
-/// More layers than overlayfs stacks, or none.
-pub fn overlay_options(paths: &Paths, container: &str, lower: &[PathBuf]) -> Result<Vec<String>> {
-    if lower.len() > MOST_LAYERS {
-        return Err(Error::invalid(format!("{} layers; overlayfs stacks at most {MOST_LAYERS}", lower.len())));
-    }
-    let upper = Some((paths.container_diff(container), paths.container_work(container)));
-    let overlay = Overlay { lower: lower_or_empty(paths, lower)?, upper };
-    overlay
-        .options()
-        .into_iter()
-        .map(|option| option.into_string().map_err(|o| Error::invalid(format!("a data root whose path is not UTF-8: {o:?}"))))
-        .collect()
-}
 
 /// An image without layers (`FROM scratch`, metadata only) still needs something to lie below.
 fn lower_or_empty(paths: &Paths, lower: &[PathBuf]) -> Result<Vec<PathBuf>> {
@@ -93,7 +47,11 @@ pub fn view(paths: &Paths, lower: &[PathBuf], upper: &Path, work: &Path) -> Resu
     overlay.view().doing(|| "look at the container's root filesystem")
 }
 
-/// The merged tree of an image.
-pub fn image_view(paths: &Paths, lower: &[PathBuf]) -> Result<Tree> {
-    below::view(&lower_or_empty(paths, lower)?).map(Tree::new)
+/// The same, only to be read: the writable layer is one more layer, and nothing is written anywhere.
+///
+/// # Errors
+/// As [`view`].
+pub fn read_only_view(paths: &Paths, lower: &[PathBuf], upper: Option<&Path>) -> Result<OwnedFd> {
+    let stack: Vec<PathBuf> = upper.map(Path::to_path_buf).into_iter().chain(lower.iter().cloned()).collect();
+    below::view(&lower_or_empty(paths, &stack)?)
 }

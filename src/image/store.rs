@@ -100,7 +100,6 @@ pub(crate) struct State {
 pub struct Store {
     pub(crate) content: Content,
     pub(crate) layers: Layers,
-    pub(crate) paths: Paths,
     state: Mutex<State>,
 }
 
@@ -130,7 +129,7 @@ impl Store {
         if let Some(error) = set_aside {
             tracing::warn!("the list of images was broken: {}", error.message());
         }
-        let store = Store { content, layers, paths: paths.clone(), state: Mutex::new(state) };
+        let store = Store { content, layers, state: Mutex::new(state) };
         store.sweep()?;
         Ok(store)
     }

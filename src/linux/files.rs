@@ -297,7 +297,7 @@ pub fn fchmod(file: impl AsFd, mode: u32) -> Result<(), CallFailed> {
     call("fchmod", || vec![fd(file), format!("{mode:#o}")], || fs::fchmod(file, Mode::from_raw_mode(mode)))
 }
 
-/// fchmodat(2). It follows a last symlink: only for a name that this process made itself and knows to be none.
+/// fchmodat(2). It follows a last symlink: only for a name that this process made itself, in a tree nobody else writes.
 #[track_caller]
 pub fn fchmodat(dir: impl AsFd, name: impl AsRef<OsStr>, mode: u32) -> Result<(), CallFailed> {
     let (dir, name) = (dir.as_fd(), name.as_ref());
@@ -306,6 +306,14 @@ pub fn fchmodat(dir: impl AsFd, name: impl AsRef<OsStr>, mode: u32) -> Result<()
         || vec![fd(dir), quoted(name), format!("{mode:#o}")],
         || fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty()),
     )
+}
+
+/// chmod(2) of what an `O_PATH` descriptor names, through `/proc/self/fd/N`: fchmod(2) refuses such descriptors, and
+/// fchmodat(2) would follow a symlink put there meanwhile. A descriptor of a symlink itself is ENOTSUP.
+#[track_caller]
+pub fn chmod_path(node: impl AsFd, mode: u32) -> Result<(), CallFailed> {
+    let path = format!("/proc/self/fd/{}", node.as_fd().as_raw_fd());
+    call("chmod", || vec![quoted(&path), format!("{mode:#o}")], || fs::chmod(&path, Mode::from_raw_mode(mode)))
 }
 
 /// A moment as the kernel counts it: seconds (negative before 1970) and nanoseconds.

@@ -152,7 +152,7 @@ pub fn is_mount_point(path: &[u8], stat: &Stat) -> bool {
 pub fn write_tar<W: Write>(upper: &Path, out: W) -> Result<W> {
     let dir = files::open_directory(upper).doing(|| "open the writable layer")?;
     let skip = |path: &[u8], stat: &Stat| is_mount_point(path, stat) || is_empty_scaffold(&dir, path, stat);
-    let mut packer = Packer::new(out, Options { whiteouts: true, skip: Some(&skip), owner: None });
+    let mut packer = Packer::new(out, Options { whiteouts: true, skip: Some(&skip), mounted: None });
     packer.tree(&dir, b"")?;
     packer.finish()
 }

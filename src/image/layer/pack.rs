@@ -32,7 +32,10 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::Write,
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
 };
 
 /// Folders within folders: each holds a descriptor while it is read.
@@ -45,8 +48,8 @@ pub struct Options<'a> {
     pub whiteouts: bool,
     /// Paths (as in the archive) to leave out, with all below them.
     pub skip: Option<&'a dyn Fn(&[u8], &Stat) -> bool>,
-    /// Give every file this owner instead of its own.
-    pub owner: Option<(u32, u32)>,
+    /// Directories that stand in the place of others (names as in the archive): volumes that are not mounted now.
+    pub mounted: Option<&'a dyn Fn(&[u8]) -> Option<OwnedFd>>,
 }
 
 /// Packs files into an archive.
@@ -91,6 +94,10 @@ impl<'a, W: Write> Packer<'a, W> {
 
     fn entry(&mut self, dir: &impl AsFd, file: &OsStr, name: &[u8], depth: usize) -> Result<()> {
         let pack = || format!("pack {:?}", lossy(name));
+        if let Some(inside) = self.options.mounted.and_then(|mounted| mounted(name)) {
+            let stat = files::fstat(&inside).doing(pack)?;
+            return self.folder(&inside, name, &stat, depth);
+        }
         let Some(stat) = present(files::lstatat(dir, file)).doing(pack)? else { return Ok(()) };
         if self.options.skip.is_some_and(|skip| skip(name, &stat)) {
             return Ok(());
@@ -116,13 +123,7 @@ impl<'a, W: Write> Packer<'a, W> {
                 else {
                     return Ok(());
                 };
-                entry.name.push(b'/');
-                self.writer.entry(&entry)?;
-                let opaque = self.options.whiteouts && xattr::fgetxattr(&inside, overlayfs::OPAQUE).doing(pack)?.is_some();
-                if opaque {
-                    self.mark(&join(name, b"x"), whiteout::OPAQUE_NAME, &stat)?;
-                }
-                self.below(&inside, name, depth + 1)
+                self.folder(&inside, name, &stat, depth)
             }
             FileType::Symlink => {
                 let Some(target) = present(files::readlinkat(dir, file)).doing(pack)? else { return Ok(()) };
@@ -132,8 +133,19 @@ impl<'a, W: Write> Packer<'a, W> {
         }
     }
 
+    fn folder(&mut self, inside: &OwnedFd, name: &[u8], stat: &Stat, depth: usize) -> Result<()> {
+        let pack = || format!("pack {:?}", lossy(name));
+        let Some(mut entry) = self.described(FileType::Directory, stat, name) else { return Ok(()) };
+        entry.name.push(b'/');
+        entry.xattrs = attributes_of(inside).doing(pack)?;
+        self.writer.entry(&entry)?;
+        if self.options.whiteouts && xattr::fgetxattr(inside, overlayfs::OPAQUE).doing(pack)?.is_some() {
+            self.mark(&join(name, b"x"), whiteout::OPAQUE_NAME, stat)?;
+        }
+        self.below(inside, name, depth + 1)
+    }
+
     fn described(&self, kind: FileType, stat: &Stat, name: &[u8]) -> Option<Entry> {
-        let (uid, gid) = self.options.owner.unwrap_or((stat.st_uid, stat.st_gid));
         Some(Entry {
             name: name.to_vec(),
             kind: match kind {
@@ -146,8 +158,8 @@ impl<'a, W: Write> Packer<'a, W> {
                 _ => return None, // a socket is only alive while its owner runs
             },
             mode: stat.st_mode & 0o7777,
-            uid,
-            gid,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
             size: stat.st_size as u64,
             modified: Moment { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 },
             device: match kind {
@@ -191,13 +203,26 @@ fn present<T>(answer: Result<T, CallFailed>) -> Result<Option<T>, CallFailed> {
 }
 
 fn attributes(dir: &impl AsFd, file: &OsStr) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CallFailed> {
+    let keys = present(xattr::llistxattr(dir, file))?.unwrap_or_default();
+    kept(keys, |key| present(xattr::lgetxattr(dir, file, key)).map(Option::flatten))
+}
+
+fn attributes_of(file: &impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CallFailed> {
+    kept(xattr::flistxattr(file)?, |key| xattr::fgetxattr(file, key))
+}
+
+/// The attributes that belong to the file itself: not overlayfs' marks, not the host's labels.
+fn kept(
+    keys: Vec<OsString>,
+    get: impl Fn(&OsStr) -> Result<Option<Vec<u8>>, CallFailed>,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CallFailed> {
     let mut all = Vec::new();
-    for key in present(xattr::llistxattr(dir, file))?.unwrap_or_default() {
+    for key in keys {
         let name = key.as_bytes();
         if name == b"security.selinux" || name.windows(9).any(|part| part == b".overlay.") {
             continue;
         }
-        if let Some(value) = present(xattr::lgetxattr(dir, file, &key))?.flatten() {
+        if let Some(value) = get(&key)? {
             all.push((name.to_vec(), value));
         }
     }

@@ -19,11 +19,12 @@
 
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
+    errno::CallFailed,
     files::{self, Open, Resolve},
     overlayfs, xattr,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ffi::OsStr,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -74,13 +75,34 @@ pub struct Tree {
     open: HashMap<Vec<u8>, Rc<Folder>>,
     /// Real paths of directories that were made because something below them was wanted.
     pub implied: Vec<Vec<u8>>,
+    /// Directories that stand for others, by real path: the volumes of a container whose mounts are not made.
+    mounted: BTreeMap<Vec<u8>, OwnedFd>,
 }
 
 impl Tree {
     /// The tree below an open directory.
     pub fn new(root: OwnedFd) -> Tree {
         let root = Rc::new(Folder { fd: root, path: Vec::new() });
-        Tree { root, open: HashMap::new(), implied: Vec::new() }
+        Tree { root, open: HashMap::new(), implied: Vec::new(), mounted: BTreeMap::new() }
+    }
+
+    /// Puts another directory in the place of `path`, as a mount would.
+    pub fn mount(&mut self, path: Vec<u8>, directory: OwnedFd) {
+        self.mounted.insert(path, directory);
+        self.forget();
+    }
+
+    /// The directory that stands at this real path, if one was put there.
+    pub fn mounted(&self, path: &[u8]) -> Option<OwnedFd> {
+        self.mounted.get(path).and_then(|fd| fd.try_clone().ok())
+    }
+
+    /// One step down, no link followed.
+    fn step(&self, at: &Folder, name: &[u8]) -> Result<OwnedFd, CallFailed> {
+        match self.mounted(&at.join(name)) {
+            Some(fd) => Ok(fd),
+            None => files::openat2(at, OsStr::from_bytes(name), Open::DirectoryNoFollow, Resolve::Beneath),
+        }
     }
 
     pub fn root(&self) -> Rc<Folder> {
@@ -137,7 +159,7 @@ impl Tree {
                 continue;
             }
             let text = OsStr::from_bytes(&name);
-            match files::openat2(&at, text, Open::DirectoryNoFollow, Resolve::Beneath) {
+            match self.step(&at, &name) {
                 Ok(fd) => at = Rc::new(Folder { path: at.join(&name), fd }),
                 Err(failed) if failed.is(libc::ENOENT) => match missing {
                     Missing::Fail => return Ok(None),
@@ -179,8 +201,7 @@ impl Tree {
         let (above, _) = split(&at.path);
         let mut folder = self.root.clone();
         for name in above.split(|b| *b == b'/').filter(|c| !c.is_empty()) {
-            let fd = files::openat2(&*folder, OsStr::from_bytes(name), Open::DirectoryNoFollow, Resolve::Beneath)
-                .doing(|| format!("open the folder {:?}", lossy(above)))?;
+            let fd = self.step(&folder, name).doing(|| format!("open the folder {:?}", lossy(above)))?;
             folder = Rc::new(Folder { path: folder.join(name), fd });
         }
         Ok(folder)

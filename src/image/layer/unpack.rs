@@ -53,21 +53,48 @@ pub struct Unpacked {
     pub borrowed: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// What the archive is: a layer, or files that somebody copies into a living tree.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The folder of the tree that names are relative to; `..` does not lead out of it.
+    pub base: Vec<u8>,
+    /// Whether `.wh.` names delete.
+    pub whiteouts: bool,
+    /// A folder may not replace another kind of file, nor the other way round (`docker cp`).
+    pub keep_kinds: bool,
+    /// Everything belongs to this user and group, whatever the archive says.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Policy {
+    fn layer() -> Policy {
+        Policy { base: Vec::new(), whiteouts: true, keep_kinds: false, owner: None }
+    }
+}
+
+/// Unpacks files into a tree that is in use: through the same guard, but by the rules of `docker cp`.
+///
+/// # Errors
+/// As [`unpack`]; `cannot overwrite directory … with non-directory …`.
+pub fn unpack_into(archive: impl BufRead, tree: Tree, policy: Policy) -> Result<Unpacked> {
+    run(archive, tree, policy).map(|(done, _)| done)
+}
+
 /// Unpacks the archive into the empty directory `root`.
 ///
 /// # Errors
 /// [`minidock_base::Kind::InvalidParameter`] when the archive is at fault, naming the entry;
 /// [`minidock_base::Kind::System`] when the kernel or the disk is.
-pub fn unpack(archive: impl BufRead, root: OwnedFd) -> Result<(Unpacked, impl BufRead)> {
-    let mut work = Work {
-        tree: Tree::new(root),
-        folders: BTreeMap::new(),
-        links: Vec::new(),
-        opaque: BTreeSet::new(),
-        done: Unpacked::default(),
-    };
+pub fn unpack<R: BufRead>(archive: R, root: OwnedFd) -> Result<(Unpacked, R)> {
+    run(archive, Tree::new(root), Policy::layer())
+}
+
+fn run<R: BufRead>(archive: R, tree: Tree, policy: Policy) -> Result<(Unpacked, R)> {
+    let mut work =
+        Work { tree, policy, folders: BTreeMap::new(), links: Vec::new(), opaque: BTreeSet::new(), done: Unpacked::default() };
     let mut reader = Reader::new(archive);
-    while let Some(entry) = reader.next()? {
+    while let Some(mut entry) = reader.next()? {
+        (entry.uid, entry.gid) = work.policy.owner.unwrap_or((entry.uid, entry.gid));
         work.entry(&entry, &mut reader).map_err(|e| e.during(format!("unpack {:?}", lossy(&entry.name))))?;
     }
     work.finish().map(|done| (done, reader.into_inner()))
@@ -75,6 +102,7 @@ pub fn unpack(archive: impl BufRead, root: OwnedFd) -> Result<(Unpacked, impl Bu
 
 struct Work {
     tree: Tree,
+    policy: Policy,
     /// Folders that entries described, by real path: settled at the end.
     folders: BTreeMap<Vec<u8>, Entry>,
     links: Vec<(Vec<u8>, Vec<u8>)>,
@@ -89,6 +117,7 @@ impl Work {
         let path = tree::clean(&entry.name)?;
         if path.is_empty() {
             return match entry.kind {
+                Kind::Directory if !self.policy.whiteouts => Ok(()), // the folder copied into keeps what it is
                 Kind::Directory => {
                     self.folders.insert(path, entry.clone());
                     Ok(())
@@ -96,8 +125,12 @@ impl Work {
                 _ => Err(Error::invalid("the root of a layer must be a directory")),
             };
         }
+        let path = match self.policy.base.is_empty() {
+            true => path,
+            false => tree::join(&self.policy.base, &path),
+        };
         let (above, name) = tree::split(&path);
-        let mark = Mark::of(name)?;
+        let mark = if self.policy.whiteouts { Mark::of(name)? } else { Mark::None };
         if mark == Mark::Bookkeeping || above.starts_with(b".wh..wh.plnk") {
             return Ok(());
         }
@@ -148,7 +181,7 @@ impl Work {
                 self.retried(folder, name, |f| files::symlinkat(OsStr::from_bytes(&entry.link), f, text))?;
                 self.settle_name(folder, name, entry)
             }
-            Kind::CharDevice if entry.device == (0, 0) => self.delete(folder, name),
+            Kind::CharDevice if entry.device == (0, 0) && self.policy.whiteouts => self.delete(folder, name),
             Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
                 let kind = match entry.kind {
                     Kind::CharDevice => FileType::CharacterDevice,
@@ -170,10 +203,21 @@ impl Work {
     ) -> Result<T> {
         match make(folder) {
             Err(failed) if failed.is(libc::EEXIST) => {
+                self.may_replace(folder, name)?;
                 self.remove(folder, name)?;
                 make(folder).doing(|| format!("make {:?}", lossy(name)))
             }
             made => made.doing(|| format!("make {:?}", lossy(name))),
+        }
+    }
+
+    /// `docker cp` replaces files by files, but never a folder.
+    fn may_replace(&self, folder: &Folder, name: &[u8]) -> Result<()> {
+        let stat = files::lstatat(folder, OsStr::from_bytes(name));
+        let is_folder = stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        match self.policy.keep_kinds && is_folder {
+            true => Err(Error::invalid(format!("cannot overwrite directory {0:?} with non-directory {0:?}", lossy(name)))),
+            false => Ok(()),
         }
     }
 
@@ -194,7 +238,11 @@ impl Work {
             Err(failed) if failed.is(libc::EEXIST) => {
                 let stat = files::lstatat(&**folder, text).doing(|| format!("look at {:?}", lossy(&path)))?;
                 if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                    let replaces_whiteout = overlayfs::is_whiteout(&stat);
+                    if self.policy.keep_kinds {
+                        let text = format!("cannot overwrite non-directory {0:?} with directory {0:?}", lossy(name));
+                        return Err(Error::invalid(text));
+                    }
+                    let replaces_whiteout = self.policy.whiteouts && overlayfs::is_whiteout(&stat);
                     self.remove(folder, name)?;
                     files::mkdirat(&**folder, text, 0o700).doing(|| format!("make {:?}", lossy(&path)))?;
                     if replaces_whiteout {
@@ -213,6 +261,7 @@ impl Work {
     /// A second name. The target must lie in this layer, now or by its end, or else in the layers below.
     fn hard_link(&mut self, folder: &Rc<Folder>, name: &[u8], entry: &Entry) -> Result<()> {
         let target = tree::clean(&entry.link)?;
+        let target = if self.policy.base.is_empty() { target } else { tree::join(&self.policy.base, &target) };
         if target == folder.join(name) {
             return Ok(()); // a name linked to itself: GNU tar writes it for files given twice
         }
@@ -239,7 +288,8 @@ impl Work {
         let why = || format!("set owner, mode and times of {:?}", lossy(name));
         files::lchownat(folder, text, entry.uid, entry.gid).doing(why)?;
         if entry.kind != Kind::Symlink {
-            files::fchmodat(folder, text, entry.mode).doing(why)?; // made by us just now, and no symlink
+            let node = files::openat2(folder, text, Open::PathNoFollow, Resolve::Beneath).doing(why)?;
+            files::chmod_path(&node, entry.mode).doing(why)?;
         }
         set_xattrs(entry, |key, value| xattr::lsetxattr(folder, text, key, value))?;
         files::lutimensat(folder, text, entry.accessed.unwrap_or(entry.modified), entry.modified).doing(why)
