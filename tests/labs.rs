@@ -46,7 +46,12 @@ fn a05_to_a09_images_and_first_commands() {
 #[test]
 fn a10_and_a14_to_a19_a_container_keeps_its_own_layer() {
     let daemon = Daemon::start();
-    let first = at_a_terminal(&daemon, "minidock container run -it --name mine alpine /bin/ash", "echo hello world > hello.txt\\nls\\nexit\\n").ok();
+    let first = at_a_terminal(
+        &daemon,
+        "minidock container run -it --name mine alpine /bin/ash",
+        "echo hello world > hello.txt\\nls\\nexit\\n",
+    )
+    .ok();
     assert!(first.contains("hello.txt"), "{first}");
     assert!(!daemon.ok(&["container", "run", "alpine", "ls"]).contains("hello.txt"), "A15: a new layer for each container");
     let id = daemon.inspect("mine", "{{.Id}}");
@@ -63,8 +68,8 @@ fn a20_and_a21_inspect_is_json_and_a_missing_shell_is_named() {
     let image: serde_json::Value = serde_json::from_str(&daemon.ok(&["image", "inspect", "alpine"])).expect("JSON");
     assert_eq!(image[0]["RepoTags"][0], "alpine:latest");
     assert!(image[0]["Config"]["Labels"]["org.minidock.stand-in"].is_string(), "stand-ins say so");
-    daemon.ok(&["run", "-d", "--name", "c", "alpine", "sleep", "1000"]);
-    let missing = daemon.run(&["exec", "c", "/bin/bash"]);
+    daemon.ok(&["run", "-d", "--name", "box", "alpine", "sleep", "1000"]);
+    let missing = daemon.run(&["exec", "box", "/bin/bash"]);
     assert!([126, 127].contains(&missing.status), "{missing:?}");
     assert!((missing.out + &missing.err).contains("no such file or directory"), "the shell is named");
 }
@@ -94,7 +99,12 @@ fn b02_to_b07_the_container_is_its_own_host() {
     let hostname = daemon.ok(&["container", "run", "alpine", "hostname"]);
     assert!(hostname.len() == 12 && hostname.bytes().all(|c| c.is_ascii_hexdigit()), "B02: {hostname}");
     assert!(daemon.ok(&["container", "ls", "--all"]).contains(&hostname), "B03: the id is the hostname");
-    let inside = at_a_terminal(&daemon, "minidock container run --interactive --tty --rm alpine sh", "ps aux\\ncat /etc/issue\\nexit\\n").ok();
+    let inside = at_a_terminal(
+        &daemon,
+        "minidock container run --interactive --tty --rm alpine sh",
+        "ps aux\\ncat /etc/issue\\nexit\\n",
+    )
+    .ok();
     assert!(inside.contains("PID") && inside.contains("ps aux"), "B05: {inside}");
     assert!(!inside.contains("minidock daemon"), "only the container's processes are visible");
     assert_eq!(daemon.ok(&["container", "ls", "--all", "-q"]).lines().count(), 1, "B06: --rm removed it");
@@ -137,16 +147,16 @@ fn b18_force_removes_a_running_container_and_b20_a_bind_mount_replaces_files() {
 #[test]
 fn d14_a_pid_1_that_ignores_sigterm_takes_the_whole_grace_period() {
     let daemon = Daemon::start();
-    daemon.ok(&["run", "-d", "--name", "s", "alpine", "sleep", "1000"]);
+    daemon.ok(&["run", "-d", "--name", "deaf", "alpine", "sleep", "1000"]);
     let began = std::time::Instant::now();
-    daemon.ok(&["stop", "-t", "1", "s"]);
+    daemon.ok(&["stop", "-t", "1", "deaf"]);
     assert!(began.elapsed().as_millis() >= 1000, "it waited");
-    assert_eq!(daemon.inspect("s", "{{.State.ExitCode}}"), "137");
-    daemon.ok(&["run", "-d", "--name", "i", "--init", "alpine", "sleep", "1000"]);
+    assert_eq!(daemon.inspect("deaf", "{{.State.ExitCode}}"), "137");
+    daemon.ok(&["run", "-d", "--name", "init", "--init", "alpine", "sleep", "1000"]);
     let began = std::time::Instant::now();
-    daemon.ok(&["stop", "i"]);
+    daemon.ok(&["stop", "init"]);
     assert!(began.elapsed().as_secs() < 5, "--init hands the signal on");
-    assert_eq!(daemon.inspect("i", "{{.State.ExitCode}}"), "143");
+    assert_eq!(daemon.inspect("init", "{{.State.ExitCode}}"), "143");
 }
 
 #[test]
@@ -157,7 +167,7 @@ fn exit_codes_are_dockers() {
         (&["run", "--rm", "alpine", "nosuchcommand"], 127),
         (&["run", "--rm", "alpine", "/etc"], 126),
         (&["run", "--rm", "alpine", "/etc/passwd"], 126),
-        (&["run", "--rm", "alpine", "sh", "-c", "kill -9 $$"], 137),
+        (&["run", "--rm", "--init", "alpine", "sh", "-c", "kill -9 $$"], 137),
         (&["run", "--rm", "--no-such-flag", "alpine"], 125),
         (&["run", "--rm", "no/such/image:1"], 125),
         (&["run", "--rm", "golang go get ... && hello"], 125),

@@ -111,12 +111,12 @@ fn a_wait_and_a_log_begun_before_work_after() {
     ]);
     daemon.kill();
     daemon.up();
-    let pid = daemon.inspect("c", "{{.State.Pid}}");
-    let waiting = daemon.command(&["wait", "c"]).stdout(std::process::Stdio::piped()).spawn().expect("a client");
+    let pid = daemon.inspect("box", "{{.State.Pid}}");
+    let waiting = daemon.command(&["wait", "box"]).stdout(std::process::Stdio::piped()).spawn().expect("a client");
     fs::write(format!("/proc/{pid}/root/go"), "").expect("it runs");
     let output = waiting.wait_with_output().expect("our own child");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "7");
-    assert_eq!(daemon.ok(&["logs", "c"]), "first\nlast");
+    assert_eq!(daemon.ok(&["logs", "box"]), "first\nlast");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_broken_record_is_set_aside_and_the_others_load() {
 #[test]
 fn a_killed_shim_does_not_make_a_container_immortal() {
     let daemon = Daemon::start();
-    for (name, undo) in [("a", &["rm", "-f"][..]), ("b", &["stop", "-t", "1"])] {
+    for (name, undo) in [("one", &["rm", "-f"][..]), ("two", &["stop", "-t", "1"])] {
         daemon.ok(&["run", "-d", "--name", name, "alpine", "sleep", "1000"]);
         let pid = daemon.inspect(name, "{{.State.Pid}}");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -189,5 +189,5 @@ fn a_killed_shim_does_not_make_a_container_immortal() {
         assert!(began.elapsed().as_secs() < 5, "{undo:?} took {:?}", began.elapsed());
         assert!(!Path::new(&format!("/proc/{pid}/root/bin")).exists(), "the process is gone");
     }
-    assert_ne!(daemon.inspect("b", "{{.State.Status}}"), "running");
+    assert_ne!(daemon.inspect("two", "{{.State.Status}}"), "running");
 }
