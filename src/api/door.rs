@@ -10,6 +10,11 @@
 //!          ◄───────── HTTP/1.1 200 OK ─────      ◄──────── HTTP/1.1 101 UPGRADED ─────
 //! ```
 //!
+//! There is a second duty. Some clients (docker-py is one) read the head of an upgraded answer through a buffer and then
+//! throw the buffer away, with whatever of the stream had arrived together with the head. So the first byte of a
+//! stream waits until the client has taken the head ([`Peer::unread`]), at most [`PATIENCE`]; a client that reads at once is
+//! not slowed down.
+//!
 //! Laws: at most [`LONGEST`] bytes are read ahead; a connection that ends early is no error.
 //! See: moby `api/server/router/container` postContainersAttach. Next room: [`crate::containers`]
 
@@ -22,13 +27,29 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How far a first request is read before it is handed on.
 const LONGEST: usize = 64 << 10;
+
+/// How long the first byte of a stream waits for the head to be read.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How long it waits when nobody can say whether the head was read.
+const GUESS: Duration = Duration::from_millis(5);
+/// How long it is worth asking without a pause.
+const EAGER: Duration = Duration::from_micros(300);
+
+/// A connection that may know what its other side has read.
+pub trait Peer {
+    /// How many bytes have been written and not yet read; none when nobody can say.
+    fn unread(&self) -> Option<u32>;
+}
 
 /// How long an ending daemon lets an answer go on.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -36,7 +57,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// Serves one connection until the client or the daemon ends it.
 pub async fn serve<S, H, F>(mut socket: S, closing: CancellationToken, handle: H)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -45,7 +66,7 @@ where
         () = closing.cancelled() => return,
     };
     let Ok((read, raw)) = first else { return };
-    let door = Door { socket, read, given: 0, raw, status: Vec::new(), status_sent: 0 };
+    let door = Door { socket, read, given: 0, raw, status: Vec::new(), status_sent: 0, head_sent: None, nap: None };
     let service = service_fn(move |request| {
         let answer = handle(request);
         async move { Ok::<_, Infallible>(answer.await) }
@@ -118,6 +139,9 @@ struct Door<S> {
     /// The first bytes of the answer, on their way out.
     status: Vec<u8>,
     status_sent: usize,
+    /// When the head of an upgraded answer went out, until it was read.
+    head_sent: Option<Instant>,
+    nap: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
@@ -149,25 +173,55 @@ impl<S: AsyncWrite + Unpin> Door<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Door<S> {
+impl<S: Peer> Door<S> {
+    /// Ready when the client has read the head of an upgraded answer, or has had its time.
+    fn poll_head_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(sent) = self.head_sent {
+            let passed = sent.elapsed();
+            let read = match self.socket.unread() {
+                Some(bytes) => bytes == 0 || passed > PATIENCE,
+                None => passed > GUESS,
+            };
+            if read {
+                (self.head_sent, self.nap) = (None, None);
+            } else if passed < EAGER {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            } else {
+                let nap = self.nap.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(1))));
+                ready!(nap.as_mut().poll(cx));
+                self.nap = None;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The line that begins every upgraded answer of ours.
+const UPGRADED: &[u8] = b"HTTP/1.1 101 UPGRADED\r\n";
+
+impl<S: AsyncWrite + Peer + Unpin> AsyncWrite for Door<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.send_status(cx))?;
-        if !self.raw {
-            return Pin::new(&mut self.socket).poll_write(cx, bytes);
-        }
+        ready!(self.poll_head_read(cx));
         // the server writes the head in one piece, status line first
-        self.raw = false;
-        match bytes.strip_prefix(b"HTTP/1.1 101 UPGRADED\r\n") {
-            None => Pin::new(&mut self.socket).poll_write(cx, bytes),
+        let upgraded = bytes.strip_prefix(UPGRADED);
+        let raw = std::mem::take(&mut self.raw);
+        let written = match upgraded.filter(|_| raw) {
+            None => ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?,
             Some(rest) => {
                 self.status = [b"HTTP/1.1 200 OK\r\n", rest].concat();
                 self.status_sent = 0;
-                match self.send_status(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    _ => Poll::Ready(Ok(bytes.len())),
+                if let Poll::Ready(Err(error)) = self.send_status(cx) {
+                    return Poll::Ready(Err(error));
                 }
+                bytes.len()
             }
+        };
+        if upgraded.is_some() && written == bytes.len() {
+            self.head_sent = Some(Instant::now());
         }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -21,7 +21,6 @@ use futures_util::{
 use http::StatusCode;
 use minidock_base::{Error, Result};
 use minidock_engine::images::{self, facts, listing, transfer};
-use minidock_image::remove::Removal;
 use minidock_spec::engine::image::{ErrorDetail, Progress};
 use serde_json::{Value, json as value};
 
@@ -75,7 +74,7 @@ pub async fn tag(call: Call, name: &[&str]) -> Result<Answer> {
 
 /// `DELETE /images/{name}?force=&noprune=`.
 pub async fn remove(call: Call, name: &[&str]) -> Result<Answer> {
-    let how = Removal { force: call.query.flag("force"), no_prune: call.query.flag("noprune") };
+    let how = images::removal(call.query.flag("force"), call.query.flag("noprune"));
     json(&images::remove(&call.engine, &join(name), how).await?)
 }
 

@@ -44,6 +44,7 @@ pub mod volumes;
 
 use answer::{Answer, dress, refusal};
 use call::Call;
+use door::Peer;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use minidock_base::{Error, Result};
@@ -56,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 /// Serves one connection to this engine; `closing` ends it, and `POST /minidock/stop` cancels `closing`.
 pub async fn serve<S>(engine: Arc<Engine>, socket: S, closing: CancellationToken)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
 {
     let stop = closing.clone();
     door::serve(socket, closing, move |request| handle(engine.clone(), request, stop.clone())).await
@@ -99,6 +100,7 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("GET" | "HEAD", ["_ping"]) => system::ping(call),
         ("GET", ["version"]) => system::version(call).await,
         ("GET", ["info"]) => system::info(call).await,
+        ("GET", ["system", "df"]) => system::disk_usage(call).await,
         ("GET", ["events"]) => system::events(call),
 
         ("GET", ["containers", "json"]) => containers::list(call).await,

@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use minidock_base::{Error, Result};
-use minidock_engine::{events::FILTERS, system};
+use minidock_engine::{disk_usage, events::FILTERS, system};
 
 /// `GET` and `HEAD /_ping`.
 pub fn ping(call: Call) -> Result<Answer> {
@@ -41,6 +41,12 @@ pub async fn version(call: Call) -> Result<Answer> {
 /// `GET /info`.
 pub async fn info(call: Call) -> Result<Answer> {
     json(&system::info(&call.engine).await?)
+}
+
+/// `GET /system/df?type=`.
+pub async fn disk_usage(call: Call) -> Result<Answer> {
+    let parts = disk_usage::Parts::read(call.query.all("type"))?;
+    json(&disk_usage::disk_usage(&call.engine, parts).await?)
 }
 
 /// `GET /events?since=&until=&filters=`.

@@ -117,10 +117,7 @@ async fn accept(listener: Listener, engine: Arc<Engine>, closing: CancellationTo
             () = closing.cancelled() => return,
         };
         match taken {
-            Ok(listen::Socket::Unix(socket)) => {
-                connections.spawn(minidock_api::serve(engine.clone(), socket, closing.clone()));
-            }
-            Ok(listen::Socket::Tcp(socket)) => {
+            Ok(socket) => {
                 connections.spawn(minidock_api::serve(engine.clone(), socket, closing.clone()));
             }
             Err(error) => {

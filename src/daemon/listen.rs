@@ -16,14 +16,21 @@
 //!
 //! See: unix(7) · moby `daemon/listeners`. Next room: [`crate::settings`]
 
+use minidock_api::door::Peer;
 use minidock_base::{Doing, Error, Result};
+use minidock_linux::sockets;
 use std::{
     fs, io,
     net::SocketAddr,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
 };
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
 
 /// One open door.
 pub enum Listener {
@@ -35,6 +42,47 @@ pub enum Listener {
 pub enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+impl Peer for Socket {
+    fn unread(&self) -> Option<u32> {
+        match self {
+            Socket::Unix(socket) => sockets::unread(socket).ok(),
+            Socket::Tcp(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
 }
 
 /// Opens `unix:///path` or `tcp://127.0.0.1:2375`.

@@ -108,6 +108,11 @@ pub fn target(repository: &str, tag: &str) -> Result<Reference> {
     }
 }
 
+/// How an image is to go, in the words of the query: `force`, `noprune`.
+pub fn removal(force: bool, no_prune: bool) -> Removal {
+    Removal { force, no_prune }
+}
+
 /// `DELETE /images/{name}`.
 ///
 /// # Errors

@@ -40,6 +40,7 @@
 
 pub mod byte_stream;
 pub mod container;
+pub mod disk_usage;
 pub mod events;
 pub mod exits;
 pub mod host;

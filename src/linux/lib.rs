@@ -43,6 +43,7 @@ pub mod proc;
 pub mod reaper;
 pub mod seccomp;
 pub mod signal;
+pub mod sockets;
 pub mod tty;
 pub mod userns;
 pub mod wait;
