@@ -89,6 +89,8 @@ pub fn of(action: &Action) -> Chapter {
     match action.call.as_str() {
         _ if action.actor == Actor::Exec => Chapter::Exec,
         "clone3" | "unshare" | "setns" | "sethostname" | "setdomainname" => Chapter::Namespaces,
+        "open" if action.room.contains("cgroup_mounts") => Chapter::RootFilesystem,
+        "write" if first.parse::<i32>().is_ok() && second == "\"0\"" => Chapter::Limits,
         "write" | "mkdir" | "rmdir" | "open" if first.contains("/sys/fs/cgroup") => Chapter::Limits,
         "write" | "open" if first.contains("id_map") || first.contains("setgroups") => Chapter::Identity,
         "write" if first.contains("oom_score_adj") => Chapter::Limits,
@@ -99,7 +101,7 @@ pub fn of(action: &Action) -> Chapter {
         "capset" | "seccomp" | "pidfd_getfd" => Chapter::Privileges,
         "prctl" if first.contains("CAP") || first.contains("NO_NEW_PRIVS") || first.contains("KEEPCAPS") => Chapter::Privileges,
         "setresuid" | "setresgid" | "setgroups" | "umask" | "setsid" | "keyctl" | "personality" => Chapter::Identity,
-        "ioctl" if second.starts_with("SIOC") => Chapter::Network,
+        _ if second.starts_with("SIOC") => Chapter::Network,
         "sendto" | "socket" if action.room.contains("loopback") || action.room.contains("network") => Chapter::Network,
         "execve" | "execveat" | "memfd_create" | "posix_spawn" | "kill" | "pidfd_send_signal" | "wait4" | "pidfd_open" => {
             Chapter::Exec

@@ -20,7 +20,7 @@ pub fn document(name: &str, story: &Story) -> Value {
 }
 
 fn step(step: &crate::Step) -> Value {
-    let mut value = json!({ "number": step.number, "what": prose::what(&step.action), "why": prose::why(&step.action), "repeated": step.more });
+    let mut value = json!({ "number": step.number, "what": prose::what(&step.action), "why": prose::why(&step.action) });
     value["action"] = json!(step.action);
     value
 }

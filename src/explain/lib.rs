@@ -20,7 +20,7 @@
 //! * [`json`] is the story as a document.
 //!
 //! Laws: nothing here asks the kernel anything: it works on a recording from another machine, or from last year. A call
-//! without a sentence is told by its name; nothing is left out but repetition, and that is counted.
+//! without a sentence is told by its name; what prose leaves out (calls that only look, repetition) it counts.
 //!
 //! *In the real world* one would reach for strace(1): it shows all calls, those of the language's library too, but not why.
 //! *See:* design.md section 6, strace(1), bocker. *Next room:* [`recording`]
@@ -42,28 +42,19 @@ pub struct Story {
     pub steps: Vec<Step>,
 }
 
-/// One call, or several of the same kind in a row.
+/// One call.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Counted from 1, in the order in which things happened.
     pub number: usize,
     pub chapter: Chapter,
     pub action: Action,
-    /// How many calls like it came directly after.
-    pub more: usize,
 }
 
 /// Tells the story of these actions.
 pub fn tell(actions: &[Action]) -> Story {
-    let mut steps: Vec<Step> = Vec::new();
-    for action in actions {
-        let chapter = chapter::of(action);
-        match steps.last_mut() {
-            Some(last) if last.chapter == chapter && prose::alike(&last.action, action) => last.more += 1,
-            _ => steps.push(Step { number: steps.len() + 1, chapter, action: action.clone(), more: 0 }),
-        }
-    }
-    Story { steps }
+    let step = |(n, action): (usize, &Action)| Step { number: n + 1, chapter: chapter::of(action), action: action.clone() };
+    Story { steps: actions.iter().enumerate().map(step).collect() }
 }
 
 impl Story {

@@ -14,7 +14,10 @@
 //!
 //! *See:* mount(8), runtime-spec config.md "Mounts". *Next room:* [`crate::script`]
 
-use crate::script::{Script, word};
+use crate::{
+    script::{Script, word},
+    shell,
+};
 use minidock_linux::action::Action;
 use serde_json::Value;
 
@@ -78,7 +81,7 @@ pub fn below(script: &mut Script, config: &Value, actions: &[Action]) {
         let kind = entry["type"].as_str().unwrap_or("none");
         match kind {
             "overlay" if destination == "/" => {}
-            "cgroup" | "cgroup2" => cgroups(script, destination, entry, actions),
+            "cgroup" | "cgroup2" => cgroups(script, destination, entry, config, actions),
             _ if options(entry).any(|option| option == "bind" || option == "rbind") || kind == "bind" => {
                 bind(script, destination, entry)
             }
@@ -117,33 +120,55 @@ fn bind(script: &mut Script, destination: &str, entry: &Value) {
 }
 
 /// On a v1 machine one mount for each tree, as they were recorded; on v2 a single one.
-fn cgroups(script: &mut Script, destination: &str, entry: &Value, actions: &[Action]) {
+fn cgroups(script: &mut Script, destination: &str, entry: &Value, config: &Value, actions: &[Action]) {
     let flags: Vec<&str> = options(entry).filter(|option| FLAGS.contains(option)).collect();
-    let shown = format!("\"{destination}/");
-    let trees =
-        actions.iter().filter(|action| action.call == "mount" && action.args.get(2).is_some_and(|kind| kind == "\"cgroup\""));
-    let trees: Vec<(&str, &str)> = trees
-        .filter_map(|action| {
-            let target = action.args.get(1)?.strip_prefix(&shown)?.trim_end_matches('"');
-            Some((target, action.args.get(4)?.trim_matches('"')))
-        })
-        .collect();
+    let trees: Vec<Tree<'_>> = actions.iter().filter_map(|action| Tree::recorded(action, destination, config)).collect();
     script.run(&format!("at {} folder", word(destination)));
     if trees.is_empty() {
         return script.run(&format!("mount -t cgroup2 -o {} cgroup \"$at\"", word(&flags.join(","))));
     }
     let writable: Vec<&str> = flags.iter().filter(|flag| **flag != "ro").copied().collect();
-    script.note("Inside a cgroup namespace each tree begins at our own group.");
     script.run(&format!("mount -t tmpfs -o {} tmpfs \"$at\"", word(&[&writable[..], &["mode=755"]].concat().join(","))));
-    for (name, controllers) in trees {
-        let options = [&flags[..], &[controllers]].concat().join(",");
-        script.run(&format!("mkdir \"$at\"/{0}; mount -t cgroup -o {1} cgroup \"$at\"/{0}", word(name), word(&options)));
-        for controller in controllers.split(',').filter(|one| *one != name && !one.starts_with("name=")) {
+    for Tree { name, from, controllers } in &trees {
+        let target = format!("\"$at\"/{}", word(name));
+        script.run(&match from {
+            // without a cgroup namespace the container is shown its own group only
+            Some(from) => format!(
+                "mkdir {target}; mount --bind {}\"$group\" {target}; mount -o remount,bind,{} {target}",
+                word(from),
+                word(&flags.join(","))
+            ),
+            None => format!(
+                "mkdir {target}; mount -t cgroup -o {} cgroup {target}",
+                word(&[&flags[..], &[controllers]].concat().join(","))
+            ),
+        });
+        for controller in controllers.split(',').filter(|one| one != name && !one.is_empty() && !one.starts_with("name=")) {
             script.run(&format!("ln -s {} \"$at\"/{}", word(name), word(controller)));
         }
     }
     if flags.contains(&"ro") {
         script.run("mount -o remount,bind,ro \"$at\"");
+    }
+}
+
+/// One v1 tree as it was mounted for the container.
+struct Tree<'a> {
+    name: &'a str,
+    /// Where the tree is on the host, when the container's group was shown by a bind mount.
+    from: Option<&'a str>,
+    controllers: &'a str,
+}
+
+impl<'a> Tree<'a> {
+    fn recorded(action: &'a Action, destination: &str, config: &Value) -> Option<Tree<'a>> {
+        let arg = |n: usize| action.args.get(n).map(|arg| arg.trim_matches('"'));
+        let name = arg(1)?.strip_prefix(destination)?.strip_prefix('/').filter(|name| !name.contains('/'))?;
+        match action.call.as_str() {
+            "mount" if arg(2) == Some("cgroup") => Some(Tree { name, from: None, controllers: arg(4)? }),
+            "move_mount" => Some(Tree { name, from: Some(arg(0)?.strip_suffix(shell::group(config)?)?), controllers: "" }),
+            _ => None,
+        }
     }
 }
 

@@ -12,12 +12,13 @@
 //! ```
 //!
 //! * [`story`] is the whole text, [`line`] one call for who watches while it happens.
-//! * [`alike`] tells which calls in a row are one step (27 capabilities dropped one by one).
+//! * Calls that say little one by one are one step (27 capabilities dropped from one line of code), and the calls that only
+//!   look are counted: a story of three hundred lines would not be read.
 //!
 //! Laws: a reason is about the kernel, not about our code; a call without a sentence is told by its name alone.
 //! *Next room:* [`crate::json`]
 
-use crate::{Story, chapter::Chapter};
+use crate::{Step, Story, chapter::Chapter};
 use minidock_linux::{
     action::{Action, Actor},
     errno,
@@ -26,62 +27,171 @@ use std::fmt::Write;
 
 /// The whole story as text.
 pub fn story(name: &str, story: &Story) -> String {
-    let mut text = format!("How minidock made container {name}: {} steps.\n", story.steps.len());
+    let mut text = String::new();
+    let (mut told, mut looks) = (0, 0);
     for chapter in Chapter::ALL {
-        if story.chapter(chapter).next().is_none() {
+        let steps: Vec<&Step> = story.chapter(chapter).filter(|step| !only_looks(&step.action)).collect();
+        looks += story.chapter(chapter).count() - steps.len();
+        if steps.is_empty() {
             continue;
         }
         let _ = write!(text, "\n{}\n{}\n", chapter.title().to_uppercase(), wrapped(chapter.about(), "  "));
-        let mut said = Vec::new();
-        for step in story.chapter(chapter) {
-            let action = &step.action;
-            let _ = writeln!(
-                text,
-                "\n{:>4}  {}{:>6} µs  {}",
-                step.number,
-                padded(&call(action)),
-                action.took_us,
-                actor(action.actor)
-            );
-            let _ = writeln!(text, "      {}{}", what(action), more(step.more));
-            // a reason is given once a chapter: the second time it is noise
-            let reason = why(action);
-            if !reason.is_empty() && !said.contains(&reason) {
-                said.push(reason);
-                let _ = writeln!(text, "      why   {}", wrapped(reason, "            ").trim_start());
-            }
-            let _ = writeln!(text, "      read  {}", action.room);
+        let mut reasons = Vec::new();
+        for step in folded(&steps) {
+            told += 1;
+            tell(&mut text, &step, &mut reasons);
         }
     }
-    text
+    let left_out =
+        if looks > 0 { format!("; {looks} calls that only look are left out (--json has them)") } else { String::new() };
+    format!("How minidock made container {name}: {} system calls, told in {told} steps{left_out}.\n{text}", story.steps.len())
+}
+
+fn tell(text: &mut String, step: &Folded<'_>, reasons: &mut Vec<&'static str>) {
+    let action = &step.first.action;
+    let _ = writeln!(
+        text,
+        "\n{:>4}  {}{:>6} µs  {}",
+        step.first.number,
+        padded(&short(&call(action))),
+        action.took_us,
+        actor(action.actor)
+    );
+    let _ = writeln!(text, "{}", wrapped(&short(&sentence(action)), "      "));
+    if !step.more.is_empty() {
+        let shown: Vec<String> = step.more.iter().take(12).cloned().collect();
+        let rest = if step.more.len() > shown.len() { ", …" } else { "" };
+        let list = if shown.iter().all(String::is_empty) { String::new() } else { format!(": {}{rest}", shown.join(", ")) };
+        let _ = writeln!(text, "{}", wrapped(&short(&format!("And {} more like it{list}.", step.more.len())), "      "));
+    }
+    // a reason is given once a chapter: the second time it is noise
+    let reason = why(action);
+    if !reason.is_empty() && !reasons.contains(&reason) {
+        reasons.push(reason);
+        let _ = writeln!(text, "      why   {}", wrapped(reason, "            ").trim_start());
+    }
+    let _ = writeln!(text, "      read  {}", action.room);
+}
+
+/// Several calls of one kind, told as one.
+struct Folded<'a> {
+    first: &'a Step,
+    /// What the others were about.
+    more: Vec<String>,
+}
+
+/// Calls of a kind that says little one by one, from the same line of the same room, are one step.
+fn folded<'a>(steps: &[&'a Step]) -> Vec<Folded<'a>> {
+    const ONE_BY_ONE: [&str; 19] = [
+        "prctl",
+        "fsconfig",
+        "openat2",
+        "openat",
+        "open",
+        "mkdirat",
+        "mknodat",
+        "symlinkat",
+        "dup2",
+        "open_tree",
+        "move_mount",
+        "mount_setattr",
+        "mkdir",
+        "pipe2",
+        "ioctl",
+        "prlimit64",
+        "write",
+        "chmod",
+        "fchownat",
+    ];
+    let mut list: Vec<Folded<'a>> = Vec::new();
+    for step in steps {
+        let action = &step.action;
+        let like = |one: &&mut Folded<'_>| {
+            let first = &one.first.action;
+            let same = first.call == action.call
+                && first.actor == action.actor
+                && first.room == action.room
+                && first.errno == action.errno;
+            same && ONE_BY_ONE.contains(&action.call.as_str()) && (action.call != "write" || folder(first) == folder(action))
+        };
+        match list.iter_mut().find(like) {
+            Some(one) => one.more.push(object(action)),
+            None => list.push(Folded { first: step, more: Vec::new() }),
+        }
+    }
+    list
+}
+
+/// Where a write goes: the folder of its file.
+fn folder(action: &Action) -> &str {
+    action.args.first().and_then(|path| path.rsplit_once('/')).map_or("", |(folder, _)| folder)
+}
+
+/// What a call was about: the word that differs from one of its kind to the next.
+fn object(action: &Action) -> String {
+    let arg = |n: usize| action.args.get(n).map_or("", |arg| arg.trim_matches('"'));
+    match action.call.as_str() {
+        "prctl" => arg(1).to_string(),
+        "move_mount" | "mknodat" | "openat2" | "openat" | "mkdirat" => arg(1).to_string(),
+        "symlinkat" => arg(2).to_string(),
+        "fsconfig" => format!("{}={}", arg(2), arg(3)),
+        "write" => format!("{}={}", arg(0).rsplit('/').next().unwrap_or_default(), arg(1)),
+        "pipe2" | "ioctl" | "dup2" => String::new(),
+        _ => arg(0).to_string(),
+    }
+}
+
+/// Whether a call changes nothing: it asks what is there, or takes hold of it for the call that follows.
+fn only_looks(action: &Action) -> bool {
+    let by_name = matches!(
+        action.call.as_str(),
+        "fstat"
+            | "newfstatat"
+            | "fstatfs"
+            | "getcwd"
+            | "readlinkat"
+            | "getdents64"
+            | "flistxattr"
+            | "fgetxattr"
+            | "llistxattr"
+            | "lgetxattr"
+            | "getsockopt"
+            | "fcntl"
+    );
+    let takes_hold =
+        action.call.starts_with("open") && action.args.iter().any(|arg| arg.contains("O_PATH") || arg.contains("O_DIRECTORY"));
+    by_name || takes_hold
+}
+
+/// Ids of 64 digits are cut to the twelve that people use.
+fn short(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut run = String::new();
+    for letter in text.chars().chain([' ']) {
+        if letter.is_ascii_hexdigit() {
+            run.push(letter);
+            continue;
+        }
+        match run.len() {
+            64 => out.push_str(&run[..12]),
+            _ => out.push_str(&run),
+        }
+        run.clear();
+        out.push(letter);
+    }
+    out.pop();
+    out
 }
 
 /// One call in one line, for who watches while it happens.
 pub fn line(action: &Action) -> String {
-    format!("{:<8} {:<16} {}  [{}]", actor(action.actor), crate::chapter::of(action).title(), sentence(action), call(action))
-}
-
-/// Whether the second of two calls in a row is only more of the first.
-pub fn alike(first: &Action, second: &Action) -> bool {
-    const ONE_BY_ONE: [&str; 14] = [
-        "prctl",
-        "fsconfig",
-        "openat2",
-        "mkdirat",
-        "mknodat",
-        "symlinkat",
-        "fcntl",
-        "dup2",
-        "open",
-        "newfstatat",
-        "fstat",
-        "fchownat",
-        "fstatfs",
-        "getcwd",
-    ];
-    let same = first.call == second.call && first.actor == second.actor && first.errno == second.errno;
-    let first_word = |action: &Action| action.args.first().cloned().unwrap_or_default();
-    same && ONE_BY_ONE.contains(&first.call.as_str()) && (first.call != "prctl" || first_word(first) == first_word(second))
+    format!(
+        "{:<8} {:<16} {}  [{}]",
+        actor(action.actor),
+        crate::chapter::of(action).title(),
+        short(&sentence(action)),
+        short(&call(action))
+    )
 }
 
 /// The call in man-page notation, with what the kernel answered.
@@ -186,6 +296,9 @@ fn written(path: &str, value: &str) -> String {
     match file {
         "tasks" | "cgroup.procs" => format!("Enters the control group {}.", path.trim_end_matches(file).trim_end_matches('/')),
         "uid_map" | "gid_map" => format!("Says which ids inside are which outside ({file}): {value}."),
+        _ if path.parse::<i32>().is_ok() && value == "0" => {
+            "Enters a control group, through a door its parent opened: 0 means whoever writes.".into()
+        }
         _ if path.parse::<i32>().is_ok() => format!("Writes {value} through a descriptor that was opened before."),
         _ => format!("Sets {file} to {value}."),
     }
@@ -320,13 +433,6 @@ fn actor(actor: Actor) -> &'static str {
     }
 }
 
-fn more(more: usize) -> String {
-    match more {
-        0 => String::new(),
-        n => format!(" And {n} more like it."),
-    }
-}
-
 fn padded(text: &str) -> String {
     let width = text.chars().count();
     match width {
@@ -372,12 +478,18 @@ mod tests {
     }
 
     #[test]
+    fn long_ids_are_cut_and_other_numbers_are_not() {
+        let id = "4f".repeat(32);
+        assert_eq!(short(&format!("/x/{id}/diff 0xabc {id}")), "/x/4f4f4f4f4f4f/diff 0xabc 4f4f4f4f4f4f");
+    }
+
+    #[test]
     fn a_story_has_chapters_sentences_reasons_and_rooms() {
         let drop = |cap: &str| action("prctl", &["PR_CAPBSET_DROP", cap]);
         let mut refused = action("mount", &["\"proc\"", "\"/proc\"", "\"proc\"", "MS_NOSUID", "NULL"]);
         refused.errno = Some(1);
         let told = crate::tell(&[refused, drop("CAP_SYS_ADMIN"), drop("CAP_SYS_BOOT"), drop("CAP_SYSLOG")]);
-        assert_eq!(told.steps.len(), 2);
+        assert_eq!(told.steps.len(), 4);
         let text = story("web", &told);
         for want in [
             "ROOT FILESYSTEM",
@@ -385,7 +497,7 @@ mod tests {
             "Mounts a proc at /proc.",
             "PRIVILEGES",
             "Gives up CAP_SYS_ADMIN",
-            "And 2 more like it",
+            "And 2 more like it: CAP_SYS_BOOT, CAP_SYSLOG.",
             "read  src/runtime/init.rs:7",
         ] {
             assert!(text.contains(want), "{want} in {text}");

@@ -50,12 +50,18 @@ pub fn script(wanted: &Wanted<'_>) -> Result<String> {
     head(&mut script, wanted);
     let groups = limits(&mut script, wanted);
     script.chapter("inside: what happens in the new namespaces");
-    script.run(&format!("cat > \"$work/inside\" <<'END OF INSIDE'\n{}END OF INSIDE", inside(wanted)));
+    let inside = inside(wanted);
+    // a word of somebody else's may hold line breaks: the mark of the end must not be among its lines
+    let mut mark = String::from("END OF INSIDE");
+    while inside.lines().any(|line| line == mark) {
+        mark.push('.');
+    }
+    script.run(&format!("cat > \"$work/inside\" <<'{mark}'\n{inside}{mark}"));
     script.chapter("namespaces");
     script.note("First into the group, then into the namespaces: a cgroup namespace begins where its maker is.");
-    script.run("export work root");
+    script.run("export work root group");
     script.run("status=0");
-    let enter = "for group in $groups; do echo 0 > \"$group/cgroup.procs\"; done";
+    let enter = "for one in $groups; do echo 0 > \"$one/cgroup.procs\"; done";
     let enter = if groups { format!("{enter}; ") } else { String::new() };
     script.run(&format!(
         "groups=\"$groups\" sh -c {} || status=$?",
@@ -78,29 +84,25 @@ fn head(script: &mut Script, wanted: &Wanted<'_>) {
     }
     script.run("set -eu");
     script.run(&format!("work=$(mktemp -d {}/by-hand.XXXXXX)", word(&wanted.scratch.to_string_lossy())));
-    script.run("root=$work/root\ngroups=\nmkdir \"$root\" \"$work/upper\" \"$work/work\"");
+    script.run("root=$work/root\ngroups= group=\nmkdir \"$root\" \"$work/upper\" \"$work/work\"");
     script.note("All mounts die with their namespace; what is left are folders.");
-    script.run("trap 'for group in $groups; do rmdir \"$group\" || true; done; rm -rf \"$work\"' EXIT");
+    script.run("trap 'for one in $groups; do rmdir \"$one\" || true; done; rm -rf \"$work\"' EXIT");
     script.run("trap 'exit 130' INT TERM HUP");
 }
 
 /// The control group: the recorded knobs, in a group of our own. Whether there is one.
 fn limits(script: &mut Script, wanted: &Wanted<'_>) -> bool {
-    let Some(path) = wanted.config["linux"]["cgroupsPath"].as_str().filter(|path| path.starts_with('/')) else { return false };
+    let Some(path) = group(wanted.config) else { return false };
     let (mut made, mut knobs) = (BTreeSet::new(), Vec::new());
     for action in wanted.actions.iter().filter(|action| action.errno.is_none()) {
         let Some(first) = action.args.first().map(|arg| arg.trim_matches('"')) else { continue };
         let Some((tree, rest)) = first.split_once(path) else { continue };
+        let own_work = ["/tasks", "/cgroup.procs", "/cgroup.event_control"].iter().any(|file| rest.ends_with(file));
         match action.call.as_str() {
             "mkdir" if rest.is_empty() => drop(made.insert(tree.to_string())),
-            "write"
-                if rest.starts_with('/')
-                    && !rest.ends_with("/tasks")
-                    && !rest.ends_with("/cgroup.procs")
-                    && !rest.ends_with("event_control") =>
-            {
+            "write" if rest.starts_with('/') && !own_work => {
                 let value = action.args.get(1).map_or("", |value| value.trim_matches('"'));
-                knobs.push((tree.to_string(), rest.to_string(), value.to_string()));
+                knobs.push(format!("echo {} > {}\"$group\"{}", word(value), word(tree), word(rest)));
             }
             _ => {}
         }
@@ -109,15 +111,16 @@ fn limits(script: &mut Script, wanted: &Wanted<'_>) -> bool {
         return false;
     }
     script.chapter("limits: a control group");
-    let name = format!("{path}-by-hand");
-    for tree in &made {
-        let group = word(&format!("{tree}{name}"));
-        script.run(&format!("mkdir -p {group}; groups=\"$groups \"{group}"));
-    }
-    for (tree, knob, value) in knobs {
-        script.run(&format!("echo {} > {}", word(&value), word(&format!("{tree}{name}{knob}"))));
-    }
+    script.run(&format!("group={}-by-hand", word(path)));
+    script.run(&format!("for tree in {}; do", made.iter().map(|tree| word(tree)).collect::<Vec<_>>().join(" ")));
+    script.run("    mkdir -p \"$tree$group\"; groups=\"$groups $tree$group\"\ndone");
+    knobs.iter().for_each(|line| script.run(line));
     true
+}
+
+/// The container's own group, counted from the top of each tree.
+pub fn group(config: &Value) -> Option<&str> {
+    config["linux"]["cgroupsPath"].as_str().filter(|path| path.starts_with('/'))
 }
 
 /// The program that makes (and joins) the namespaces.
@@ -269,7 +272,7 @@ fn program(script: &mut Script, config: &Value) {
         script.run(&format!("[ -n \"$program\" ] || {{ echo {}: not found >&2; exit 127; }}", word(first)));
     }
     script.note("pivot_root(2) would take our own tools away; so the new root is moved over the old one, and capsh enters it.");
-    script.run("mount --move \"$root\" /\ncd \"$root\"");
+    script.run("cd \"$root\"\nmount --move \"$root\" /");
     let mut command = vec!["exec".to_string(), "env".into(), "-i".into()];
     command.extend(env.iter().map(|entry| word(entry)));
     command.extend(["\"$capsh\"".into(), "--chroot=.".into()]);
