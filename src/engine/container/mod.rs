@@ -52,6 +52,7 @@ pub mod recording;
 pub mod remove;
 pub mod rename;
 pub mod restart;
+pub mod root;
 pub mod size;
 pub mod snapshot;
 pub mod start;

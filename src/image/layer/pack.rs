@@ -58,11 +58,21 @@ pub struct Packer<'a, W: Write> {
     options: Options<'a>,
     /// Files with several names: the first one, by inode.
     linked: HashMap<(u64, u64), Vec<u8>>,
+    /// Names begin with a slash: the root directory itself is packed.
+    rooted: bool,
 }
 
 impl<'a, W: Write> Packer<'a, W> {
     pub fn new(out: W, options: Options<'a>) -> Packer<'a, W> {
-        Packer { writer: Writer::new(out), options, linked: HashMap::new() }
+        Packer { writer: Writer::new(out), options, linked: HashMap::new(), rooted: false }
+    }
+
+    /// Packs an open directory itself and everything below it. With an empty name its entries begin with a slash.
+    pub fn folder_itself(&mut self, dir: &impl AsFd, name: &[u8]) -> Result<()> {
+        let stat = files::fstat(dir).doing(|| format!("pack {:?}", lossy(name)))?;
+        self.rooted = name.is_empty();
+        let dir = dir.as_fd().try_clone_to_owned().doing(|| format!("pack {:?}", lossy(name)))?;
+        self.folder(&dir, name, &stat, 0)
     }
 
     /// Packs everything below `dir`, with names below `name` (empty: names without a prefix).
@@ -111,7 +121,7 @@ impl<'a, W: Write> Packer<'a, W> {
             let inode = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.linked.get(&inode) {
                 entry = Entry { kind: Kind::HardLink, link: first.clone(), size: 0, ..entry };
-                return self.writer.entry(&entry);
+                return self.put(entry);
             }
             self.linked.insert(inode, name.to_vec());
         }
@@ -127,9 +137,9 @@ impl<'a, W: Write> Packer<'a, W> {
             }
             FileType::Symlink => {
                 let Some(target) = present(files::readlinkat(dir, file)).doing(pack)? else { return Ok(()) };
-                self.writer.entry(&Entry { link: target.as_bytes().to_vec(), ..entry })
+                self.put(Entry { link: target.as_bytes().to_vec(), ..entry })
             }
-            _ => self.writer.entry(&entry),
+            _ => self.put(entry),
         }
     }
 
@@ -138,11 +148,23 @@ impl<'a, W: Write> Packer<'a, W> {
         let Some(mut entry) = self.described(FileType::Directory, stat, name) else { return Ok(()) };
         entry.name.push(b'/');
         entry.xattrs = attributes_of(inside).doing(pack)?;
-        self.writer.entry(&entry)?;
+        self.put(entry)?;
         if self.options.whiteouts && xattr::fgetxattr(inside, overlayfs::OPAQUE).doing(pack)?.is_some() {
             self.mark(&join(name, b"x"), whiteout::OPAQUE_NAME, stat)?;
         }
         self.below(inside, name, depth + 1)
+    }
+
+    fn put(&mut self, mut entry: Entry) -> Result<()> {
+        if self.rooted {
+            if !entry.name.starts_with(b"/") {
+                entry.name.insert(0, b'/');
+            }
+            if entry.kind == Kind::HardLink {
+                entry.link.insert(0, b'/');
+            }
+        }
+        self.writer.entry(&entry)
     }
 
     fn described(&self, kind: FileType, stat: &Stat, name: &[u8]) -> Option<Entry> {
@@ -180,7 +202,7 @@ impl<'a, W: Write> Packer<'a, W> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(());
         }
-        self.writer.entry(&Entry { size: stat.st_size as u64, ..entry.clone() })?;
+        self.put(Entry { size: stat.st_size as u64, ..entry.clone() })?;
         self.writer.content(File::from(open)).doing(pack)
     }
 
@@ -188,7 +210,7 @@ impl<'a, W: Write> Packer<'a, W> {
     fn mark(&mut self, name: &[u8], mark: &[u8], stat: &Stat) -> Result<()> {
         let (folder, _) = super::tree::split(name);
         let modified = Moment { seconds: stat.st_mtime, nanoseconds: 0 };
-        self.writer.entry(&Entry { name: join(folder, mark), mode: 0o600, modified, ..plain() })?;
+        self.put(Entry { name: join(folder, mark), mode: 0o600, modified, ..plain() })?;
         self.writer.content(std::io::empty())
     }
 }

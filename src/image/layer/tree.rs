@@ -97,6 +97,12 @@ impl Tree {
         self.mounted.get(path).and_then(|fd| fd.try_clone().ok())
     }
 
+    /// Everything that was put in the place of something else.
+    pub fn mounts(&self) -> BTreeMap<Vec<u8>, OwnedFd> {
+        let cloned = self.mounted.iter().map(|(path, fd)| fd.try_clone().map(|fd| (path.clone(), fd)));
+        cloned.flatten().collect()
+    }
+
     /// One step down, no link followed.
     fn step(&self, at: &Folder, name: &[u8]) -> Result<OwnedFd, CallFailed> {
         match self.mounted(&at.join(name)) {
@@ -141,6 +147,28 @@ impl Tree {
             self.remember(path, folder);
         }
         Ok(found)
+    }
+
+    /// The folder that holds `path`'s last component, and that component; empty when the path is the folder itself. With
+    /// `follow`, a last symlink is walked too. `None` when the folder is not there.
+    ///
+    /// # Errors
+    /// As [`Tree::directory`].
+    pub fn locate(&mut self, path: &[u8], follow: bool) -> Result<Option<(Rc<Folder>, Vec<u8>)>> {
+        let mut path = path.to_vec();
+        for _ in 0..MOST_LINKS {
+            let (above, name) = split(&path);
+            let Some(folder) = self.directory(above, Missing::Fail)? else { return Ok(None) };
+            if name.is_empty() || self.mounted.contains_key(&folder.join(name)) {
+                return Ok(Some((folder, name.to_vec())));
+            }
+            match files::readlinkat(&*folder, OsStr::from_bytes(name)) {
+                Ok(target) if follow && target.as_bytes().starts_with(b"/") => path = clean(target.as_bytes())?,
+                Ok(target) if follow => path = clean(&join(&folder.path, target.as_bytes()))?,
+                _ => return Ok(Some((folder, name.to_vec()))),
+            }
+        }
+        Err(Error::invalid(format!("{:?}: symbolic links go round in a circle", lossy(&path))))
     }
 
     fn remember(&mut self, path: &[u8], folder: &Rc<Folder>) {
