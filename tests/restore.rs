@@ -103,7 +103,7 @@ fn a_wait_and_a_log_begun_before_work_after() {
         "run",
         "-d",
         "--name",
-        "c",
+        "box",
         "alpine",
         "sh",
         "-c",
