@@ -9,7 +9,7 @@
 //!   execve("/bin/ls", argv, envp)                  returns only if it failed
 //! ```
 //!
-//! * [`read_only_self`]: while a process is still *our* program inside the container, `/proc/PID/exe` is a door to our
+//! * [`protect_self`]: while a process is still *our* program inside the container, `/proc/PID/exe` is a door to our
 //!   binary on the host: whoever holds it open could overwrite the file later (CVE-2019-5736). So the runtime first runs
 //!   itself again from a read-only clone of the mount its file lies on: a write through that door answers EROFS for ever.
 //!   A parent that was itself protected passes the protection on by executing `/proc/self/exe`.
@@ -19,10 +19,10 @@
 
 use crate::{action, errno::CallFailed};
 use std::{
-    ffi::{CStr, CString, OsStr},
+    ffi::{CStr, CString, OsStr, OsString},
     fs::File,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    os::unix::ffi::OsStrExt,
+    os::unix::ffi::{OsStrExt, OsStringExt},
 };
 
 /// Becomes another program; returns only on failure.
@@ -109,14 +109,35 @@ fn executable(file: &CStr) -> Result<(), NotFound> {
     }
 }
 
-/// Whether this process already runs from a read-only mount or a sealed file, so that nobody can write to its program
-/// through `/proc/PID/exe`.
-pub fn is_protected() -> bool {
-    let Ok(program) = File::open("/proc/self/exe") else { return false };
-    match rustix::fs::fstatvfs(&program) {
-        Ok(facts) => facts.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
-        Err(_) => false,
+/// Makes sure that nobody can write to our program's file through `/proc/PID/exe`: runs the program again, with the same
+/// arguments, in a form that cannot be written to. Returns when that is so; costs one `execve` the first time only, for
+/// those that a protected process starts as `/proc/self/exe` are protected, too.
+///
+/// # Errors
+/// Neither a read-only clone of the mount nor a sealed copy in memory could be made.
+#[track_caller]
+pub fn protect_self() -> Result<(), CallFailed> {
+    if is_protected() {
+        return Ok(());
     }
+    let program = read_only_self().or_else(|_| sealed_self())?;
+    let word = |text: OsString| CString::new(text.into_vec()).ok();
+    let argv: Vec<CString> = std::env::args_os().filter_map(word).collect();
+    let variable = |(mut name, value): (OsString, OsString)| {
+        name.push("=");
+        name.push(value);
+        word(name)
+    };
+    let envp: Vec<CString> = std::env::vars_os().filter_map(variable).collect();
+    Err(execveat(program.as_fd(), &argv, &envp))
+}
+
+/// Whether this process already runs from a read-only mount or a sealed file.
+pub fn is_protected() -> bool {
+    use rustix::fs::{SealFlags, StatVfsMountFlags};
+    let Ok(program) = File::open("/proc/self/exe") else { return false };
+    let sealed = rustix::fs::fcntl_get_seals(&program).is_ok_and(|seals| seals.contains(SealFlags::WRITE));
+    sealed || rustix::fs::fstatvfs(&program).is_ok_and(|facts| facts.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// A descriptor of this program's file on a read-only clone of its mount: execute this instead of the file, and the new

@@ -62,7 +62,16 @@ pub fn load(path: &Path) -> Result<Bundle> {
 /// # Errors
 /// Line, column and what was expected there.
 pub fn parse(text: &[u8]) -> Result<Spec> {
-    serde_json::from_slice(text).map_err(|e| Error::invalid(format!("line {} column {}: {e}", e.line(), e.column())))
+    let told = |e: serde_json::Error| Error::invalid(format!("line {} column {}: {e}", e.line(), e.column()));
+    serde_json::from_slice(text).or_else(|e| without_user(text).ok_or_else(|| told(e)))
+}
+
+/// Go programs leave out what is zero, and a user that is root is all zeros.
+fn without_user(text: &[u8]) -> Option<Spec> {
+    let mut document: serde_json::Value = serde_json::from_slice(text).ok()?;
+    let process = document.get_mut("process")?.as_object_mut()?;
+    process.entry("user").or_insert_with(|| serde_json::json!({}));
+    serde_json::from_value(document).ok()
 }
 
 /// Whether the bundle at `path` wants a terminal; asked before anything is made.

@@ -19,7 +19,7 @@ use crate::{
     foreground, help, join, lifecycle, log, recording, report, spec_command, update_options,
 };
 use minidock_base::{Doing, Error, Result};
-use minidock_linux::{action::Actor, signal, wait};
+use minidock_linux::{action::Actor, exec, signal, wait};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -80,6 +80,12 @@ fn with_globals(given: &Given, rest: &[String]) -> i32 {
         eprintln!("No help topic for '{name}'");
         return 3;
     };
+    if matches!(command.name, "create" | "run" | "exec")
+        && let Err(failed) = exec::protect_self()
+    {
+        log::error(&format!("cannot protect our own program from the container: {failed}"));
+        return 1;
+    }
     if let Some(file) = given.get("actions") {
         recording::start(Path::new(file), if name == "exec" { Actor::Exec } else { Actor::Runtime });
     }
@@ -161,7 +167,8 @@ impl Call<'_> {
                 self.print(text + "\n")
             }
             "events" => self.events(&given),
-            other => Err(Error::invalid(format!("No help topic for '{other}'"))),
+            // checkpoint, restore: known words, so that `--help` can say it
+            other => Err(Error::not_implemented(format!("{other}: {}", self.command.about))),
         }
     }
 
@@ -238,7 +245,7 @@ impl Call<'_> {
             console_socket: path("console-socket"),
             pidfd_socket: path("pidfd-socket"),
             preserve_fds: given.number("preserve-fds")?.unwrap_or(0),
-            cgroup: path("cgroup"),
+            cgroups: given.all("cgroup"),
             ignore_paused: given.is_on("ignore-paused"),
         };
         if given.is_on("detach") {
@@ -253,7 +260,9 @@ impl Call<'_> {
     fn kill(&self, given: &Given) -> Result<i32> {
         let id = self.first(given)?;
         let word = given.words.get(1).map_or("SIGTERM", String::as_str);
-        let number = signal::parse(word).ok_or_else(|| Error::invalid(format!("unknown signal {word:?}")))?;
+        // 0 sends nothing: it asks whether a signal could be sent.
+        let number = if word == "0" { Some(0) } else { signal::parse(word) };
+        let number = number.ok_or_else(|| Error::invalid(format!("unknown signal {word:?}")))?;
         lifecycle::kill(&self.root(), id, number, given.is_on("all")).map(|()| 0)
     }
 

@@ -44,6 +44,13 @@ const PRESERVE: Known = option("preserve-fds", "", "N", "pass N additional file 
 /// All subcommands, in the order of the help.
 pub const ALL: &[Command] = &[
     Command {
+        name: "checkpoint",
+        arguments: "<container-id>",
+        about: "not in this runtime: a running container cannot be written to disk",
+        options: &[HELP],
+        command_after: None,
+    },
+    Command {
         name: "create",
         arguments: "<container-id>",
         about: "create a container",
@@ -126,6 +133,13 @@ pub const ALL: &[Command] = &[
         about: "ps displays the processes running inside a container",
         options: &[option("format", "f", "FORMAT", "select one of: table or json (default: table)"), HELP],
         command_after: Some(1),
+    },
+    Command {
+        name: "restore",
+        arguments: "<container-id>",
+        about: "not in this runtime: see checkpoint",
+        options: &[HELP],
+        command_after: None,
     },
     Command {
         name: "resume",

@@ -70,25 +70,32 @@ fn copy_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), CallFaile
 fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr) -> Result<(), CallFailed> {
     let facts = files::lstatat(from, name)?;
     let kind = FileType::from_raw_mode(facts.st_mode);
+    let mode = facts.st_mode & 0o7777;
     match kind {
         FileType::Directory => {
             files::mkdirat(to, name, 0o700)?;
             let inside = files::openat2(from, name, Open::DirectoryNoFollow, Resolve::Beneath)?;
             let made = files::openat2(to, name, Open::DirectoryNoFollow, Resolve::Beneath)?;
             copy_folder(inside.as_fd(), made.as_fd())?;
+            files::fchown(&made, facts.st_uid, facts.st_gid)?;
+            files::fchmod(&made, mode)?;
+        }
+        FileType::RegularFile => {
+            let made = copy_file(from, to, name)?;
+            files::fchown(&made, facts.st_uid, facts.st_gid)?;
+            // After the owner: a change of owner takes the setuid bit away.
+            files::fchmod(&made, mode)?;
         }
         FileType::Symlink => {
             files::symlinkat(files::readlinkat(from, name)?, to, name)?;
-            return files::lchownat(to, name, facts.st_uid, facts.st_gid);
+            files::lchownat(to, name, facts.st_uid, facts.st_gid)?;
         }
-        FileType::RegularFile => copy_file(from, to, name)?,
         _ => {
             let device = ((facts.st_rdev >> 8 & 0xfff) as u32, (facts.st_rdev & 0xff | facts.st_rdev >> 12 & 0xfff00) as u32);
-            files::mknodat(to, name, kind, 0o600, device)?;
+            files::mknodat(to, name, kind, mode, device)?;
+            files::lchownat(to, name, facts.st_uid, facts.st_gid)?;
         }
     }
-    files::lchownat(to, name, facts.st_uid, facts.st_gid)?;
-    files::fchmodat(to, name, facts.st_mode & 0o7777)?;
     let moment = |seconds, nanoseconds| Moment { seconds, nanoseconds };
     files::lutimensat(
         to,
@@ -98,10 +105,12 @@ fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr) -> Result<(), Ca
     )
 }
 
-fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr) -> Result<(), CallFailed> {
+fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr) -> Result<File, CallFailed> {
     let mut source = File::from(files::openat2(from, name, Open::ReadNoFollow, Resolve::Beneath)?);
     let mut copy = File::from(files::openat2(to, name, Open::CreateNew, Resolve::Beneath)?);
     let shown = Path::new(name).display().to_string();
-    let copied = std::io::copy(&mut source, &mut copy);
-    copied.map(drop).map_err(|e| CallFailed::new("copy_file_range", vec![shown], e.raw_os_error().unwrap_or(5)))
+    match std::io::copy(&mut source, &mut copy) {
+        Ok(_) => Ok(copy),
+        Err(e) => Err(CallFailed::new("copy_file_range", vec![shown], e.raw_os_error().unwrap_or(5))),
+    }
 }

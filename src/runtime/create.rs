@@ -25,7 +25,7 @@ use crate::{
     handshake::{self, Word},
     hooks::{self, Moment},
     init::{self, Plan},
-    mounts, recording, resources, rootfs, seccomp,
+    log, mounts, privileges, recording, resources, rootfs, seccomp,
     state::{Folder, Record},
 };
 use minidock_base::{Doing, Error, Result};
@@ -84,8 +84,8 @@ pub fn create(root: &Path, options: &Options, start: Start, terminal: Option<Own
     let bundle = bundle::load(&options.bundle)?;
     let process = bundle.spec.process().clone().ok_or_else(|| Error::invalid("process property must not be empty"))?;
     let console = open_console(options, &process, terminal)?;
-    folder.make()?;
     let mut record = first_record(options, &bundle)?;
+    folder.make()?;
     let made = make(&folder, &mut record, options, &bundle, &process, start, console);
     match made {
         Ok(()) => Ok(Made { folder, record, spec: bundle.spec }),
@@ -108,6 +108,7 @@ fn open_console(options: &Options, process: &Process, terminal: Option<OwnedFd>)
 
 fn first_record(options: &Options, bundle: &Bundle) -> Result<Record> {
     let maker = std::process::id() as i32;
+    let cgroup = cgroup_of(options, &bundle.spec)?;
     Ok(Record {
         id: options.id.clone(),
         pid: 0,
@@ -117,7 +118,8 @@ fn first_record(options: &Options, bundle: &Bundle) -> Result<Record> {
         bundle: bundle.path.clone(),
         rootfs: bundle.root(),
         oci_version: bundle.spec.version().clone(),
-        cgroup: Some(cgroup_of(options, &bundle.spec)?),
+        shares_cgroup: is_lived_in(&cgroup)?,
+        cgroup: Some(cgroup),
         namespaces: bundle::namespaces(&bundle.spec).iter().map(|one| birth::kind(one.typ()).file_name().into()).collect(),
         annotations: bundle.spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
     })
@@ -145,6 +147,9 @@ fn make(
     let into = cgroup.clone_into_fd().doing(|| "open the container's cgroup")?;
     let walls = birth::walls(spec)?;
     let filter = compile_filter(spec)?;
+    for odd in spec.process().as_ref().map(privileges::oddities).transpose()?.unwrap_or_default() {
+        log::warn(&odd);
+    }
     let materials = rootfs::gather(bundle, Some(&cgroup))?;
     let waits = walls.new.has(Namespace::User) || mounts::wants_container_map(&materials.mounts);
     let (preserve_fds, extra_env) = descriptors_to_keep(options.preserve_fds)?;
@@ -178,6 +183,7 @@ fn make(
         }
         Cloned::Parent { pid, pidfd } => {
             drop(theirs);
+            log::debug(&format!("nsexec container setup: init is {pid}, in {}", walls.new));
             record.pid = pid;
             record.started = Running::read(pid).map_or(0, |process| process.started);
             let mut child = Child { pid, pidfd, channel: File::from(ours), spec, process };
@@ -195,18 +201,24 @@ fn make(
     }
 }
 
+/// Whether the cgroup that was asked for has processes already.
+fn is_lived_in(cgroup: &Cgroup) -> Result<bool> {
+    if !cgroup.exists() {
+        return Ok(false);
+    }
+    if cgroup.is_frozen() {
+        return Err(Error::conflict("container's cgroup unexpectedly frozen"));
+    }
+    let inside = cgroup.procs().doing(|| "look into the cgroup")?.len();
+    if inside > 0 {
+        log::warn(&format!("container's cgroup is not empty: {inside} process(es) found"));
+    }
+    Ok(inside > 0)
+}
+
 fn make_cgroup(record: &Record, spec: &Spec) -> Result<Cgroup> {
     let doing = || "unable to apply cgroup configuration";
     let cgroup = record.cgroup.clone().ok_or_else(|| Error::system("no cgroup was chosen").during(doing()))?;
-    if cgroup.exists() {
-        if cgroup.is_frozen() {
-            return Err(Error::conflict("container's cgroup unexpectedly frozen"));
-        }
-        let inside = cgroup.procs().doing(doing)?.len();
-        if inside > 0 {
-            crate::log::warn(&format!("container's cgroup is not empty: {inside} process(es) found"));
-        }
-    }
     cgroup.create().doing(doing)?;
     let wanted = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     resources::apply(&cgroup, &wanted)?;
@@ -282,6 +294,7 @@ impl Child<'_> {
     /// Answers the child until it is ready.
     fn attend(&mut self, record: &Record) -> Result<()> {
         let state = record.to_state(Status::Creating);
+        log::debug("child process in init()");
         loop {
             match handshake::hear(&mut self.channel)? {
                 Some(Word::Hooks) => {
@@ -293,7 +306,10 @@ impl Child<'_> {
                     self.hand_over(fd, &state)?;
                     self.go()?;
                 }
-                Some(Word::Ready) => return Ok(()),
+                Some(Word::Ready) => {
+                    log::debug("init: closing the pipe to signal completion");
+                    return Ok(());
+                }
                 Some(Word::Going) => return Err(Error::system("init goes on without being told")),
                 Some(Word::Failed(wire)) => return Err(during_init(wire)),
                 None => return Err(self.death()),
@@ -317,7 +333,7 @@ impl Child<'_> {
         crate::lifecycle::hear_it_start(&mut self.channel)?;
         let state = record.to_state(Status::Running);
         if let Err(failed) = hooks::run(Moment::Poststart, self.spec.hooks(), &state) {
-            crate::log::error(&failed.message());
+            log::error(&failed.message());
         }
         Ok(())
     }
@@ -367,13 +383,11 @@ fn undo(folder: &Folder, record: &Record, spec: &Spec) {
         let _ = signal::kill(record.pid, 9);
         let _ = wait::wait(record.pid);
         if let Err(failed) = hooks::run(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped)) {
-            crate::log::error(&failed.message());
+            log::error(&failed.message());
         }
     }
-    if let Some(cgroup) = &record.cgroup {
-        crate::lifecycle::clear_cgroup(cgroup);
-    }
+    crate::lifecycle::clear_cgroup(record);
     if let Err(failed) = folder.remove() {
-        crate::log::error(&failed.message());
+        log::error(&failed.message());
     }
 }

@@ -11,7 +11,7 @@
 //!   │ bounding set, user, capabilities
 //!   └ umask, working directory again (the user may, where root could not), find the program
 //!   … wait for the start …
-//!   seccomp, late         with no_new_privs: as near to execve as can be
+//!   seccomp, late         with no_new_privs: as near to execve as can be (startContainer hooks obey it already)
 //!   execve
 //! ```
 //!
@@ -105,13 +105,19 @@ fn keep_only(preserve: u32) -> Result<()> {
     fds::cloexec_from(3 + preserve).doing(|| "close our own descriptors at execve")
 }
 
+/// Loads the filter that waited for the start.
+///
+/// # Errors
+/// What seccomp(2) says.
+pub fn load_late(ready: &Ready) -> Result<()> {
+    match &ready.late {
+        Some(filter) => seccomp::load(filter).map(drop).doing(|| "error loading seccomp filter into kernel"),
+        None => Ok(()),
+    }
+}
+
 /// Becomes the program; returns only if that failed.
 pub fn execute(ready: &Ready) -> Error {
-    if let Some(filter) = &ready.late
-        && let Err(failed) = seccomp::load(filter).doing(|| "error loading seccomp filter into kernel")
-    {
-        return failed;
-    }
     let failed = exec::execve(&ready.path, &ready.argv, &ready.envp);
     let (path, why) = (ready.path.to_string_lossy(), errno::words(failed.errno));
     Error::system(format!("exec {path}: {why}"))

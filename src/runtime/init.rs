@@ -34,6 +34,7 @@ use minidock_linux::{
     cgroup::Cgroup,
     limits, loopback,
     namespaces::{self, Namespace, Set},
+    pivot_root,
     proc::Proc,
     seccomp::Filter,
     userns, wait,
@@ -103,8 +104,9 @@ fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
     limits::umask(0);
     let host_proc = Proc::open(Path::new("/proc")).doing(|| "find the host's /proc")?;
     let root = rootfs::build(plan.spec, &plan.materials)?;
+    pivot_root::fchdir(root.as_fd(), "the root filesystem").doing(|| "enter the root filesystem")?;
     run_hooks(&plan, to)?;
-    rootfs::enter(&plan.materials, &root, plan.no_pivot)?;
+    rootfs::enter(&plan.materials, &root, plan.no_pivot, &host_proc)?;
     dress(&plan, &root, &host_proc)?;
     drop(host_proc);
     let wish = Wish {
@@ -123,6 +125,7 @@ fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
         handshake::wait(&mut knocks).doing(|| "wait for the start")?;
     }
     let state = State { status: Status::Created, ..plan.state.clone() };
+    finish::load_late(&ready)?;
     hooks::run(Moment::StartContainer, plan.spec.hooks(), &state)?;
     // The one who started us may be gone; the program starts all the same. (A broken pipe must not kill us yet.)
     let _ = handshake::say(to, Word::Going);

@@ -20,7 +20,7 @@ use crate::{
     finish::{self, Wish},
     handshake::{self, Word},
     init::Never,
-    lifecycle, seccomp,
+    lifecycle, log, privileges, seccomp,
     state::{Folder, Record},
 };
 use minidock_base::{Doing, Error, Result};
@@ -50,8 +50,8 @@ pub struct Options {
     pub console_socket: Option<PathBuf>,
     pub pidfd_socket: Option<PathBuf>,
     pub preserve_fds: u32,
-    /// A group below the container's.
-    pub cgroup: Option<PathBuf>,
+    /// Groups below the container's: `PATH`, or on v1 `CONTROLLER[,CONTROLLER]:PATH`.
+    pub cgroups: Vec<String>,
     pub ignore_paused: bool,
 }
 
@@ -97,6 +97,7 @@ fn start(
         Some(asked) => Some(seccomp::compile(asked)?),
         None => None,
     };
+    privileges::oddities(process)?.iter().for_each(|odd| log::warn(odd));
     let group = group(record, options)?;
     let into = group.clone_into_fd().doing(|| "open the container's cgroup")?;
     let doors = if into.is_some() { Vec::new() } else { group.open_doors().doing(|| "open the container's cgroup")? };
@@ -114,6 +115,8 @@ fn start(
         }
         Cloned::Parent { pid, pidfd } => {
             drop((theirs, console));
+            crate::log::debug(&format!("nsexec container setup: process {pid} joins {walls}"));
+            crate::log::debug("child process in init()");
             let mut parent = Parent { pid, pidfd, channel: File::from(ours), options, process, spec, folder, record };
             parent.attend().inspect_err(|_| {
                 let _ = signal::kill(pid, 9);
@@ -124,18 +127,32 @@ fn start(
     }
 }
 
-/// The container's group, or one below it.
+/// The container's group, or those below it that the command line names.
 fn group(record: &Record, options: &Options) -> Result<Cgroup> {
-    let own = record.cgroup.clone().ok_or_else(|| Error::system("the record has no cgroup"))?;
-    let Some(below) = options.cgroup.as_deref().filter(|path| !path.as_os_str().is_empty()) else { return Ok(own) };
-    let relative = below.strip_prefix("/").unwrap_or(below);
-    if relative.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
-        return Err(Error::invalid(format!("bad sub cgroup path: {}", below.display())));
+    let mut group = record.cgroup.clone().ok_or_else(|| Error::system("the record has no cgroup"))?;
+    for wish in options.cgroups.iter().filter(|wish| !wish.is_empty()) {
+        let (controllers, below) = match wish.split_once(':') {
+            Some((controllers, below)) => (controllers.split(',').collect(), below),
+            None => (Vec::new(), wish.as_str()),
+        };
+        if let Some(unknown) = controllers.iter().find(|name| group.dir_of(name).is_none()) {
+            return Err(Error::invalid(format!("unknown controller {unknown}")));
+        }
+        let relative = Path::new(below).strip_prefix("/").unwrap_or(Path::new(below));
+        if relative.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
+            return Err(Error::invalid(format!("bad sub cgroup path: {below} is not a sub cgroup path")));
+        }
+        group = group.child_in(&controllers, relative);
     }
-    let group = own.child(relative);
-    match group.exists() {
-        true => Ok(group),
-        false => Err(Error::invalid(format!("bad sub cgroup path: {} does not exist", below.display()))),
+    match group.dirs().iter().find(|dir| !dir.path.is_dir()) {
+        Some(gone) => {
+            let door = gone.path.join("cgroup.procs");
+            Err(Error::invalid(format!(
+                "error adding pid to cgroups: adding pid 0 to {}: no such file or directory",
+                door.display()
+            )))
+        }
+        None => Ok(group),
     }
 }
 
@@ -181,6 +198,7 @@ impl Parent<'_> {
                     self.go()?;
                 }
                 Some(Word::Ready) => {
+                    crate::log::debug("setns_init: about to exec");
                     self.announce()?;
                     self.go()?;
                     return lifecycle::hear_it_start(&mut self.channel);
@@ -266,6 +284,7 @@ impl Visit<'_> {
             |to: &mut File, word| handshake::say(to, word).and_then(|()| handshake::wait(to)).doing(|| "talk to the runtime");
         let ready = finish::settle(&wish, &mut |fd| ask(to, Word::Listener { fd }))?;
         ask(to, Word::Ready)?;
+        finish::load_late(&ready)?;
         let _ = handshake::say(to, Word::Going);
         finish::default_signals()?;
         Err(finish::execute(&ready))

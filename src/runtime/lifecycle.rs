@@ -18,7 +18,7 @@ use crate::{
     door,
     handshake::{self, Word},
     hooks::{self, Moment},
-    resources,
+    log, resources,
     state::{Folder, Record},
 };
 use minidock_base::{Doing, Error, Kind, Result};
@@ -62,7 +62,7 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     started?;
     let spec = folder.spec()?;
     if let Err(failed) = hooks::run(Moment::Poststart, spec.hooks(), &record.to_state(Status::Running)) {
-        crate::log::error(&failed.message());
+        log::error(&failed.message());
     }
     Ok(())
 }
@@ -196,29 +196,25 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 /// # Errors
 /// The first thing that could not be removed; the rest is tried all the same.
 pub fn finish(folder: &Folder, record: &Record) -> Result<()> {
-    if let Some(cgroup) = &record.cgroup {
-        clear_cgroup(cgroup);
-    }
+    clear_cgroup(record);
     if let Ok(spec) = folder.spec()
         && let Err(failed) = hooks::run(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped))
     {
-        crate::log::error(&failed.message());
+        log::error(&failed.message());
     }
     folder.remove()
 }
 
-/// Kills whoever is left in the group and removes it.
-pub fn clear_cgroup(cgroup: &Cgroup) {
-    if !cgroup.exists() {
+/// Kills whoever is left in the container's group and removes it; one that others live in is left to them.
+pub fn clear_cgroup(record: &Record) {
+    let Some(cgroup) = record.cgroup.as_ref().filter(|cgroup| cgroup.exists()) else { return };
+    let inside = cgroup.procs().is_ok_and(|inside| !inside.is_empty());
+    if inside && record.shares_cgroup {
         return;
     }
-    if cgroup.procs().is_ok_and(|inside| !inside.is_empty())
-        && let Err(failed) = cgroup.kill()
-    {
-        crate::log::warn(&failed.to_string());
-    }
-    if let Err(failed) = cgroup.remove() {
-        crate::log::warn(&failed.to_string());
+    let cleared = if inside { cgroup.kill() } else { Ok(()) };
+    if let Err(failed) = cleared.and_then(|()| cgroup.remove()) {
+        log::warn(&failed.to_string());
     }
 }
 

@@ -115,10 +115,7 @@ fn table(rows: Vec<Vec<String>>) -> String {
 /// # Errors
 /// The container does not exist, or ps cannot be run.
 pub fn ps(root: &Path, id: &str, format: &str, arguments: &[String]) -> Result<String> {
-    let (folder, record) = lifecycle::load(root, id)?;
-    if record.status(&folder) == Status::Stopped {
-        return Err(Error::conflict("container not running"));
-    }
+    let (_, record) = lifecycle::load(root, id)?;
     let pids = match &record.cgroup {
         Some(cgroup) => cgroup.procs().doing(|| "list the container's processes")?,
         None => Vec::new(),

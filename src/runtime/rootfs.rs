@@ -30,6 +30,7 @@ use minidock_linux::{
     cgroup::Cgroup,
     mount::{self, Attributes, FileSystem, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, Target},
     pivot_root,
+    proc::Proc,
 };
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 use std::{
@@ -204,17 +205,37 @@ fn split_layers(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// What pivot_root(2) and mount(2) say.
-pub fn enter(materials: &Materials<'_>, root: &OwnedFd, no_pivot: bool) -> Result<()> {
+pub fn enter(materials: &Materials<'_>, root: &OwnedFd, no_pivot: bool, host_proc: &Proc) -> Result<()> {
     let private = Attributes { propagation: MS_PRIVATE, ..Default::default() };
     mount::mount_setattr(root.as_fd(), "the new root", &private, false).doing(|| "make the new root private")?;
     match no_pivot {
         false => pivot_root::pivot_root(root.as_fd()).doing(|| "pivot into the root filesystem"),
-        true => pivot_root::move_root(root.as_fd()).doing(|| "move into the root filesystem"),
+        true => {
+            hide_host_views(&materials.folder, host_proc)?;
+            pivot_root::move_root(root.as_fd()).doing(|| "move into the root filesystem")
+        }
     }?;
     match materials.propagation {
         0 => Ok(()),
         bits => mount::set_propagation("/", bits).doing(|| "set the propagation of the root"),
     }
+}
+
+/// Without pivot_root the host's mounts stay below the new root. Those of `/proc` and `/sys` would tell the kernel that this
+/// namespace may see them whole, and so let a user namespace inside mount its own; they go before.
+fn hide_host_views(root: &Path, host_proc: &Proc) -> Result<()> {
+    let doing = || "take the host's /proc and /sys away";
+    let table = host_proc.read("self/mountinfo").doing(doing)?;
+    let views = table.lines().filter_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let path = Path::new(mount.split(' ').nth(4)?);
+        (matches!(kind.split(' ').next(), Some("proc" | "sysfs")) && !path.starts_with(root)).then_some(path)
+    });
+    // Those mounted last lie on top.
+    for view in views.collect::<Vec<_>>().into_iter().rev() {
+        mount::umount2(&view.to_string_lossy(), mount::MNT_DETACH).doing(doing)?;
+    }
+    Ok(())
 }
 
 /// Makes read-only what is to be so and could not be before: `/dev`, and the root.

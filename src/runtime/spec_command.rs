@@ -7,6 +7,7 @@
 //! See: runc-spec(8), runtime-spec config.md. Next room: [`crate::features`]
 
 use minidock_base::{Doing, Error, Result};
+use minidock_linux::cgroup::{Hierarchy, Version};
 use serde_json::{Value, json};
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -42,6 +43,7 @@ pub fn write(bundle: &Path, rootless: Option<(u32, u32)>) -> Result<()> {
 }
 
 fn document(rootless: Option<(u32, u32)>) -> Value {
+    // No inheritable ones (CVE-2022-24769), and without those no ambient ones either.
     let three = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     let mut document = json!({
         "ociVersion": "1.0.2-dev",
@@ -51,7 +53,7 @@ fn document(rootless: Option<(u32, u32)>) -> Value {
             "args": ["sh"],
             "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
             "cwd": "/",
-            "capabilities": {"bounding": three, "effective": three, "permitted": three, "ambient": three},
+            "capabilities": {"bounding": three, "effective": three, "permitted": three},
             "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
             "noNewPrivileges": true
         },
@@ -60,14 +62,15 @@ fn document(rootless: Option<(u32, u32)>) -> Value {
         "mounts": mounts(),
         "linux": {
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
-            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}],
+            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY
         }
     });
-    // Ambient capabilities need inheritable ones, which other users' programs should not get: runc's example has neither.
-    if let Some(lists) = document["process"]["capabilities"].as_object_mut() {
-        lists.remove("ambient");
+    // On v1 a container sees its own folders of the trees anyway.
+    let version = Hierarchy::detect().map(|hierarchy| hierarchy.version());
+    if let (Ok(Version::V2), Some(list)) = (version, document["linux"]["namespaces"].as_array_mut()) {
+        list.push(json!({"type": "cgroup"}));
     }
     if let Some(ids) = rootless {
         make_rootless(&mut document, ids);

@@ -51,6 +51,9 @@ pub struct Record {
     pub rootfs: PathBuf,
     pub oci_version: String,
     pub cgroup: Option<Cgroup>,
+    /// Somebody lived in the cgroup before us: it is not ours to empty.
+    #[serde(default)]
+    pub shares_cgroup: bool,
     /// The namespaces that are not the host's, by their file names below `/proc/PID/ns`.
     pub namespaces: Vec<String>,
     #[serde(default)]
