@@ -202,6 +202,8 @@ fn parse_access(text: &str) -> Result<Access> {
         'm' => Ok(access | 1),
         'r' => Ok(access | 2),
         'w' => Ok(access | 4),
+        // not in the specification, but in configurations of old: all of them
+        'a' => Ok(access | 7),
         _ => Err(Error::invalid(format!("device access '{text}': letters are r, w and m"))),
     })
 }

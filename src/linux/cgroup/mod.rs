@@ -108,6 +108,16 @@ impl Cgroup {
         Cgroup { version: self.version, dirs }
     }
 
+    /// The same in the trees of some controllers only (none named: in all); elsewhere the group stays itself.
+    pub fn child_in(&self, controllers: &[&str], name: &Path) -> Cgroup {
+        let meant = |dir: &Dir| controllers.is_empty() || dir.controllers.iter().any(|own| controllers.contains(&own.as_str()));
+        let below = |dir: &Dir| match meant(dir) && !name.as_os_str().is_empty() {
+            true => Dir { path: dir.path.join(name), ..dir.clone() },
+            false => dir.clone(),
+        };
+        Cgroup { version: self.version, dirs: self.dirs.iter().map(below).collect() }
+    }
+
     /// Makes the group's folders and all above them, and on v2 hands the controllers down to it.
     ///
     /// # Errors

@@ -221,7 +221,7 @@ fn set_rdma(cgroup: &Cgroup, device: &str, limits: &LinuxRdma) -> Result<()> {
 fn set_unified(cgroup: &Cgroup, unified: Option<&HashMap<String, String>>) -> Result<()> {
     let Some(unified) = unified.filter(|map| !map.is_empty()) else { return Ok(()) };
     if cgroup.version() == Version::V1 {
-        return Err(Error::invalid("linux.resources.unified is for cgroup v2, and this machine has v1")
+        return Err(Error::invalid("invalid configuration: linux.resources.unified is for cgroup v2, and this machine has v1")
             .hint("use the limits by their own names"));
     }
     let mut sorted: Vec<_> = unified.iter().collect();
