@@ -51,8 +51,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn become_daemon(words: &[String]) -> i32 {
     // it fails only for a process that already leads a group, and then there is no terminal to leave
     let _ = setsid();
-    // what our caller had open is not the daemon's to hold: a pipe would never end, a mount never be free
-    let _ = minidock_linux::fds::close_from(3);
     let failed = Command::new("/proc/self/exe").arg("daemon").args(words).exec();
     crate::complain(&Error::system(format!("execve(2) of the daemon: {failed}")));
     1

@@ -19,8 +19,8 @@ use crate::{flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Kind, Result};
 use minidock_client::{Docker, Route, Wish as Request, answer::Objects};
-use minidock_explain::prose;
-use minidock_linux::action::{Action, Actor};
+use minidock_explain::{prose, recording};
+use serde_json::Value;
 
 /// `minidock explain`.
 pub fn command() -> clap::Command {
@@ -67,10 +67,13 @@ impl Narration {
     /// has been executed.
     pub async fn tell(mut self, only_birth: bool) {
         // a record that breaks off ends the narration; the container is not touched by that
-        while let Ok(Some(call)) = self.0.next::<Action>().await {
+        while let Ok(Some(line)) = self.0.next::<Value>().await {
             let end = if terminal::is_raw() { "\r\n" } else { "\n" };
-            terminal::eprint(&format!("{}{end}", prose::line(&call)));
-            if only_birth && call.actor == Actor::Init && call.call.starts_with("exec") {
+            for call in recording::parse(line.to_string().as_bytes()).actions {
+                terminal::eprint(&format!("{}{end}", prose::line(&call)));
+            }
+            let executed = line["call"].as_str().is_some_and(|call| call.starts_with("exec"));
+            if only_birth && executed && line["actor"] == "init" {
                 return;
             }
         }

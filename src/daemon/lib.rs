@@ -52,6 +52,8 @@ pub fn main(args: Vec<OsString>) -> i32 {
         }
         Err(error) => return tell(&error),
     };
+    // what our caller had open is not ours to hold: its pipe would never end, its mount never be free
+    let _ = minidock_linux::fds::close_from(3);
     minidock_linux::malloc::limit_arenas(2);
     tracing_subscriber::fmt()
         .with_max_level(settings.log_level)
