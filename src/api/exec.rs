@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, empty, json, json_with},
     call::Call,
     containers::size,
+    framed::Framed,
     hijack::hijack,
 };
 use http::StatusCode;
@@ -28,14 +29,18 @@ pub async fn create(mut call: Call, id: &str) -> Result<Answer> {
 /// `POST /exec/{id}/start`.
 pub async fn start(mut call: Call, id: &str) -> Result<Answer> {
     let wish: ExecStart = call.json_or_default().await?;
-    match exec::start(&call.engine, id, wish).await? {
-        None => Ok(empty(StatusCode::OK)),
-        Some(attached) => hijack(&mut call, attached.tty, async move |io| {
-            if let Err(error) = attached.join(io).await {
-                tracing::debug!("an attached client went: {}", error.message());
-            }
-        }),
-    }
+    let raw = wish.tty;
+    let Some(attached) = exec::start(&call.engine, id, wish).await? else { return Ok(empty(StatusCode::OK)) };
+    let frames_wanted = attached.tty && !raw;
+    hijack(&mut call, attached.tty && raw, async move |io| {
+        let ended = match frames_wanted {
+            true => attached.join(Framed::new(io)).await,
+            false => attached.join(io).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!("an attached client went: {}", error.message());
+        }
+    })
 }
 
 /// `POST /exec/{id}/resize?h=&w=`.

@@ -20,7 +20,7 @@
 //! * **What is not here** says so in a way that clients understand: swarm calls answer 503 as outside a swarm, plugins are an
 //!   empty list, networks beyond `none` and `host` and the builder answer 501, anything unknown is 404 `page not found`.
 //!
-//! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`] and [`hijack`] the bare connection;
+//! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`], [`hijack`] and [`framed`] the bare connection;
 //! [`containers`], [`streams`], [`exec`], [`images`], [`volumes`], [`networks`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
 //!
 //! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
@@ -34,6 +34,7 @@ pub mod containers;
 pub mod door;
 pub mod elsewhere;
 pub mod exec;
+pub mod framed;
 pub mod glass_box;
 pub mod hijack;
 pub mod images;
