@@ -186,7 +186,10 @@ pub fn covers(script: &mut Script, config: &Value) {
     if !masked.is_empty() {
         script.note("These are hidden: a folder by an empty one, a file by the null device.");
         script.run(&format!("for path in {}; do", masked.join(" ")));
-        script.run("    at \"$path\"\n    if [ -d \"$at\" ]; then mount -t tmpfs -o ro,nosuid,nodev,noexec,size=0k,nr_inodes=2 tmpfs \"$at\"");
+        script.run("    at \"$path\"\n    if [ -d \"$at\" ]; then");
+        script.run(
+            "        mount -t tmpfs -o nosuid,nodev,noexec,size=0k,nr_inodes=2 tmpfs \"$at\"; mount -o remount,bind,ro \"$at\"",
+        );
         script.run("    elif [ -e \"$at\" ]; then mount --bind \"$root/dev/null\" \"$at\"; fi\ndone");
     }
 }

@@ -231,9 +231,8 @@ fn devices(script: &mut Script, config: &Value) {
     {
         script.run(&format!("node /dev/{name} 666 c {major} {minor}"));
     }
-    script.run(
-        "ln -sf /proc/self/fd \"$root/dev/fd\"; ln -sf pts/ptmx \"$root/dev/ptmx\"; ln -sf /proc/kcore \"$root/dev/core\"",
-    );
+    script.run("ln -sf /proc/self/fd \"$root/dev/fd\"; ln -sf pts/ptmx \"$root/dev/ptmx\"");
+    script.run("[ ! -e \"$root/proc/kcore\" ] || ln -sf /proc/kcore \"$root/dev/core\"");
     script.run("for n in 0:stdin 1:stdout 2:stderr; do ln -sf \"/proc/self/fd/${n%:*}\" \"$root/dev/${n#*:}\"; done");
 }
 
@@ -281,8 +280,15 @@ fn program(script: &mut Script, config: &Value) {
     if cwd == "/" {
         command.push("--shell=\"$program\" --".into());
     } else {
-        // capsh ends up in /; the container's own shell goes on from there
-        command.push(format!("--shell=/bin/sh -- -c 'cd \"$1\" && shift && exec \"$@\"' sh {} \"$program\"", word(cwd)));
+        // capsh ends up in /; the container's own shell goes on from there, and leaves no trace in the environment
+        let own = ["OLDPWD", "PWD", "SHLVL"]
+            .into_iter()
+            .filter(|name| !env.iter().any(|entry| entry.starts_with(&format!("{name}="))));
+        let unset = own.map(|name| format!("unset {name}; ")).collect::<String>();
+        command.push(format!(
+            "--shell=/bin/sh -- -c 'cd \"$1\" || exit; shift; {unset}exec \"$@\"' sh {} \"$program\"",
+            word(cwd)
+        ));
     }
     command.extend(rest.iter().map(|arg| word(arg)));
     script.run(&command.join(" \\\n    ").replacen("exec \\\n    env \\\n    -i", "exec env -i", 1));

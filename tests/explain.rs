@@ -1,0 +1,163 @@
+//! # Explain, tried: the script builds the same container
+//!
+//! A container is run whose program prints everything that can be known from inside: namespaces, mounts, capabilities, limits,
+//! devices, what is hidden. Then the script that `minidock explain --sh` prints is run by /bin/sh, without minidock, and its
+//! program, the same one, has to print the same.
+
+mod props;
+
+use props::{Daemon, Printed, finish, skip};
+use std::{collections::BTreeSet, fs, process::Command};
+
+/// What can be known from inside, one fact a line. `HOST` holds the host's namespaces.
+const FACTS: &str = r#"
+for kind in pid mnt net uts ipc cgroup user; do
+    case " $HOST " in *" $(readlink /proc/self/ns/$kind) "*) echo "ns $kind shared" ;; *) echo "ns $kind own" ;; esac
+done
+echo "pid $$"; echo "name $(hostname)"; echo "cwd $(pwd)"; echo "id $(id)"; echo "umask $(umask)"
+grep -E '^(Cap|NoNewPrivs|Groups)' /proc/self/status
+while read -r id parent device root point options rest; do echo "mount $point $options ${rest##* - }"; done < /proc/self/mountinfo
+ls -lA /dev | while read -r mode links user group a b c d e f g; do echo "dev $mode $user $group $a $b"; done | sort | uniq -c
+ls -l /dev/fd /dev/stdin /dev/ptmx /dev/core 2>&1 | sed 's/.*[0-9] \/dev/link \/dev/'
+ip link show lo | grep -o '<.*>'
+for limit in c d f l n s t v; do echo "limit $limit $(ulimit -H -$limit) $(ulimit -S -$limit)"; done
+for knob in memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us devices/devices.list; do
+    echo "knob $knob $(cat /sys/fs/cgroup/$knob 2>&1 | tr '\n' ';')"
+done
+for path in /proc/kcore /proc/keys /proc/timer_list /proc/acpi /sys/firmware; do
+    if [ -d $path ]; then echo "hidden $path $(ls -A $path | wc -l)"; else echo "hidden $path $(head -c 64 $path 2>/dev/null | wc -c)"; fi
+done
+for path in /proc/sys/kernel/domainname /proc/sysrq-trigger /sys/kernel/profiling /canary /etc/hosts; do
+    if (echo 1 >> $path) 2>/dev/null; then echo "write $path yes"; else echo "write $path no"; fi
+done
+echo "oom $(cat /proc/self/oom_score_adj)"; echo "sysctl $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)"
+echo "fds $(ls /proc/$$/fd | tr '\n' ' ')"
+tr '\0' '\n' < /proc/$$/environ | grep -v '^HOST=' | sort | sed 's/^/env /'
+mknod /tmp/disk b 8 0 2>/dev/null && echo "mknod yes" || echo "mknod no"
+(exec 3< /tmp/disk) 2>/dev/null && echo "disk readable" || echo "disk refused"
+chroot / true 2>/dev/null && echo "chroot yes" || echo "chroot no"
+"#;
+
+fn able() -> bool {
+    let missing: Vec<&str> = ["unshare", "capsh", "ip", "prlimit"].into_iter().filter(|tool| !has(tool)).collect();
+    if !missing.is_empty() {
+        skip(&format!("explain --sh: no {}", missing.join(", ")));
+    }
+    missing.is_empty()
+}
+
+fn has(tool: &str) -> bool {
+    Command::new("/bin/sh").args(["-c", &format!("command -v {tool}")]).output().is_ok_and(|found| found.status.success())
+}
+
+fn host_namespaces() -> String {
+    let kinds = ["pid", "mnt", "net", "uts", "ipc", "cgroup", "user"];
+    kinds.map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).expect("a namespace").display().to_string()).join(" ")
+}
+
+/// Runs a container of these flags and then its script; both tell the same.
+#[track_caller]
+fn same(daemon: &Daemon, name: &str, flags: &[&str]) {
+    let host = format!("HOST={}", host_namespaces());
+    let command = [&["run", "--name", name, "-e", &host], flags, &["alpine", "sh", "-c", FACTS]].concat();
+    let inside = daemon.run(&command);
+    assert!(inside.out.contains("ns pid own"), "{inside:?}");
+    let script = daemon.folder.join(format!("{name}.sh"));
+    fs::write(&script, daemon.ok(&["explain", "--sh", name])).expect("room");
+    let by_hand = run_script(&script);
+    assert_eq!(by_hand.status, inside.status, "{by_hand:?}");
+    let (theirs, ours) = (facts(&inside.out), facts(&by_hand.out));
+    let missing: Vec<_> = theirs.difference(&ours).collect();
+    let more: Vec<_> = ours.difference(&theirs).collect();
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "{name}\nonly in the container: {missing:#?}\nonly by hand: {more:#?}\n{}",
+        by_hand.err
+    );
+    let left = fs::read_dir(daemon.data_root().join("tmp")).expect("the scratch folder").count();
+    assert_eq!(left, 0, "the script cleans up");
+}
+
+fn run_script(script: &std::path::Path) -> Printed {
+    // what whoever runs the tests left open would be told as a difference
+    minidock_linux::fds::cloexec_from(3).expect("a kernel of this decade");
+    let mut command = Command::new("/bin/sh");
+    command.arg(script).stdin(std::process::Stdio::null());
+    finish(command)
+}
+
+/// Facts without what cannot be equal: the names of layers and groups.
+fn facts(text: &str) -> BTreeSet<String> {
+    let line = |line: &str| match line.split_once(" overlay ") {
+        Some((mount, _)) => format!("{mount} overlay"),
+        None => line.replace("-by-hand", ""),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn the_script_builds_what_minidock_built() {
+    if !able() {
+        return;
+    }
+    let daemon = Daemon::start();
+    same(&daemon, "plain", &[]);
+    let data = daemon.folder.join("it's data");
+    fs::create_dir(&data).expect("room");
+    let bind = format!("{}:/data:ro", data.display());
+    same(
+        &daemon,
+        "rich",
+        &[
+            "-m",
+            "64m",
+            "--pids-limit",
+            "50",
+            "--cpus",
+            "0.5",
+            "--hostname",
+            "rich",
+            "-w",
+            "/usr/bin",
+            "--read-only",
+            "--tmpfs",
+            "/scratch",
+            "-v",
+            &bind,
+            "-e",
+            "ODD=it's \"$HOME\"\nEND OF INSIDE\ntouch /tmp/escaped",
+            "--ulimit",
+            "nofile=64:128",
+            "--cap-drop",
+            "ALL",
+            "--cap-add",
+            "NET_RAW",
+            "--security-opt",
+            "no-new-privileges",
+            "--oom-score-adj",
+            "100",
+            "--sysctl",
+            "net.ipv4.ip_unprivileged_port_start=80",
+        ],
+    );
+    same(&daemon, "nobody", &["-u", "1000:1001", "--group-add", "5", "--ipc", "host", "--network", "host", "-e", "X=1"]);
+    same(&daemon, "private", &["--cgroupns", "private", "--privileged", "-v", "/named"]);
+}
+
+#[test]
+fn the_story_has_every_chapter_and_follows_while_it_happens() {
+    let daemon = Daemon::start();
+    let told = daemon.run(&["run", "--rm", "--explain", "alpine", "true"]);
+    assert!(told.err.contains("clone3(") && told.err.contains("pivot_root("), "{}", told.err);
+    daemon.ok(&["run", "--name", "web", "-m", "64m", "alpine", "true"]);
+    let story = daemon.ok(&["explain", "web"]);
+    for chapter in ["IMAGE", "NAMESPACES", "ROOT FILESYSTEM", "LIMITS", "IDENTITY", "PRIVILEGES", "EXEC", "NETWORK"] {
+        assert!(story.contains(&format!("\n{chapter}\n")), "{chapter} is missing in {story}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&daemon.ok(&["explain", "--json", "web"])).expect("JSON");
+    let steps =
+        json["chapters"].as_array().expect("chapters").iter().flat_map(|chapter| chapter["steps"].as_array().expect("steps"));
+    assert!(steps.clone().count() > 50);
+    assert!(steps.clone().all(|step| step["action"]["room"].as_str().is_some_and(|room| room.starts_with("src/"))));
+    assert!(daemon.run(&["explain", "nosuch"]).fails(1).contains("No such container: nosuch"));
+}
