@@ -83,7 +83,13 @@ impl Store {
         let mut loaded = Vec::new();
         let mut stored = HashMap::new();
         for image in found {
-            loaded.push(self.take_in(&mut parts, image, &mut stored).doing(|| "load the image archive")?);
+            match self.take_in(&mut parts, image, &mut stored) {
+                Ok(image) => loaded.push(image),
+                Err(error) => {
+                    self.sweep()?; // what this image's first layers have left in the store
+                    return Err(error.during("load the image archive"));
+                }
+            }
         }
         Ok(loaded)
     }
