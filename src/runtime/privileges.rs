@@ -19,6 +19,7 @@
 //! it cannot be taken back, and before (4) it would do nothing for us. Between 1 and 7 a filter judges our own calls, so a
 //! profile without no_new_privs has to allow capset, setuid and prctl: Docker's does.
 //!
+//! * [`oddities`] tells beforehand what will be missing.
 //! * [`seccomp_is_loaded_early`] tells which of 1 and 6 it is.
 //! * [`narrow_bounding_set`] is 2 and 3, [`settle`] is 5.
 //!
@@ -79,7 +80,7 @@ pub fn narrow_bounding_set(process: &Process) -> Result<()> {
 /// Sets exactly the capabilities asked for, and no_new_privs. After the user was changed.
 ///
 /// # Errors
-/// A capability that we do not have ourselves; an ambient one that is not permitted and inheritable.
+/// A capability that we do not have ourselves.
 #[track_caller]
 pub fn settle(process: &Process) -> Result<()> {
     let sets = wanted(process)?;
@@ -87,16 +88,30 @@ pub fn settle(process: &Process) -> Result<()> {
     caps::keep_capabilities(false).doing(|| "settle capabilities")?;
     caps::capset(sets.effective, sets.permitted, sets.inheritable).doing(|| "settle capabilities")?;
     caps::clear_ambient().doing(|| "settle capabilities")?;
-    for number in sets.ambient.numbers() {
-        let name = caps::name(number).unwrap_or_default();
-        caps::raise_ambient(number)
-            .doing(|| format!("can't raise ambient capability {name}"))
-            .map_err(|e| e.hint("list it as permitted and inheritable, too"))?;
+    for number in raisable(&sets).numbers() {
+        caps::raise_ambient(number).doing(|| "settle ambient capabilities")?;
     }
     if process.no_new_privileges().unwrap_or(false) {
         caps::no_new_privs().doing(|| "set no_new_privs")?;
     }
     Ok(())
+}
+
+/// The ambient capabilities that can be had: the kernel wants them permitted *and* inheritable.
+fn raisable(sets: &Sets) -> Set {
+    Set(sets.ambient.0 & sets.permitted.0 & sets.inheritable.0)
+}
+
+/// What of `process.capabilities.ambient` cannot be had, one sentence each. As in runc that is odd (most configurations that
+/// runc itself writes ask for it), but no error: the process has less than it asked for, never more.
+///
+/// # Errors
+/// A name that is no capability.
+pub fn oddities(process: &Process) -> Result<Vec<String>> {
+    let sets = wanted(process)?;
+    let told =
+        |name| format!("can't raise ambient capability {name}: operation not permitted: it is not inheritable and permitted");
+    Ok(sets.ambient.without(raisable(&sets)).names().into_iter().map(told).collect())
 }
 
 /// capset would only say `EPERM`; the person wants to know which.
@@ -162,8 +177,11 @@ mod tests {
             let refused = settle(&asking(serde_json::json!({"permitted": more}), false)).expect_err("given up");
             assert!(refused.message().contains("CAP_SYS_ADMIN is not ours to give"), "{refused}");
             let not_inheritable = asking(serde_json::json!({"permitted": two, "ambient": ["CAP_NET_RAW"]}), false);
-            let refused = settle(&not_inheritable).expect_err("not inheritable");
-            assert!(refused.message().contains("can't raise ambient capability CAP_NET_RAW: "), "{refused}");
+            let told = oddities(&not_inheritable).expect("known names");
+            assert_eq!(told.len(), 1);
+            assert!(told[0].starts_with("can't raise ambient capability CAP_NET_RAW: "), "{told:?}");
+            settle(&not_inheritable).expect("odd, but no error");
+            assert!(Sets::of_self().expect("/proc is mounted").ambient.is_empty());
             Some(())
         });
         settled.join().expect("the thread's own assertions");
