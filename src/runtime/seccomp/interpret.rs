@@ -237,6 +237,16 @@ fn arguments_are_compared_with_all_64_bits() {
 }
 
 #[test]
+fn on_i386_minus_one_is_as_long_as_a_word() {
+    let filter =
+        filter_of(serde_json::json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"], "syscalls": [
+        {"names": ["lseek"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 1, "value": u64::MAX, "op": "SCMP_CMP_EQ"}]}]}));
+    assert_eq!(ask(&filter, Tongue::X86, "lseek", &[0, 0xffff_ffff]), ALLOW);
+    assert_eq!(ask(&filter, Tongue::X86, "lseek", &[0, 0xffff_fffe]), EPERM);
+    assert_eq!(ask(&filter, Tongue::X86_64, "lseek", &[0, 0xffff_ffff]), EPERM);
+}
+
+#[test]
 fn every_action_becomes_its_own_answer_in_one_filter() {
     let rule = |name: &str, action: &str| serde_json::json!({"names": [name], "action": action});
     let filter = filter_of(serde_json::json!({

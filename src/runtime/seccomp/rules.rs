@@ -215,8 +215,10 @@ fn condition(arg: &LinuxSeccompArg) -> Result<Condition> {
 /// All rules by number, in one tongue.
 fn calls(tongue: Tongue, rules: &[LinuxSyscall], translated: &[Vec<Rule>], default: u32) -> BTreeMap<u32, Vec<Rule>> {
     let numbers: HashMap<&str, u32> = tongue.all().collect();
+    let translated: Vec<Vec<Rule>> =
+        translated.iter().map(|parts| parts.iter().map(|part| narrowed(part, tongue)).collect()).collect();
     let mut calls: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
-    for (rule, parts) in rules.iter().zip(translated) {
+    for (rule, parts) in rules.iter().zip(&translated) {
         if parts.iter().all(|part| part.action == default) {
             continue;
         }
@@ -230,6 +232,17 @@ fn calls(tongue: Tongue, rules: &[LinuxSyscall], translated: &[Vec<Rule>], defau
         }
     }
     calls
+}
+
+/// On a tongue with 32-bit words only the low halves are compared: a profile that says 2^64 − 1 means −1, and that is
+/// 2^32 − 1 there.
+fn narrowed(rule: &Rule, tongue: Tongue) -> Rule {
+    if !tongue.has_32_bit_words() {
+        return rule.clone();
+    }
+    const LOW: u64 = u32::MAX as u64;
+    let narrow = |c: &Condition| Condition { value: c.value & LOW, mask: c.mask & LOW, ..*c };
+    Rule { conditions: rule.conditions.iter().map(narrow).collect(), action: rule.action }
 }
 
 fn is_unconditional(rule: &Rule) -> bool {

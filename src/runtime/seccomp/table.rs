@@ -60,6 +60,11 @@ impl Tongue {
         }
     }
 
+    /// Whether arguments are 32 bits wide.
+    pub fn has_32_bit_words(self) -> bool {
+        matches!(self, Tongue::X86 | Tongue::Arm)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Tongue::X86_64 => "x86_64",
