@@ -49,6 +49,7 @@ pub fn human_bytes(bytes: f64) -> String {
 }
 
 fn scaled(mut value: f64, base: f64, names: &[&str], digits: usize) -> String {
+    value += 0.0; // an empty sum of floats is -0.0, which nobody wants to read
     let mut unit = 0;
     while value >= base && unit + 1 < names.len() {
         value /= base;
@@ -146,7 +147,7 @@ mod tests {
         assert!(parse_bytes("12x").is_err() && parse_bytes("").is_err() && parse_bytes("-1").is_err());
         assert_eq!(human_size(7_797_123.0), "7.797MB");
         assert_eq!(human_size_3(7_797_123.0), "7.8MB");
-        assert_eq!(human_size(0.0), "0B");
+        assert_eq!((human_size(0.0), human_size(-0.0)), ("0B".to_string(), "0B".to_string()));
         assert_eq!(human_bytes(67_108_864.0), "64MiB");
     }
 
