@@ -218,8 +218,9 @@ impl Reading {
         let number = |path: &str| json.pointer(path).and_then(Json::as_f64).unwrap_or(0.0);
         let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default().to_string();
         let networks = json.get("networks").and_then(Json::as_object);
-        let traffic =
-            |key: &str| -> f64 { networks.into_iter().flat_map(|map| map.values()).filter_map(|n| n.get(key)?.as_f64()).sum() };
+        let traffic = |key: &str| -> f64 {
+            networks.into_iter().flat_map(|map| map.values()).filter_map(|n| n.get(key)?.as_f64()).fold(0.0, |sum, n| sum + n)
+        };
         Reading {
             name: text("name"),
             id: text("id"),
@@ -258,7 +259,7 @@ fn block_bytes(json: &Json, direction: char) -> f64 {
         let op = entry.get("op").and_then(Json::as_str).unwrap_or_default();
         op.chars().next().is_some_and(|c| c.to_ascii_lowercase() == direction)
     };
-    entries.into_iter().flatten().filter(is_wanted).filter_map(|entry| entry.get("value")?.as_f64()).sum()
+    entries.into_iter().flatten().filter(is_wanted).filter_map(|entry| entry.get("value")?.as_f64()).fold(0.0, |sum, n| sum + n)
 }
 
 /// One container's row.
@@ -331,6 +332,9 @@ mod tests {
     fn without_numbers_a_row_shows_dashes() {
         let text = format::render("{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}", COLUMNS, &[Rc::new(StatsRow::default())]);
         assert_eq!(text.expect("a good format"), "-- -- -- / -- --\n");
+        // Rust's sum of no floats is minus zero
+        let row = StatsRow { reading: Reading::of(&json!({})), valid: true, ..StatsRow::default() };
+        assert_eq!(format::render("{{.NetIO}}", COLUMNS, &[Rc::new(row)]).expect("a good format"), "0B / 0B\n");
         assert_eq!(painted("a\nb\n"), "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
     }
 }

@@ -162,6 +162,7 @@ fn page(info: &Json) -> String {
     page.line("Total Memory:", &units::human_bytes(memory));
     page.given(&[("Name:", "Name"), ("ID:", "ID")]);
     page.always("Docker Root Dir:", "DockerRootDir");
+    places(&mut page);
     page.always("Debug Mode:", "Debug");
     if info["Debug"].as_bool().unwrap_or(false) {
         for (name, key) in [
@@ -183,6 +184,17 @@ fn page(info: &Json) -> String {
     let pools: Vec<String> = info["DefaultAddressPools"].as_array().into_iter().flatten().map(pool).collect();
     page.list("Default Address Pools:", &pools);
     page.text + "\n"
+}
+
+/// Where our daemon keeps things, and where a student of Docker would look for them.
+fn places(page: &mut Page<'_>) {
+    let Some(places) = page.info["MinidockPaths"].as_object() else { return };
+    let width = places.keys().map(String::len).max().unwrap_or(0);
+    for (name, place) in places {
+        let docker = plain(&place["docker"]);
+        let docker = if docker.is_empty() { String::new() } else { format!("  (Docker: {docker})") };
+        page.line(&format!(" {name:<width$} "), &format!("{}{docker}", plain(&place["minidock"])));
+    }
 }
 
 fn plugins(page: &mut Page<'_>) {
@@ -245,6 +257,7 @@ mod tests {
             "ContainerdCommit": {"ID": "c"}, "RuncCommit": {"ID": "r"}, "InitCommit": {"ID": ""},
             "SecurityOptions": ["name=seccomp,profile=default", "name=cgroupns"], "KernelVersion": "6.18", "OperatingSystem": "Debian",
             "Architecture": "x86_64", "NCPU": 2, "MemTotal": 25_230_000_000i64, "Name": "box", "ID": "A:B", "DockerRootDir": "/var/lib/docker", "Debug": false,
+            "MinidockPaths": {"layers": {"minidock": "/a/layers", "docker": "/var/lib/docker/overlay2"}, "exec root": {"minidock": "/b"}},
             "Labels": [], "ExperimentalBuild": false, "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": []},
             "LiveRestoreEnabled": false
         });
@@ -254,7 +267,7 @@ mod tests {
              Logging Driver: json-file\n Cgroup Driver: cgroupfs\n Cgroup Version: 1\n Plugins:\n  Volume: local\n  Network: bridge host\n  Log: json-file\n \
              Swarm: inactive\n Runtimes: runc\n Default Runtime: runc\n Init Binary: docker-init\n containerd version: c\n runc version: r\n init version: \n \
              Security Options:\n  seccomp\n   Profile: default\n  cgroupns\n Kernel Version: 6.18\n Operating System: Debian\n OSType: linux\n Architecture: x86_64\n \
-             CPUs: 2\n Total Memory: 23.5GiB\n Name: box\n ID: A:B\n Docker Root Dir: /var/lib/docker\n Debug Mode: false\n Experimental: false\n \
+             CPUs: 2\n Total Memory: 23.5GiB\n Name: box\n ID: A:B\n Docker Root Dir: /var/lib/docker\n  layers     /a/layers  (Docker: /var/lib/docker/overlay2)\n  exec root  /b\n Debug Mode: false\n Experimental: false\n \
              Insecure Registries:\n  127.0.0.0/8\n Live Restore Enabled: false\n\n"
         );
     }

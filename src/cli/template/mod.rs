@@ -27,8 +27,8 @@
 //! (that is [`crate::inspect`]). A row of a table is a [`value::Row`], which computes a column when asked. A header of a
 //! table is a plain map from column to heading.
 //!
-//! Laws: no template, however wrong, makes us panic, overflow the stack or eat the memory (a property test and a fuzz target
-//! try); positions in messages are bytes, lines begin at 1; the text of a message is Go's to the letter.
+//! Laws: no template, however wrong, makes us panic, overflow the stack or eat the memory (property tests
+//! try; `make fuzz` tries longer); positions in messages are bytes, lines begin at 1; the text of a message is Go's to the letter.
 //!
 //! *In the real world* Go walks any value by reflection and calls its methods. Ours knows the shapes listed in
 //! [`shapes`], has no complex numbers, and prints a pointer inside a struct as `&{…}` where Go prints its address.
