@@ -14,7 +14,9 @@ use crate::{
 };
 use http::StatusCode;
 use minidock_base::{Error, Result};
-use minidock_engine::container::{attach, create, inspect, list, pause, prune, remove, rename, start, stop, top, update};
+use minidock_engine::container::{
+    attach, changes, commit, create, inspect, list, pause, prune, remove, rename, start, stop, top, update,
+};
 
 /// `GET /containers/json`.
 pub async fn list(call: Call) -> Result<Answer> {
@@ -121,7 +123,35 @@ pub async fn top(call: Call, id: &str) -> Result<Answer> {
     json(&top::top(&call.engine, id, call.query.text("ps_args").unwrap_or_default()).await?)
 }
 
+/// `GET /containers/{id}/changes`.
+pub async fn changes(call: Call, id: &str) -> Result<Answer> {
+    let changes = changes::changes(&call.engine, id).await?;
+    // an untouched container is `null` for Docker's clients, not an empty list
+    match changes.is_empty() {
+        true => json(&()),
+        false => json(&changes),
+    }
+}
+
 /// `POST /containers/prune`.
 pub async fn prune(call: Call) -> Result<Answer> {
     json(&prune::prune(&call.engine, &call.query.filters()?).await?)
+}
+
+/// `POST /commit?container=&repo=&tag=&comment=&author=&changes=&pause=`, with a configuration in the body.
+pub async fn commit(mut call: Call) -> Result<Answer> {
+    let config = call.json_or_default().await?;
+    let query = &call.query;
+    let text = |key: &str| query.text(key).unwrap_or_default().to_string();
+    let options = commit::CommitOptions {
+        container: text("container"),
+        repository: text("repo"),
+        tag: text("tag"),
+        comment: text("comment"),
+        author: text("author"),
+        changes: query.all("changes").filter(|c| !c.is_empty()).map(str::to_string).collect(),
+        pause: query.flag_or("pause", true),
+        config,
+    };
+    json_with(StatusCode::CREATED, &commit::commit(&call.engine, options).await?)
 }

@@ -21,7 +21,7 @@
 //!   empty list, networks beyond `none` and `host` and the builder answer 501, anything unknown is 404 `page not found`.
 //!
 //! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`], [`hijack`] and [`framed`] the bare connection;
-//! [`containers`], [`streams`], [`exec`], [`images`], [`volumes`], [`networks`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
+//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`volumes`], [`networks`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
 //!
 //! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
 //!
@@ -29,6 +29,7 @@
 //! tag for each platform. *See:* moby `api/server`. Next room: [`call`]
 
 pub mod answer;
+pub mod archive;
 pub mod call;
 pub mod containers;
 pub mod door;
@@ -123,6 +124,11 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("GET", ["containers", id, "top"]) => containers::top(call, id).await,
         ("GET", ["containers", id, "stats"]) => streams::stats(call, id).await,
         ("GET", ["containers", id, "logs"]) => streams::logs(call, id).await,
+
+        ("GET", ["containers", id, "changes"]) => containers::changes(call, id).await,
+        ("HEAD" | "GET" | "PUT", ["containers", id, "archive"]) => archive::archive(call, id).await,
+        ("GET", ["containers", id, "export"]) => archive::export(call, id).await,
+        ("POST", ["commit"]) => containers::commit(call).await,
 
         ("POST", ["containers", id, "exec"]) => exec::create(call, id).await,
         ("POST", ["exec", id, "start"]) => exec::start(call, id).await,

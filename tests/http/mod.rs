@@ -84,7 +84,8 @@ impl Wire {
 
     /// Sends a whole request.
     pub fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) {
-        let length = if body.is_empty() && method != "POST" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let length =
+            if body.is_empty() && method != "POST" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!("{method} {path} HTTP/1.1\r\nHost: d\r\n{headers}{length}\r\n");
         self.write(&[head.as_bytes(), body].concat());
     }
