@@ -27,6 +27,7 @@ use crate::{
     },
     runtime_client,
     shim_client::Happening,
+    volumes,
 };
 use jiff::Timestamp;
 use minidock_base::{clock, state_file};

@@ -225,7 +225,6 @@ pub async fn start(engine: &Arc<Engine>, exec_id: &str, how: ExecStart) -> Resul
         Err(error) => {
             let (code, error) = verdict(error);
             exec.end(engine, if code == 128 { 126 } else { code });
-            let error = error.during("exec failed");
             match watched {
                 true => Ok(Some(Attached::words(wish.tty, words(&error, wish.tty)))),
                 false => Err(error),

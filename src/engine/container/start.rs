@@ -22,6 +22,7 @@ use crate::{
     container::{bundle, health, publish, record::Phase, record::Record, remove, store::Container},
     exits, runtime_client,
     shim_client::{Happening, Shim},
+    volumes,
 };
 use jiff::Timestamp;
 use minidock_base::{Error, Kind, Result};
@@ -69,12 +70,27 @@ pub(crate) async fn begin(engine: &Arc<Engine>, container: &Arc<Container>, afre
                 }
                 r.state.started(pid, began, Timestamp::now())
             })?;
+            volumes_mounted(engine, &record);
             publish(engine, &record, "start", &[]);
             health::begin(engine, container);
             exits::listen(engine, container, happenings);
             Ok(())
         }
         Err(error) => Err(failed(engine, container, error).await),
+    }
+}
+
+/// Tells which volumes are in use from now on.
+fn volumes_mounted(engine: &Engine, record: &Record) {
+    for point in record.mounts.iter().map(|m| &m.point).filter(|p| p.kind == "volume") {
+        let writes = if point.rw { "true" } else { "false" };
+        let more = [
+            ("container", record.id.as_str()),
+            ("destination", &point.destination),
+            ("propagation", &point.propagation),
+            ("read/write", writes),
+        ];
+        volumes::publish(engine, &point.name, "mount", &more);
     }
 }
 
