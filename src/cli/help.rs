@@ -26,6 +26,12 @@ use clap::{Arg, ArgAction};
 /// The commands that come first in the list, in this order.
 const COMMON: [&str; 8] = ["run", "exec", "ps", "images", "logs", "explain", "version", "info"];
 
+/// The other costumes of this program, chosen before this crate is asked (`src/main.rs`).
+pub const COSTUMES: [(&str, &str); 2] = [
+    ("daemon", "Run the daemon in the foreground"),
+    ("runtime", "Run containers from OCI bundles without a daemon, with runc's command line"),
+];
+
 /// `Usage:  minidock stop [OPTIONS] CONTAINER [CONTAINER...]`.
 pub fn usage_line(built: &mut clap::Command, typed: &str) -> String {
     let tail = built.render_usage().to_string();
@@ -75,8 +81,9 @@ pub fn of_program(root: &clap::Command, width: usize) -> String {
     let mut groups: Vec<&Group> = GROUPS.iter().collect();
     groups.sort_by_key(|group| group.name);
     let nouns: String = groups.iter().map(|group| format!("  {:<11} {}\n", group.name, group.about)).collect();
+    let costumes: String = COSTUMES.iter().map(|(name, about)| format!("  {name:<11} {about}\n")).collect();
     format!(
-        "Usage:  minidock [OPTIONS] COMMAND\n\nA small and open container engine for people who learn how containers work\n\nCommon Commands:\n{}\nManagement Commands:\n{nouns}\nCommands:\n{}\nGlobal Options:\n{}\nRun 'minidock COMMAND --help' for more information on a command.\n",
+        "Usage:  minidock [OPTIONS] COMMAND\n\nA small and open container engine for people who learn how containers work\n\nCommon Commands:\n{}\nManagement Commands:\n{nouns}\nCommands:\n{}\nOther Costumes:\n{costumes}\nGlobal Options:\n{}\nRun 'minidock COMMAND --help' for more information on a command.\n",
         rows(common),
         rows(singles),
         options(root, width)

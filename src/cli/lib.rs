@@ -108,7 +108,7 @@ fn global_options(words: &[String]) -> std::result::Result<(Globals, Vec<String>
         config: flag::text_of(&matches, "config").map(Into::into),
         context: flag::text_of(&matches, "context").map(str::to_string),
         hosts: flag::list_of(&matches, "host"),
-        debug: matches.get_flag("debug"),
+        debug: matches.get_flag("debug") || flag::text_of(&matches, "log-level") == Some("debug"),
     };
     let mut rest = flag::list_of(&matches, "COMMAND");
     if rest.first().is_some_and(|word| word == "help") {
@@ -130,6 +130,8 @@ fn global_options(words: &[String]) -> std::result::Result<(Globals, Vec<String>
 
 /// The options that stand before a command.
 pub fn root() -> clap::Command {
+    let levels = "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\") (default \"info\")";
+    let log_level = flag::text("log-level", "string", levels).short('l');
     flag::command("minidock", "[OPTIONS] COMMAND", "A small and open container engine")
         .arg(flag::text("config", "string", "Folder of the client's settings and contexts (default \"~/.minidock\")"))
         .arg(
@@ -140,8 +142,9 @@ pub fn root() -> clap::Command {
             )
             .short('c'),
         )
-        .arg(flag::switch("debug", "Show more of what happens").short('D'))
+        .arg(flag::switch("debug", "Show each request to the daemon and its answer").short('D'))
         .arg(flag::list("host", "list", "Address of the daemon to talk to").short('H'))
+        .arg(log_level)
         .arg(flag::switch("version", "Print version information and quit").short('v'))
         .arg(flag::program("COMMAND"))
 }
@@ -211,7 +214,8 @@ fn unknown(group: Option<&str>, word: &str) -> i32 {
         Some(name) => GROUPS.iter().filter(|g| g.name == name).flat_map(|g| g.commands).map(Command::verb).collect(),
         None => {
             let singles = command::all().flat_map(|c| std::iter::once(c.path).chain(c.also.iter().copied()));
-            singles.filter(|s| !s.contains(' ')).chain(GROUPS.iter().map(|g| g.name)).collect()
+            let costumes = help::COSTUMES.iter().map(|(name, _)| *name);
+            singles.filter(|s| !s.contains(' ')).chain(GROUPS.iter().map(|g| g.name)).chain(costumes).collect()
         }
     };
     let above = group.map(|name| format!("minidock {name}")).unwrap_or_else(|| "minidock".into());

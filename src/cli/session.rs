@@ -15,7 +15,7 @@
 //! the same as this very program: that saves each command a round trip.
 //! *See:* docker/cli `cli/command/cli.go`, `cli/context`. *Next room:* [`crate::daemon_control`]
 
-use crate::{context, daemon_control};
+use crate::{context, daemon_control, terminal};
 use minidock_base::{Error, Result, paths};
 use minidock_client::{Address, Docker};
 use minidock_spec::engine::API_VERSION;
@@ -77,6 +77,7 @@ impl Session {
             }
             answered => answered?,
         };
+        let docker = if self.debug { docker.telling(tell) } else { docker };
         self.docker = Some(docker.clone());
         Ok(docker)
     }
@@ -100,10 +101,16 @@ impl Session {
         &self.context
     }
 
-    /// `-D`.
+    /// `-D`: requests are shown.
     pub fn debug(&self) -> bool {
         self.debug
     }
+}
+
+/// What `-D` shows of a request.
+fn tell(line: &str) {
+    let end = if terminal::is_raw() { "\r\n" } else { "\n" };
+    terminal::eprint(&format!("minidock: {line}{end}"));
 }
 
 /// Where our own daemon listens when nobody says otherwise.

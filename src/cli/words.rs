@@ -114,11 +114,11 @@ impl<'a> Reader<'a> {
         if name.is_empty() || name.starts_with('-') {
             return Err(flag_misuse(format!("bad flag syntax: --{body}")));
         }
+        if name == "help" {
+            self.help = true;
+            return Ok(());
+        }
         let Some(arg) = self.by_long(name) else {
-            if name == "help" {
-                self.help = true;
-                return Ok(());
-            }
             let known: Vec<&str> = self.longs();
             let near = suggest::closest(name, &known).map(|n| format!("--{n}"));
             return Err(Misuse { near, ..flag_misuse(format!("unknown flag: --{name}")) });

@@ -28,6 +28,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 use tokio::net::{TcpStream, UnixStream};
 
@@ -43,6 +44,7 @@ struct Shared {
     address: Address,
     version: String,
     idle: Mutex<Vec<SendRequest<Body>>>,
+    tell: Option<fn(&str)>,
 }
 
 /// What a daemon says of itself when pinged.
@@ -130,16 +132,24 @@ impl Docker {
     /// [`Kind::Unavailable`] when nobody answers at `address`, [`Kind::Forbidden`] when the socket is not ours to use.
     pub async fn connect(address: Address, version: Option<&str>) -> Result<Docker> {
         let fixed = version.unwrap_or(API_VERSION).to_string();
-        let docker = Docker { shared: Arc::new(Shared { address, version: fixed, idle: Mutex::new(Vec::new()) }) };
+        let docker = Docker { shared: Arc::new(Shared { address, version: fixed, idle: Mutex::new(Vec::new()), tell: None }) };
         if version.is_some() {
             let first = docker.dial().await?;
             docker.keep(first);
             return Ok(docker);
         }
         let theirs = docker.ping().await?.api_version;
-        let idle = std::mem::take(&mut *docker.idle());
-        let version = lower(&theirs, API_VERSION).to_string();
-        Ok(Docker { shared: Arc::new(Shared { address: docker.shared.address.clone(), version, idle: Mutex::new(idle) }) })
+        Ok(docker.with(lower(&theirs, API_VERSION), None))
+    }
+
+    /// The same connection, which gives `tell` a line about every request and its answer.
+    pub fn telling(self, tell: fn(&str)) -> Docker {
+        self.with(self.version(), Some(tell))
+    }
+
+    fn with(&self, version: &str, tell: Option<fn(&str)>) -> Docker {
+        let idle = Mutex::new(std::mem::take(&mut *self.idle()));
+        Docker { shared: Arc::new(Shared { address: self.address().clone(), version: version.to_string(), idle, tell }) }
     }
 
     pub fn address(&self) -> &Address {
@@ -204,8 +214,7 @@ impl Docker {
     /// # Errors
     /// The daemon's refusal (400 and more), or a broken connection.
     pub async fn send(&self, wish: Wish) -> Result<Answer> {
-        let mut sender = self.sender().await?;
-        let response = sender.send_request(self.request(wish, false)?).await.map_err(|e| self.lost(&e))?;
+        let (sender, response) = self.ask(wish, false).await?;
         self.keep(sender);
         judge(response).await
     }
@@ -215,8 +224,7 @@ impl Docker {
     /// # Errors
     /// The daemon's refusal; `unable to upgrade to tcp, received N` when it answers anything but 101.
     pub async fn hijack(&self, wish: Wish) -> Result<Hijacked> {
-        let mut sender = self.sender().await?;
-        let response = sender.send_request(self.request(wish, true)?).await.map_err(|e| self.lost(&e))?;
+        let (_sender, response) = self.ask(wish, true).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let status = response.status().as_u16();
             judge(response).await?;
@@ -224,6 +232,18 @@ impl Docker {
         }
         let upgraded = hyper::upgrade::on(response).await.map_err(|e| self.lost(&e))?;
         Ok(Hijacked::new(upgraded))
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    async fn ask(&self, wish: Wish, upgrade: bool) -> Result<(SendRequest<Body>, http::Response<Incoming>)> {
+        let mut sender = self.sender().await?;
+        let request = self.request(wish, upgrade)?;
+        let line = self.shared.tell.map(|tell| (tell, format!("{} {}", request.method(), request.uri()), Instant::now()));
+        let response = sender.send_request(request).await.map_err(|e| self.lost(&e))?;
+        if let Some((tell, asked, began)) = line {
+            tell(&format!("{asked} → {} in {:.1} ms", response.status().as_u16(), began.elapsed().as_secs_f64() * 1000.0));
+        }
+        Ok((sender, response))
     }
 
     fn request(&self, wish: Wish, upgrade: bool) -> Result<Request<Body>> {

@@ -23,7 +23,8 @@ use std::{fs::File, io::Write, path::PathBuf};
 
 /// `minidock create`.
 pub fn command() -> clap::Command {
-    flags::add(flag::command("create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container"))
+    let create = flag::command("create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container");
+    flags::add(create.arg(flags::pull("creating")))
 }
 
 /// Creates a container and prints its id.

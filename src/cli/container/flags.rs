@@ -10,7 +10,7 @@
 //! *See:* docker/cli `cli/command/container/opts.go`. *Next room:* [`crate::container::body`]
 
 use crate::flag::{list, name, number, on, program, switch, text};
-use clap::Command;
+use clap::{Arg, Command};
 
 /// Adds everything that `run` and `create` share.
 pub fn add(command: Command) -> Command {
@@ -18,9 +18,16 @@ pub fn add(command: Command) -> Command {
     command.arg(name("IMAGE")).arg(program("ARG"))
 }
 
+/// When `doing` ("running", "creating") fetches the image.
+pub fn pull(doing: &str) -> Arg {
+    text("pull", "string", "")
+        .help(format!("Pull image before {doing} (\"always\", \"missing\", \"never\") (default \"missing\")"))
+}
+
 /// What `run` has and `create` has not.
 pub fn add_run(command: Command) -> Command {
     command
+        .arg(pull("running"))
         .arg(switch("detach", "Run container in background and print container ID").short('d'))
         .arg(text("detach-keys", "string", "Override the key sequence for detaching a container"))
         .arg(on("sig-proxy", "Proxy received signals to the process (default true)"))
@@ -47,7 +54,7 @@ fn the_program(command: Command) -> Command {
             "Add an annotation to the container (passed through to the OCI runtime) (default map[])",
         ))
         .arg(switch("init", "Run an init inside the container that forwards signals and reaps processes"))
-        .arg(text("pull", "string", "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")"))
+        .arg(switch("help", "Print usage"))
         .arg(switch("quiet", "Suppress the pull output").short('q'))
         .arg(text("platform", "string", "Set platform if server is multi-platform capable"))
         .arg(text("runtime", "string", "Runtime to use for this container"))
@@ -108,7 +115,11 @@ fn privileges(command: Command) -> Command {
         .arg(text("ipc", "string", "IPC mode to use"))
         .arg(text("uts", "string", "UTS namespace to use"))
         .arg(text("userns", "string", "User namespace to use"))
-        .arg(text("cgroupns", "string", "Cgroup namespace to use (host|private)"))
+        .arg(text(
+            "cgroupns",
+            "string",
+            "Cgroup namespace to use (host|private)\n'host':    Run the container in the host's cgroup namespace\n'private': Run the container in its own private cgroup namespace\n'':        Use the default of the daemon",
+        ))
 }
 
 fn network(command: Command) -> Command {

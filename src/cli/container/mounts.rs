@@ -9,7 +9,7 @@
 //!   --tmpfs /in:size=64m,mode=1777                                         Tmpfs
 //! ```
 //!
-//! * A relative host path (`./x`, `x/y`) is made absolute here, against *our* folder: the daemon does not know it.
+//! * A host path that begins with a dot (`./x`) is made absolute here, against *our* folder: the daemon does not know it.
 //! * Values of `--mount` are CSV: a quoted field may contain commas.
 //!
 //! Laws: what cannot be understood is refused here, with Docker's words; what exists or not on the host is the daemon's to
@@ -56,10 +56,9 @@ pub fn volumes(values: &[String], here: &Path) -> Result<Volumes> {
     Ok(all)
 }
 
-/// A host path as the daemon needs it; names of volumes stay names.
+/// A host path as the daemon needs it: one that begins with a dot is ours to complete, all else is the daemon's to judge.
 fn absolute(source: &str, here: &Path) -> String {
-    let is_path = source.starts_with(['.', '~']) || source.contains('/');
-    if source.starts_with('/') || !is_path {
+    if !source.starts_with('.') {
         return source.to_string();
     }
     let mut whole = here.to_path_buf();
