@@ -140,10 +140,6 @@ fn check_namespaces(spec: &Spec) -> Result<()> {
             return Err(Error::invalid(format!("namespace path {} is not absolute", path.display())));
         }
     }
-    if !has_namespace(spec, LinuxNamespaceType::Mount) {
-        return Err(Error::invalid("a container without a mount namespace of its own would change the host's mounts")
-            .hint("add {\"type\": \"mount\"} to linux.namespaces"));
-    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@
 
 use crate::{
     mount_options::MS_RDONLY,
-    mounts::Prepared,
+    mounts::{self, Prepared},
     targets::{self, Kind},
 };
 use minidock_base::{Doing, Result};
@@ -34,29 +34,38 @@ pub struct Shown {
     name: String,
     controllers: Vec<String>,
     path: PathBuf,
-    /// A detached copy of it; none when the container has a cgroup namespace of its own.
-    tree: Option<OwnedFd>,
+    view: View,
+}
+
+/// How it comes into the container.
+enum View {
+    /// As a new mount of the tree, which begins there in a cgroup namespace of one's own.
+    New,
+    /// As a bind mount of the folder: a copy made by the parent, or by init itself.
+    Copied(OwnedFd),
+    ToCopy,
 }
 
 /// Whether an entry asks for cgroups.
 pub fn is_cgroup(prepared: &Prepared<'_>) -> bool {
-    prepared.tree.is_none() && matches!(prepared.entry.typ().as_deref(), Some("cgroup" | "cgroup2"))
+    !mounts::is_bind(prepared.entry) && matches!(prepared.entry.typ().as_deref(), Some("cgroup" | "cgroup2"))
 }
 
 /// What there is to show: opened by the parent, after the group was made.
 ///
 /// # Errors
 /// As open_tree(2).
-pub fn prepare(cgroup: Option<&Cgroup>, own_namespace: bool) -> Result<Vec<Shown>> {
+pub fn prepare(cgroup: Option<&Cgroup>, own_namespace: bool, by_parent: bool) -> Result<Vec<Shown>> {
     let Some(cgroup) = cgroup.filter(|cgroup| cgroup.version() == Version::V1) else { return Ok(Vec::new()) };
     let mut shown = Vec::new();
     for dir in cgroup.dirs() {
         let name = dir.top.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let tree = match own_namespace {
-            true => None,
-            false => Some(copy(&dir.path)?),
+        let view = match (own_namespace, by_parent) {
+            (true, _) => View::New,
+            (false, true) => View::Copied(copy(&dir.path)?),
+            (false, false) => View::ToCopy,
         };
-        shown.push(Shown { name, controllers: dir.controllers.clone(), path: dir.path.clone(), tree });
+        shown.push(Shown { name, controllers: dir.controllers.clone(), path: dir.path.clone(), view });
     }
     Ok(shown)
 }
@@ -114,14 +123,16 @@ fn tree(tmpfs: BorrowedFd<'_>, prepared: &Prepared<'_>, one: &Shown) -> Result<(
     files::mkdirat(tmpfs, &one.name, 0o755).doing(doing)?;
     let target = targets::find(tmpfs, Path::new(&one.name)).doing(doing)?;
     let on_it = Target { fd: target.as_fd(), shown: &shown };
-    match &one.tree {
-        Some(tree) => {
-            let (set, clear) = prepared.options.bind_attributes();
-            let flags = Attributes { set, clear, ..Default::default() };
-            mount::mount_setattr(tree.as_fd(), &one.path, &flags, false).doing(doing)?;
-            mount::move_mount(tree.as_fd(), &one.path, on_it).doing(doing)?;
-        }
-        None => mount::mount("cgroup", on_it, "cgroup", prepared.options.set, &one.controllers.join(",")).doing(doing)?,
+    let attach = |tree: &OwnedFd| {
+        let (set, clear) = prepared.options.bind_attributes();
+        let flags = Attributes { set, clear, ..Default::default() };
+        mount::mount_setattr(tree.as_fd(), &one.path, &flags, false)?;
+        mount::move_mount(tree.as_fd(), &one.path, on_it)
+    };
+    match &one.view {
+        View::Copied(tree) => attach(tree).doing(doing)?,
+        View::ToCopy => attach(&copy(&one.path)?).doing(doing)?,
+        View::New => mount::mount("cgroup", on_it, "cgroup", prepared.options.set, &one.controllers.join(",")).doing(doing)?,
     }
     // Programs look for `cpu` even where the tree is called `cpu,cpuacct`.
     for controller in one.controllers.iter().filter(|name| **name != one.name && !name.starts_with("name=")) {

@@ -298,7 +298,9 @@ impl Child<'_> {
         loop {
             match handshake::hear(&mut self.channel)? {
                 Some(Word::Hooks) => {
-                    hooks::run(Moment::Prestart, self.spec.hooks(), &state)?;
+                    // Of this one the specification says that the container is created.
+                    let created = record.to_state(Status::Created);
+                    hooks::run(Moment::Prestart, self.spec.hooks(), &created)?;
                     hooks::run(Moment::CreateRuntime, self.spec.hooks(), &state)?;
                     self.go()?;
                 }
@@ -332,9 +334,7 @@ impl Child<'_> {
     fn hear_it_start(&mut self, record: &Record) -> Result<()> {
         crate::lifecycle::hear_it_start(&mut self.channel)?;
         let state = record.to_state(Status::Running);
-        if let Err(failed) = hooks::run(Moment::Poststart, self.spec.hooks(), &state) {
-            log::error(&failed.message());
-        }
+        hooks::run_all(Moment::Poststart, self.spec.hooks(), &state);
         Ok(())
     }
 
@@ -382,11 +382,10 @@ fn undo(folder: &Folder, record: &Record, spec: &Spec) {
     if record.pid != 0 {
         let _ = signal::kill(record.pid, 9);
         let _ = wait::wait(record.pid);
-        if let Err(failed) = hooks::run(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped)) {
-            log::error(&failed.message());
-        }
+        hooks::run_all(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped));
     }
     crate::lifecycle::clear_cgroup(record);
+    crate::lifecycle::clear_mounts(record);
     if let Err(failed) = folder.remove() {
         log::error(&failed.message());
     }

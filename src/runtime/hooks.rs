@@ -70,6 +70,16 @@ impl Moment {
     }
 }
 
+/// Runs the hooks of a moment whose failures are no longer the container's business: each is logged, none stops the next.
+pub fn run_all(moment: Moment, hooks: &Option<Hooks>, state: &State) {
+    for (n, hook) in moment.of(hooks).iter().enumerate() {
+        let text = serde_json::to_vec(state).unwrap_or_default();
+        if let Err(failed) = one(hook, &text) {
+            crate::log::warn(&format!("error running {} hook #{n}: {}", moment.name(), failed.message()));
+        }
+    }
+}
+
 /// Runs the hooks of a moment, one after the other, up to the first that fails.
 ///
 /// # Errors
@@ -149,9 +159,24 @@ fn finish(mut child: Child, limit: Option<Duration>) -> Result<()> {
     }
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, signal) => format!("signal {}", signal.unwrap_or(0)),
+        (None, signal) => format!("signal: {}", signal_words(signal.unwrap_or(0))),
     };
     Err(Error::system(format!("{how}, stdout: {}, stderr: {}", said.0, said.1)))
+}
+
+/// What a shell says of a signal that ended a program.
+fn signal_words(number: i32) -> String {
+    let words = match number {
+        1 => "hangup",
+        2 => "interrupt",
+        6 => "aborted",
+        9 => "killed",
+        11 => "segmentation fault",
+        15 => "terminated",
+        31 => "bad system call",
+        _ => return minidock_linux::signal::name(number),
+    };
+    words.into()
 }
 
 /// How much of a hook's words we keep.

@@ -24,6 +24,7 @@ use crate::{
 use minidock_base::{Doing, Error, Kind, Result};
 use minidock_linux::{
     cgroup::Cgroup,
+    mount,
     poll::{self, Want},
     signal, wait,
 };
@@ -61,9 +62,7 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     door::remove(&folder);
     started?;
     let spec = folder.spec()?;
-    if let Err(failed) = hooks::run(Moment::Poststart, spec.hooks(), &record.to_state(Status::Running)) {
-        log::error(&failed.message());
-    }
+    hooks::run_all(Moment::Poststart, spec.hooks(), &record.to_state(Status::Running));
     Ok(())
 }
 
@@ -197,10 +196,9 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 /// The first thing that could not be removed; the rest is tried all the same.
 pub fn finish(folder: &Folder, record: &Record) -> Result<()> {
     clear_cgroup(record);
-    if let Ok(spec) = folder.spec()
-        && let Err(failed) = hooks::run(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped))
-    {
-        log::error(&failed.message());
+    clear_mounts(record);
+    if let Ok(spec) = folder.spec() {
+        hooks::run_all(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped));
     }
     folder.remove()
 }
@@ -215,6 +213,17 @@ pub fn clear_cgroup(record: &Record) {
     let cleared = if inside { cgroup.kill() } else { Ok(()) };
     if let Err(failed) = cleared.and_then(|()| cgroup.remove()) {
         log::warn(&failed.to_string());
+    }
+}
+
+/// A container without a mount namespace has hung its tree into the host's, at its root's folder: one umount takes all.
+pub fn clear_mounts(record: &Record) {
+    if record.namespaces.iter().any(|name| name == "mnt") {
+        return;
+    }
+    if let Some(folder) = record.rootfs.to_str() {
+        // Not mounted: nothing to take away.
+        let _ = mount::umount2(folder, mount::MNT_DETACH);
     }
 }
 

@@ -4,14 +4,15 @@
 //! may lie on earlier ones:
 //!
 //! ```text
-//!   bind        parent: open_tree(source)  ──►  child: move_mount(tree → target)      a piece of the host's tree
+//!   bind        open_tree(source), flags, move_mount(tree → target)                   a piece of the host's tree
 //!   cgroup      the container's own groups                                            crate::cgroup_mounts
 //!   the rest    child: mount(2) at the target                                         proc, sysfs, tmpfs, devpts, mqueue …
 //! ```
 //!
-//! * The *parent* opens the sources ([`open_sources`]): only it is sure to see and to be allowed to read them (the child may
-//!   already be nobody on the host). What crosses clone3 is a descriptor of a detached copy, with all its flags already set:
-//!   no moment in which it is writable, no source swapped between check and use.
+//! * A bind mount is a detached copy first, with all its flags set, and only then hung on its place: no moment in which it
+//!   is writable, no source swapped between check and use.
+//! * With a user namespace or an id table the *parent* opens the sources ([`prepare`]): only it is sure to see and to be
+//!   allowed to read them. Else the child does, so that mounts are made (and listed) in the order of the configuration.
 //! * The target is found by descriptor inside the root ([`crate::targets`]).
 //! * Nothing is mounted into `/proc`, but for a short list of files that engines fake (lxcfs): a mount there could make our
 //!   own later writes mean something else (CVE-2019-16884).
@@ -54,8 +55,11 @@ const ALLOWED_IN_PROC: [&str; 11] = [
 pub struct Prepared<'a> {
     pub entry: &'a Mount,
     pub options: Options,
-    /// The detached copy of the source of a bind mount.
-    pub tree: Option<Tree>,
+    /// The detached copy of the source of a bind mount, when the parent had to make it.
+    tree: Option<Tree>,
+    bundle: &'a Path,
+    /// How a copy echoes the host: a MS_* bit, or 0 to leave it.
+    echo: u64,
 }
 
 /// A detached copy of a piece of the host's tree.
@@ -72,22 +76,19 @@ pub fn is_bind(entry: &Mount) -> bool {
     entry.typ().as_deref() == Some("bind") || words.into_iter().any(|word| word == "bind" || word == "rbind")
 }
 
-/// Sorts the options of all entries and opens the sources of bind mounts. `base` is how a copy echoes the host (a MS_*
-/// bit, or 0 to leave it).
+/// Sorts the options of an entry and, if it must be done by the parent, opens the source of a bind mount.
 ///
 /// # Errors
 /// A source that is not there, a table that the kernel refuses, an entry below `/proc`.
-pub fn prepare<'a>(entries: &'a [Mount], bundle: &Path, base: u64) -> Result<Vec<Prepared<'a>>> {
-    let prepare = |entry: &'a Mount| {
-        check_destination(entry)?;
-        let options = Options::parse(entry.options().as_deref().unwrap_or_default());
-        let tree = match is_bind(entry) {
-            true => Some(open_source(entry, &options, bundle, base).map_err(|e| e.during(mounting(entry)))?),
-            false => None,
-        };
-        Ok(Prepared { entry, options, tree })
-    };
-    entries.iter().map(prepare).collect()
+pub fn prepare<'a>(entry: &'a Mount, bundle: &'a Path, echo: u64, by_parent: bool) -> Result<Prepared<'a>> {
+    check_destination(entry)?;
+    let options = Options::parse(entry.options().as_deref().unwrap_or_default());
+    let has_table = entry.uid_mappings().as_ref().is_some_and(|table| !table.is_empty());
+    let mut prepared = Prepared { entry, options, tree: None, bundle, echo };
+    if is_bind(entry) && (by_parent || has_table || prepared.options.idmap) {
+        prepared.tree = Some(open_source(&prepared).map_err(|e| e.during(mounting(entry)))?);
+    }
+    Ok(prepared)
 }
 
 fn mounting(entry: &Mount) -> String {
@@ -112,17 +113,18 @@ fn check_destination(entry: &Mount) -> Result<()> {
     }
 }
 
-fn open_source(entry: &Mount, options: &Options, bundle: &Path, base: u64) -> Result<Tree> {
+fn open_source(prepared: &Prepared<'_>) -> Result<Tree> {
+    let (entry, options) = (prepared.entry, &prepared.options);
     let named = entry.source().as_deref().unwrap_or(Path::new(""));
-    let path = bundle.join(named);
+    let path = prepared.bundle.join(named);
     let source = mount::open_path(&path).doing(|| format!("open the source {}", path.display()))?;
     let kind = match targets::file_type(&source).doing(|| "look at the source")? {
         FileType::Directory => Kind::Folder,
         _ => Kind::File,
     };
     let fd = mount::open_tree(source.as_fd(), &path, options.bind_recursive).doing(|| "copy the source's mount")?;
-    if base != 0 {
-        let quiet = Attributes { propagation: base & !MS_REC, ..Default::default() };
+    if prepared.echo != 0 {
+        let quiet = Attributes { propagation: prepared.echo & !MS_REC, ..Default::default() };
         mount::mount_setattr(fd.as_fd(), &path, &quiet, true).doing(|| "part the copy from the host")?;
     }
     let own_table = ranges(entry.uid_mappings()).zip(ranges(entry.gid_mappings()));
@@ -177,6 +179,7 @@ pub fn wants_container_map(mounts: &[Prepared<'_>]) -> bool {
 pub fn mount(root: BorrowedFd<'_>, prepared: &Prepared<'_>) -> Result<()> {
     let made = match (&prepared.tree, prepared.entry.typ().as_deref().unwrap_or("")) {
         (Some(tree), _) => attach(root, prepared, tree),
+        (None, _) if is_bind(prepared.entry) => open_source(prepared).and_then(|tree| attach(root, prepared, &tree)),
         (None, "proc" | "sysfs") => {
             let target = targets::ordinary_folder(root, prepared.entry.destination())?;
             new_file_system(root, prepared, &target)
@@ -250,7 +253,7 @@ fn tmpfs(root: BorrowedFd<'_>, prepared: &Prepared<'_>) -> Result<()> {
         let facts = minidock_linux::files::fstat(covered).doing(|| "look at the folder below")?;
         options.data.push(format!("mode={:04o}", facts.st_mode & 0o7777));
     }
-    new_file_system(root, &Prepared { entry: prepared.entry, options, tree: None }, &target)
+    new_file_system(root, &Prepared { options, tree: None, ..*prepared }, &target)
 }
 
 #[cfg(test)]

@@ -41,10 +41,13 @@ use std::{
 /// What the parent opened for the child.
 pub struct Materials<'a> {
     pub mounts: Vec<Prepared<'a>>,
-    /// The folder of the root, and a detached copy of it; none when an overlay is mounted there.
+    /// The folder of the root, and a detached copy of it when the parent had to make it.
     folder: PathBuf,
     copy: Option<OwnedFd>,
+    /// What is mounted there instead of a copy of the folder.
     overlay: Option<&'a Mount>,
+    /// Without a mount namespace of its own the container's tree hangs in the host's.
+    own_mounts: bool,
     nodes: Vec<(PathBuf, OwnedFd)>,
     cgroups: Vec<Shown>,
     propagation: u64,
@@ -66,26 +69,28 @@ pub fn gather<'a>(bundle: &'a Bundle, cgroup: Option<&Cgroup>) -> Result<Materia
     let overlay = entries.iter().find(|entry| is_root(entry));
     let rest = entries.iter().filter(|entry| !is_root(entry));
     let echo = echo_of_copies(propagation);
+    let own = |kind| bundle::has_namespace(spec, kind);
+    let by_parent = own(LinuxNamespaceType::User);
     let mut prepared = Vec::new();
     for entry in rest {
-        prepared.extend(mounts::prepare(std::slice::from_ref(entry), &bundle.path, echo)?);
+        prepared.push(mounts::prepare(entry, &bundle.path, echo, by_parent)?);
     }
     let folder = bundle.root();
-    let copy = match overlay {
-        Some(_) => None,
-        None => Some(copy_of(&folder, echo)?),
+    let copy = match overlay.is_none() && by_parent {
+        true => Some(copy_of(&folder, echo)?),
+        false => None,
     };
-    let own = |kind| bundle::has_namespace(spec, kind);
     let wants_cgroups = prepared.iter().any(cgroup_mounts::is_cgroup);
     let cgroups = match wants_cgroups {
-        true => cgroup_mounts::prepare(cgroup, own(LinuxNamespaceType::Cgroup))?,
+        true => cgroup_mounts::prepare(cgroup, own(LinuxNamespaceType::Cgroup), by_parent)?,
         false => Vec::new(),
     };
-    let nodes = match own(LinuxNamespaceType::User) && !devices::is_brought_along(spec) {
+    let nodes = match by_parent && !devices::is_brought_along(spec) {
         true => devices::host_nodes(spec)?,
         false => Vec::new(),
     };
-    Ok(Materials { mounts: prepared, folder, copy, overlay, nodes, cgroups, propagation })
+    let own_mounts = own(LinuxNamespaceType::Mount);
+    Ok(Materials { mounts: prepared, folder, copy, overlay, own_mounts, nodes, cgroups, propagation })
 }
 
 fn copy_of(folder: &Path, echo: u64) -> Result<OwnedFd> {
@@ -124,7 +129,9 @@ fn echo_of_copies(propagation: u64) -> u64 {
 /// The mount that failed, by name.
 pub fn build(spec: &Spec, materials: &Materials<'_>) -> Result<OwnedFd> {
     let apart = if materials.propagation & !MS_REC == MS_PRIVATE { MS_PRIVATE } else { MS_SLAVE };
-    mount::set_propagation("/", apart | MS_REC).doing(|| "part from the host's mounts")?;
+    if materials.own_mounts {
+        mount::set_propagation("/", apart | MS_REC).doing(|| "part from the host's mounts")?;
+    }
     let root = hang_root(materials)?;
     for prepared in &materials.mounts {
         match cgroup_mounts::is_cgroup(prepared) {
@@ -147,7 +154,7 @@ fn hang_root(materials: &Materials<'_>) -> Result<OwnedFd> {
     let tree = match (&materials.copy, materials.overlay) {
         (Some(copy), _) => copy.try_clone().doing(doing)?,
         (None, Some(entry)) => overlay(entry).map_err(|e| e.during(doing()))?,
-        (None, None) => return Err(Error::system("neither a folder nor an overlay was prepared").during(doing())),
+        (None, None) => copy_of(&materials.folder, echo_of_copies(materials.propagation)).map_err(|e| e.during(doing()))?,
     };
     let place = mount::open_path(&materials.folder).doing(doing)?;
     mount::move_mount(tree.as_fd(), "the root filesystem", Target { fd: place.as_fd(), shown: &materials.folder })
@@ -208,6 +215,11 @@ fn split_layers(text: &str) -> Vec<String> {
 pub fn enter(materials: &Materials<'_>, root: &OwnedFd, no_pivot: bool, host_proc: &Proc) -> Result<()> {
     let private = Attributes { propagation: MS_PRIVATE, ..Default::default() };
     mount::mount_setattr(root.as_fd(), "the new root", &private, false).doing(|| "make the new root private")?;
+    if !materials.own_mounts {
+        pivot_root::fchdir(root.as_fd(), "the new root").doing(|| "enter the root filesystem")?;
+        pivot_root::chroot(".").doing(|| "enter the root filesystem")?;
+        return pivot_root::chdir("/").doing(|| "enter the root filesystem");
+    }
     match no_pivot {
         false => pivot_root::pivot_root(root.as_fd()).doing(|| "pivot into the root filesystem"),
         true => {
@@ -244,7 +256,9 @@ fn hide_host_views(root: &Path, host_proc: &Proc) -> Result<()> {
 /// What mount_setattr(2) says.
 pub fn seal(spec: &Spec, materials: &Materials<'_>, root: &OwnedFd) -> Result<()> {
     let read_only_dev = |prepared: &&Prepared<'_>| {
-        prepared.tree.is_none() && prepared.entry.destination() == Path::new("/dev") && prepared.options.set & MS_RDONLY != 0
+        !mounts::is_bind(prepared.entry)
+            && prepared.entry.destination() == Path::new("/dev")
+            && prepared.options.set & MS_RDONLY != 0
     };
     if materials.mounts.iter().any(|prepared| read_only_dev(&prepared)) {
         masks::seal(root.as_fd(), Path::new("/dev"))?;
