@@ -80,7 +80,7 @@ pub fn apply(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup], with_defaults: bool) 
         wanted.add_defaults();
     }
     match cgroup.version() {
-        Version::V1 => write_list(cgroup, &wanted),
+        Version::V1 => write_list(cgroup, &wanted, rules),
         Version::V2 => replace_program(cgroup, &wanted),
     }
     .doing(|| "set the device rules")
@@ -213,14 +213,18 @@ fn show_access(access: Access) -> String {
 }
 
 #[track_caller]
-fn write_list(cgroup: &Cgroup, wanted: &State) -> Result<()> {
+fn write_list(cgroup: &Cgroup, wanted: &State, rules: &[LinuxDeviceCgroup]) -> Result<()> {
     let now = match cgroup.read("devices", "devices.list") {
         Ok(list) => State::parse(&list),
         Err(failed) => {
             return Err(failed).doing(|| "read devices.list").map_err(|e| e.hint("is the devices controller mounted?"));
         }
     };
-    for (file, line) in now.steps_to(wanted) {
+    // The kernel lists the exceptions in the order they came: first what the user asked for, in the user's order.
+    let place = |line: &str| rules.iter().position(|rule| line.starts_with(&format!("{} ", device_of(rule)))).unwrap_or(rules.len());
+    let mut steps = now.steps_to(wanted);
+    steps.sort_by_key(|(file, line)| if *file == "devices.deny" { (0, 0) } else { (1, place(line)) });
+    for (file, line) in steps {
         match cgroup.write("devices", file, &line) {
             // Inside another container the group above may not have what we add for everybody. What the user asked for is
             // checked below.
@@ -229,6 +233,12 @@ fn write_list(cgroup: &Cgroup, wanted: &State) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A rule's device as the kernel's files spell it.
+fn device_of(rule: &LinuxDeviceCgroup) -> Device {
+    let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
+    Device { is_block: rule.typ() == Some(LinuxDeviceType::B), major: number(rule.major()), minor: number(rule.minor()) }
 }
 
 fn is_default(line: &str) -> bool {
