@@ -64,10 +64,28 @@ pub fn text(text: &'static str) -> Answer {
 
 /// 200 and bytes as they come.
 pub fn bytes(content_type: &'static str, pieces: BoxStream<'static, Result<Bytes>>) -> Answer {
-    let frames = pieces.map(|piece| piece.map(Frame::data));
+    let frames = pieces.map(|piece| match piece {
+        Ok(piece) => Ok(Frame::data(piece)),
+        Err(error) => {
+            // the head has left already: all that can be done is to cut the connection, and to say here why
+            tracing::warn!("a stream broke off: {}", error.message());
+            Err(error)
+        }
+    });
     let mut answer = with(StatusCode::OK, StreamBody::new(frames).boxed_unsync());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
+}
+
+/// The same, but what fails before the first byte is still an ordinary refusal.
+///
+/// # Errors
+/// That failure.
+pub async fn bytes_once_begun(content_type: &'static str, mut pieces: BoxStream<'static, Result<Bytes>>) -> Result<Answer> {
+    match pieces.next().await {
+        Some(first) => Ok(bytes(content_type, stream::once(std::future::ready(Ok(first?))).chain(pieces).boxed())),
+        None => Ok(bytes(content_type, stream::empty().boxed())),
+    }
 }
 
 /// 200 and one JSON value a line, as they come.

@@ -6,7 +6,7 @@
 //! See: Engine API v1.45, ContainerArchive, PutContainerArchive, ContainerExport. Next room: [`crate::images`]
 
 use crate::{
-    answer::{Answer, bytes, empty},
+    answer::{Answer, bytes_once_begun, empty},
     call::Call,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -32,7 +32,7 @@ pub async fn archive(call: Call, id: &str) -> Result<Answer> {
         }
         Method::GET => {
             let (stat, stream) = copy::get(&call.engine, &id, &path).await?;
-            let mut answer = bytes(TAR, stream);
+            let mut answer = bytes_once_begun(TAR, stream).await?;
             note(&mut answer, &stat)?;
             Ok(answer)
         }
@@ -50,7 +50,7 @@ pub async fn archive(call: Call, id: &str) -> Result<Answer> {
 
 /// `GET /containers/{id}/export`.
 pub async fn export(call: Call, id: &str) -> Result<Answer> {
-    Ok(bytes("application/octet-stream", export::export(&call.engine, id).await?))
+    bytes_once_begun("application/octet-stream", export::export(&call.engine, id).await?).await
 }
 
 fn note(answer: &mut Answer, stat: &PathStat) -> Result<()> {

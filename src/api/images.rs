@@ -11,7 +11,7 @@
 //! See: moby `api/server/router/image`. Next room: [`crate::volumes`]
 
 use crate::{
-    answer::{Answer, bytes, empty, json, json_lines},
+    answer::{Answer, bytes_once_begun, empty, json, json_lines},
     call::Call,
 };
 use futures_util::{
@@ -95,7 +95,7 @@ pub async fn save(call: Call, name: Option<String>) -> Result<Answer> {
         Some(name) => vec![name],
         None => call.query.all("names").filter(|name| !name.is_empty()).map(str::to_string).collect(),
     };
-    Ok(bytes("application/x-tar", transfer::save(&call.engine, names).await?))
+    bytes_once_begun("application/x-tar", transfer::save(&call.engine, names).await?).await
 }
 
 /// `POST /images/create`: `fromSrc=-` takes a tree from the body, `fromImage` would pull.
