@@ -222,3 +222,48 @@ fn stats_look_like_runcs() {
     };
     assert_eq!(shape(&ours.ok(&["events", "--stats", &ours.id])), shape(&text(&told.stdout)));
 }
+
+/// Inside a mount namespace of its own: takes the v1 trees away and puts the v2 tree of a hybrid machine in their place.
+const V2_ALONE: &str = "mount --make-rprivate / && mount --bind /sys/fs/cgroup/unified /mnt && \
+    for tree in /sys/fs/cgroup/*; do umount -l $tree; done; mount --move /mnt /sys/fs/cgroup && exec \"$@\"";
+
+/// A runtime command on a machine that has cgroup v2 alone.
+fn v2_command(bundle: &Bundle, args: &[&str]) -> Command {
+    let runtime = bundle.runtime(args);
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", V2_ALONE, "sh"]).arg(runtime.get_program()).args(runtime.get_args());
+    command.current_dir(bundle.path()).stdin(Stdio::null());
+    command
+}
+
+fn on_v2(bundle: &Bundle, args: &[&str]) -> std::process::Output {
+    v2_command(bundle, args).output().expect("unshare is installed")
+}
+
+#[test]
+fn on_a_machine_with_v2_alone_containers_are_born_inside_their_group() {
+    if !may_run() || fs::metadata("/sys/fs/cgroup/unified/cgroup.procs").is_err() {
+        eprintln!("SKIP: needs a hybrid machine");
+        return;
+    }
+    let asking = "grep 0:: /proc/self/cgroup; mknod /f c 10 237; head -c 0 < /f; head -c 0 < /proc/self/status && echo read";
+    let mut born = Bundle::new(&["sh", "-c", asking]);
+    let output = on_v2(&born, &["run", &born.id]);
+    assert_eq!(text(&output.stdout), format!("0::/minidock-test-{}/{}\nread\n", std::process::id(), born.id), "{output:?}");
+    assert!(text(&output.stderr).contains("Operation not permitted"), "the device program says no: {output:?}");
+    born.config["process"]["args"] = json!(["sh", "-c", "sleep 1000 & sleep 1000"]);
+    // into a file: a pipe would stay open as long as the container holds it
+    let told = born.path().join("errors");
+    let errors = fs::File::create(&told).expect("ours");
+    let status = v2_command(&born, &["run", "--detach", &born.id]).stdout(Stdio::null()).stderr(errors).status();
+    assert!(status.expect("unshare is installed").success(), "{}", fs::read_to_string(&told).unwrap_or_default());
+    let folder = format!("/sys/fs/cgroup/unified/minidock-test-{}/{}", std::process::id(), born.id);
+    assert!(on_v2(&born, &["pause", &born.id]).status.success());
+    assert!(fs::read_to_string(format!("{folder}/cgroup.events")).expect("there").contains("frozen 1"));
+    assert!(text(&on_v2(&born, &["state", &born.id]).stdout).contains("paused"));
+    let refused = on_v2(&born, &["update", "--memory", "8m", &born.id]);
+    let complaint = text(&refused.stderr);
+    assert!(complaint.contains("the memory controller is not handed down to this cgroup"), "{complaint}");
+    assert!(on_v2(&born, &["delete", "--force", &born.id]).status.success(), "frozen, with two processes");
+    assert!(fs::metadata(&folder).is_err(), "{folder} is left over");
+}

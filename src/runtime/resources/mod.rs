@@ -141,20 +141,24 @@ pub(crate) fn refused(cgroup: &Cgroup, wish: &str, controller: &str, value: &str
         Version::V1 => cgroup.dir_of(controller).is_some_and(Path::is_dir),
         Version::V2 => cgroup.read("cgroup", "cgroup.controllers").is_ok_and(|all| all.split(' ').any(|one| one == controller)),
     };
-    let hint = match (failed.errno, has_controller) {
-        (errno::ENOENT, false) if cgroup.version() == Version::V2 => {
-            format!(
-                "the {controller} controller is not handed down to this cgroup: see cgroup.subtree_control of the groups above"
-            )
+    let v2 = cgroup.version() == Version::V2;
+    let (why, hint) = match (failed.errno, has_controller) {
+        (errno::ENOENT, false) if v2 => (
+            format!("the {controller} controller is not handed down to this cgroup: "),
+            "add it to cgroup.subtree_control of the groups above, or leave the limit out",
+        ),
+        (errno::ENOENT, false) => {
+            (format!("the {controller} controller is not mounted on this machine: "), "leave the limit out")
         }
-        (errno::ENOENT, false) => format!("the {controller} controller is not mounted on this machine"),
-        (errno::ENOENT, true) => "this kernel has no such knob; leave the limit out".into(),
-        (errno::EINVAL | errno::ERANGE, _) => "the value is outside what this machine or the cgroup above allows".into(),
-        (errno::EBUSY, _) => "the container uses more than that already".into(),
-        (errno::EACCES | errno::EPERM | errno::EROFS, _) => "the cgroup above allows less, or belongs to somebody else".into(),
-        _ => "see the kernel's documentation of cgroups".into(),
+        (errno::ENOENT, true) => ("this kernel has no such knob: ".into(), "leave the limit out"),
+        (errno::EINVAL | errno::ERANGE, _) => (String::new(), "a value that this machine has and the cgroup above allows"),
+        (errno::EBUSY, _) => ("the container uses more than that already: ".into(), "a higher limit"),
+        (errno::EACCES | errno::EPERM | errno::EROFS, _) => {
+            (String::new(), "the cgroup above allows less, or belongs to somebody else")
+        }
+        _ => (String::new(), "the kernel's documentation of cgroups says what this knob takes"),
     };
-    Error::system(failed.to_string()).hint(hint).during(format!("set {wish} to {value}"))
+    Error::system(format!("{why}{failed}")).hint(hint).during(format!("set {wish} to {value}"))
 }
 
 #[track_caller]
