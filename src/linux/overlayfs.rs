@@ -97,12 +97,14 @@ impl Overlay {
         call("fsconfig", || vec!["fs".into(), "FSCONFIG_CMD_CREATE".into()], || rustix::mount::fsconfig_create(&context))
             .map_err(|failed| with_kernel_words(&context, failed))?;
         let flags = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        call_showing(
+        let mount = call_showing(
             "fsmount",
             || vec!["fs".into(), "FSMOUNT_CLOEXEC".into(), "MOUNT_ATTR_NODEV|NOSUID|NOEXEC".into()],
             || rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags),
             |mount| mount.as_raw_fd() as i64,
-        )
+        )?;
+        // what fsmount gives is a name only (O_PATH): its directory must be opened to be listed
+        crate::files::openat2(&mount, ".", crate::files::Open::Directory, crate::files::Resolve::Beneath)
     }
 }
 

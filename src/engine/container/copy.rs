@@ -125,7 +125,6 @@ pub async fn put(engine: &Arc<Engine>, id: &str, path: &str, options: PutOptions
             let source = compression::inflate(BufReader::with_capacity(128 << 10, archive))?;
             unpack::unpack_into(BufReader::with_capacity(128 << 10, source), root.tree, policy).map(|_| ())
         })
-        .doing(|| format!("copy into {id}:{path}"))
     })
     .await
 }
