@@ -25,6 +25,10 @@ use minidock_linux::{
 };
 use std::fmt::Write;
 
+/// The call that nobody can write down.
+const LAST: &str =
+    "And then init calls execve(2), and becomes the program. That call is in no record: whoever makes it is gone.";
+
 /// The whole story as text.
 pub fn story(name: &str, story: &Story) -> String {
     let mut text = String::new();

@@ -19,7 +19,7 @@
 //! words. *See:* daemon(7), credentials(7), prctl(2). *Next room:* [`crate::supervise`]
 
 use crate::{
-    control::{Control, to_line},
+    control::Control,
     log_file::writer::Writer,
     process::Process,
     protocol::{Answer, Launch, Numbered, Reply, Request},
@@ -35,8 +35,11 @@ use minidock_linux::{
 };
 use std::{
     fs,
-    io::{IsTerminal, Read, Write},
-    os::{fd::AsFd, unix::net::UnixStream},
+    io::IsTerminal,
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     time::Duration,
 };
 
@@ -51,7 +54,7 @@ pub fn boot() -> Result<Shim> {
     action::start(Actor::Shim);
     fds::close_from(3).doing(|| "close inherited descriptors")?;
     let control = std::io::stdin().as_fd().try_clone_to_owned().doing(|| "take over the control connection")?;
-    let mut control = UnixStream::from(control);
+    let mut control = Control::new(0, UnixStream::from(control));
     let null = fds::dev_null().doing(|| "open the null device")?;
     match std::io::stderr().is_terminal() {
         true => fds::become_stdio(&null, &null, &null),
@@ -76,16 +79,14 @@ pub fn boot() -> Result<Shim> {
     let signals = signal::descriptor(&mask).doing(|| "read signals from a descriptor")?;
 
     let (seq, launch) = orders(&mut control)?;
-    match equip(launch, control.try_clone().doing(|| "keep the control connection")?, signals) {
-        Ok(shim) => {
-            let ready = Reply::Answer { seq, answer: Answer::Ready { shim_pid: std::process::id() as i32 } };
-            control.write_all(&to_line(&ready)).doing(|| "tell the daemon that the shim listens")?;
-            control.set_nonblocking(true).doing(|| "keep the control connection")?;
-            Ok(shim)
+    match equip(&launch) {
+        Ok((main, listener)) => {
+            control.say(&Reply::Answer { seq, answer: Answer::Ready { shim_pid: std::process::id() as i32 } });
+            control.socket().set_nonblocking(true).doing(|| "keep the control connection")?;
+            Ok(Shim::new(launch, main, control, listener, signals))
         }
         Err(error) => {
-            let failed = Reply::Answer { seq, answer: Answer::Failed(error.to_wire()) };
-            let _ = control.write_all(&to_line(&failed)); // our exit status says the same
+            control.say(&Reply::Answer { seq, answer: Answer::Failed(error.to_wire()) });
             Err(error)
         }
     }
@@ -95,18 +96,20 @@ fn libc_signal(name: &str) -> i32 {
     signal::parse(name).expect("a POSIX signal")
 }
 
-/// The first line: [`Launch`].
-fn orders(control: &mut UnixStream) -> Result<(u64, Launch)> {
+/// The first line: [`Launch`]. What came behind it stays with the connection.
+fn orders(control: &mut Control) -> Result<(u64, Launch)> {
     let doing = || "read the daemon's orders";
-    control.set_nonblocking(false).doing(doing)?;
-    control.set_read_timeout(Some(PATIENCE)).doing(doing)?;
-    let (mut line, mut room) = (Vec::new(), [0; 4096]);
-    while !line.ends_with(b"\n") {
-        match control.read(&mut room).doing(doing)? {
-            0 => return Err(Error::system("the daemon hung up").during(doing())),
-            n => line.extend_from_slice(&room[..n]),
+    control.socket().set_nonblocking(false).doing(doing)?;
+    control.socket().set_read_timeout(Some(PATIENCE)).doing(doing)?;
+    let line = loop {
+        control.receive();
+        match control.line() {
+            Some(line) => break line,
+            None if control.dead => return Err(Error::system("the daemon hung up").during(doing())),
+            None if control.since.elapsed() > PATIENCE => return Err(Error::system("the daemon said nothing").during(doing())),
+            None => {}
         }
-    }
+    };
     match serde_json::from_slice(&line).doing(doing)? {
         Numbered { seq, request: Request::Launch(launch) } => Ok((seq, *launch)),
         _ => Err(Error::invalid("the first request must be launch").during(doing())),
@@ -114,12 +117,12 @@ fn orders(control: &mut UnixStream) -> Result<(u64, Launch)> {
 }
 
 /// Everything a shim needs before it can say Ready.
-fn equip(launch: Launch, control: UnixStream, signals: std::os::fd::OwnedFd) -> Result<Shim> {
+fn equip(launch: &Launch) -> Result<(Process, UnixListener)> {
     let mut main = Process::new(None, launch.terminal, launch.open_stdin, launch.stdin_once, launch.console_size);
     if let Some(log) = &launch.log {
         main.log_to(Writer::open(log.clone())?);
     }
     let _ = fs::remove_file(&launch.exit_file); // of an earlier life, if there was one
     let listener = socket::bind(&launch.socket).doing(|| format!("listen on {}", launch.socket.display()))?;
-    Ok(Shim::new(launch, main, Control::new(0, control), listener, signals))
+    Ok((main, listener))
 }

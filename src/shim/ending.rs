@@ -30,7 +30,7 @@ use minidock_base::{Error, clock::rfc3339, state_file};
 use minidock_linux::{
     cgroup::{Cgroup, Hierarchy, oom},
     signal,
-    wait::{self, Ended, How},
+    wait::{self, Ended},
 };
 use serde::Deserialize;
 use std::{
@@ -56,8 +56,9 @@ impl Shim {
             } else if let Some(process) = self.processes.iter_mut().find(|process| program(process)) {
                 process.ended(ended.how.docker_code(), at);
             } else if self.processes.iter().any(|process| matches!(process.phase, Phase::Starting { .. })) {
-                self.strangers.truncate(STRANGERS);
-                self.strangers.push((ended, at));
+                if self.strangers.len() < STRANGERS {
+                    self.strangers.push((ended, at));
+                }
             }
         }
         if !self.processes.iter().any(|process| matches!(process.phase, Phase::Starting { .. })) {
@@ -78,12 +79,10 @@ impl Shim {
                 if let Some(at) = self.strangers.iter().position(|(stranger, _)| stranger.pid == pid) {
                     let (stranger, at) = self.strangers.swap_remove(at);
                     self.processes[n].ended(stranger.how.docker_code(), at);
-                    // too short a life to be watched: the counter still knows
-                    let killed = n == 0 && stranger.how == How::Killed(9);
-                    self.oom_killed |=
-                        killed && container_cgroup(&self.launch.bundle).is_some_and(|group| group.oom_kills() > 0);
-                } else if n == 0 {
-                    self.oom = container_cgroup(&self.launch.bundle).and_then(|group| oom::Watch::new(&group).ok());
+                }
+                if n == 0 && self.might_run_out(&self.processes[0]) {
+                    self.group = container_cgroup(&self.launch.bundle);
+                    self.oom = self.group.as_ref().and_then(|group| oom::Watch::new(group).ok());
                 }
             }
             Err(error) => {
@@ -110,15 +109,22 @@ impl Shim {
         Ok(pid)
     }
 
-    /// The kernel killed something for want of memory.
+    /// A program that ended before it could be watched is worth a look only if something killed it.
+    fn might_run_out(&self, main: &Process) -> bool {
+        match main.phase {
+            Phase::Ended { code, .. } => code == 137,
+            _ => true,
+        }
+    }
+
+    /// The kernel may have killed something for want of memory. The group is new with each container, so that the counter
+    /// also tells what happened before the watch stood.
     pub fn out_of_memory(&mut self) {
-        match self.oom.as_mut().map(oom::Watch::drain) {
-            Some(oom::Oom::Killed(_)) => {
-                self.oom_killed = true;
-                self.tell(Event::OutOfMemory);
-            }
-            Some(oom::Oom::Gone) => self.oom = None,
-            _ => {}
+        let more = self.oom.as_mut().is_some_and(|watch| matches!(watch.drain(), oom::Oom::Killed(_)));
+        let first = !self.oom_killed && self.group.as_ref().is_some_and(|group| group.oom_kills() > 0);
+        if more || first {
+            self.oom_killed = true;
+            self.tell(Event::OutOfMemory);
         }
     }
 

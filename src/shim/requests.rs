@@ -23,6 +23,7 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::signal;
+use serde_json::json;
 use std::path::PathBuf;
 
 impl Shim {
@@ -71,15 +72,7 @@ impl Shim {
             control.say(&Reply::Event(Event::Exited(exit.clone())));
         }
         self.controls.push(control);
-        // requests that came in one piece with the greeting
-        let n = self.controls.len() - 1;
-        while let Some(line) = self.controls[n].line() {
-            let serial = self.controls[n].serial;
-            match serde_json::from_slice(&line) {
-                Ok(numbered) => self.requested(serial, numbered),
-                Err(_) => self.controls[n].dead = true,
-            }
-        }
+        self.requests_of(self.controls.len() - 1); // what came in one piece with the greeting
     }
 
     fn find(&self, exec: Option<&str>) -> Result<usize> {
@@ -101,7 +94,12 @@ impl Shim {
         let call = match &self.processes[n].exec {
             None => runtime::run(&self.launch, theirs, console)?,
             Some(exec) => {
-                let process = self.prepared.remove(exec).unwrap_or_default();
+                let mut process = self.prepared.remove(exec).unwrap_or_default();
+                // the terminal has its size before the program can ask for it
+                let [rows, cols] = self.processes[n].size;
+                if rows > 0 && cols > 0 {
+                    process["consoleSize"] = json!({ "height": rows, "width": cols });
+                }
                 runtime::exec(&self.launch, exec, &process, theirs, console)?
             }
         };

@@ -24,15 +24,22 @@ use crate::{
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     action::{self, quoted},
+    poll::{Want, until_ready},
+    signal,
     wait::{self, How},
 };
 use serde::Deserialize;
 use std::{
     ffi::OsString,
     fs, io,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
+
+/// How long `delete` may take before it is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A runtime at work.
 pub struct Call {
@@ -79,6 +86,10 @@ pub fn delete(launch: &Launch) -> Result<()> {
     let files = Files::new(&launch.bundle, "delete");
     let args = vec!["delete".into(), "--force".into(), launch.id.clone().into()];
     let pid = spawn(launch, &files.log, args, stdio::nothing()?)?;
+    let ended = wait::pidfd_open(pid).is_ok_and(|pidfd| until_ready(pidfd.as_fd(), Want::READ, Some(PATIENCE)).unwrap_or(true));
+    if !ended {
+        let _ = signal::kill(pid, 9); // it may just have ended
+    }
     let how = wait::wait(pid).doing(|| "wait for the runtime")?;
     Call { pid, log: files.log, pid_file: files.pid_file, process_file: None }.finished(how, Wanted::Nothing).map(drop)
 }
@@ -101,7 +112,7 @@ impl Call {
             How::Exited(0) => read_pid(&self.pid_file),
             _ => Err(Error::system(last_error(&self.log).unwrap_or_else(|| match how {
                 How::Exited(status) => format!("the runtime ended with status {status} and left no message"),
-                How::Killed(signal) => format!("the runtime was killed by {}", minidock_linux::signal::name(signal)),
+                How::Killed(number) => format!("the runtime was killed by {}", signal::name(number)),
             }))),
         };
         for file in [Some(&self.log), Some(&self.pid_file), self.process_file.as_ref()].into_iter().flatten() {

@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use minidock_base::Error;
 use minidock_linux::{
     action,
-    cgroup::oom,
+    cgroup::{Cgroup, oom},
     fds,
     poll::{Poll, Ready, Want},
     signal,
@@ -60,6 +60,8 @@ pub struct Shim {
     newcomers: Vec<Option<Control>>,
     pub listener: Option<UnixListener>,
     signals: OwnedFd,
+    /// The container's group, and who tells when its memory has run out.
+    pub group: Option<Cgroup>,
     pub oom: Option<oom::Watch>,
     /// Children that ended while the runtime had not yet said whose they are.
     pub strangers: Vec<(Ended, Timestamp)>,
@@ -96,6 +98,7 @@ impl Shim {
             newcomers: Vec::new(),
             listener: Some(listener),
             signals,
+            group: None,
             oom: None,
             strangers: Vec::new(),
             prepared: BTreeMap::new(),
@@ -109,6 +112,7 @@ impl Shim {
 
     /// Serves until the container is over.
     pub fn supervise(&mut self) {
+        self.requests_of(0); // what came in one piece with the launch
         while !self.sweep() {
             self.record();
             for (door, ready) in self.sleep() {
@@ -208,6 +212,11 @@ impl Shim {
         if ready.read || ready.gone {
             self.controls[n].receive();
         }
+        self.requests_of(n);
+    }
+
+    /// Serves the whole lines that have arrived on one control connection.
+    pub fn requests_of(&mut self, n: usize) {
         while let Some(line) = self.controls[n].line() {
             let serial = self.controls[n].serial;
             match serde_json::from_slice(&line) {

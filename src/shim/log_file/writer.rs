@@ -175,4 +175,13 @@ mod tests {
         let last = text.lines().last().expect("a line");
         assert_eq!(line::parse(last.as_bytes()).expect("whole").text, "line 1\n");
     }
+
+    #[test]
+    fn a_full_disk_costs_lines_but_no_time_and_no_torn_ones() {
+        // /dev/full says ENOSPC to every write
+        let log = Log { path: "/dev/full".into(), max_size: 0, max_file: 1, attrs: Default::default() };
+        let mut writer = Writer::open(log).expect("a device");
+        (0..3).for_each(|n| write(&mut writer, n));
+        assert_eq!((writer.size, writer.out.len()), (0, 0));
+    }
 }

@@ -19,7 +19,8 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// One container, its shim, and this test as its daemon.
 pub struct Rig {
-    pub folder: tempfile::TempDir,
+    /// Removed with the rig.
+    _folder: tempfile::TempDir,
     pub launch: Launch,
     pub shim: Child,
     control: Wire,
@@ -37,7 +38,14 @@ pub fn able() -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     let able = root && Path::new("/bin/busybox").exists() && Command::new(&runtime()[0]).arg("--version").output().is_ok();
     if !able {
-        println!("SKIP: needs root, /bin/busybox and an OCI runtime");
+        let reason = "shim: needs root, /bin/busybox and an OCI runtime (runc, or MINIDOCK_TEST_RUNTIME)";
+        eprintln!("SKIP {reason}");
+        // counted in the last lines of `make test`
+        if let Some(path) = std::env::var_os("MINIDOCK_SKIPS")
+            && let Ok(mut file) = fs::OpenOptions::new().append(true).open(path)
+        {
+            let _ = writeln!(file, "{reason}");
+        }
     }
     able
 }
@@ -84,7 +92,7 @@ impl Rig {
         config["process"]["terminal"] = json!(launch.terminal);
         fs::write(launch.bundle.join("config.json"), config.to_string()).expect("room");
         let (shim, control) = boot(&id);
-        let mut rig = Rig { folder, launch: launch.clone(), shim, control, heard: Vec::new(), seq: 0, dead: false };
+        let mut rig = Rig { _folder: folder, launch: launch.clone(), shim, control, heard: Vec::new(), seq: 0, dead: false };
         match rig.ask(Request::Launch(Box::new(launch))) {
             Answer::Ready { shim_pid } => assert_eq!(shim_pid, rig.shim.id() as i32),
             other => panic!("{other:?}"),

@@ -293,3 +293,50 @@ fn an_out_of_memory_kill_is_noted_whether_the_container_dies_of_it_or_not() {
     assert_eq!((exit.code, exit.oom_killed), (137, true));
     victim.over();
 }
+
+#[test]
+fn a_shim_cannot_be_confused_by_what_is_said_to_it() {
+    if !able() {
+        return;
+    }
+    let mut rig = Rig::new("sleep 100");
+    let refused = |answer: Answer, why: &str| match answer {
+        Answer::Failed(wire) => assert!(wire.because.contains(why), "{wire:?}"),
+        other => panic!("{other:?}"),
+    };
+    refused(rig.ask(Request::Kill { exec: None, signal: 9 }), "not running yet");
+    let process = rig::process(&["/bin/true"]);
+    let exec = |exec: &str| Exec {
+        exec: exec.into(),
+        process: process.clone(),
+        terminal: false,
+        console_size: [0, 0],
+        open_stdin: false,
+    };
+    refused(rig.ask(Request::Exec(Box::new(exec("x")))), "is not running");
+    let launch = rig.launch.clone();
+    refused(rig.ask(Request::Launch(Box::new(launch))), "launched already");
+    rig.start();
+    refused(rig.ask(Request::Start), "started already");
+    refused(rig.ask(Request::ExecStart { exec: "nosuch".into() }), "No such exec");
+    refused(rig.ask(Request::Exec(Box::new(exec("../../etc/passwd")))), "letters and digits");
+    // strangers at the door: noise, silence, half a line, a mebibyte without a newline
+    for noise in [b"GET / HTTP/1.1\r\n\r\n".as_slice(), b"{\"control\"", b"", b"\n\n\n", &vec![b'x'; 2 << 20]] {
+        let mut stranger = minidock_shim::socket::connect(&rig.launch.socket).expect("the shim listens");
+        let _ = stranger.write_all(noise); // it may hang up in the middle
+        drop(stranger);
+    }
+    let crowd: Vec<_> =
+        (0..60).map(|_| minidock_shim::socket::connect(&rig.launch.socket).expect("the shim listens")).collect();
+    let (mut typist, mut gone) = (rig.attach(None, true), rig.attach(None, false));
+    typist.write_all(b"nobody reads this").expect("room");
+    gone.write_all(b"nor this").expect("room");
+    drop((crowd, typist, gone));
+    match rig.ask(Request::State) {
+        Answer::State { pid, exit: None, .. } => assert!(pid > 0),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(rig.ask(Request::Kill { exec: None, signal: 9 }), Answer::Ok));
+    assert_eq!(rig.exited().code, 137);
+    rig.over();
+}
