@@ -103,6 +103,9 @@ pub(crate) fn write_down(engine: &Engine, container: &Container, exit: &Exit) ->
     if let Err(error) = written {
         tracing::error!(id = container.id, "an exit could not be written down: {}", error.message());
     }
+    for mount in record.mounts.iter().filter(|m| m.point.kind == "volume") {
+        volumes::publish(engine, &mount.point.name, "unmount", &[("container", &record.id)]);
+    }
     if container.stopping.swap(false, Ordering::Relaxed) {
         publish(engine, &record, "stop", &[]);
     }
