@@ -12,11 +12,14 @@
 //! See: runc(8), conformance.md 1.5 for what engines really send. Next room: [`crate::commands`]
 
 use crate::{
+    bundle,
     commands::{self, Command, GLOBAL},
     create::{self, Start},
     events, exec_process, features,
     flags::Given,
-    foreground, help, join, lifecycle, log, recording, report, spec_command, update_options,
+    foreground, help, join, lifecycle, log, recording, report,
+    seccomp::describe,
+    spec_command, update_options,
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{action::Actor, exec, signal, wait};
@@ -167,6 +170,11 @@ impl Call<'_> {
                 self.print(text + "\n")
             }
             "events" => self.events(&given),
+            "seccomp" => {
+                let bundle = bundle::load(Path::new(given.get("bundle").unwrap_or(".")))?;
+                let profile = bundle.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+                self.print(profile.map_or(Ok("no filter: every system call is allowed\n".into()), describe::describe)?)
+            }
             // checkpoint, restore: known words, so that `--help` can say it
             other => Err(Error::not_implemented(format!("{other}: {}", self.command.about))),
         }

@@ -168,6 +168,13 @@ pub const ALL: &[Command] = &[
         command_after: None,
     },
     Command {
+        name: "seccomp",
+        arguments: "",
+        about: "tell in words what the bundle's seccomp filter does (an addition of minidock's)",
+        options: &[option("bundle", "b", "DIR", "path to the root of the bundle directory"), HELP],
+        command_after: None,
+    },
+    Command {
         name: "spec",
         arguments: "",
         about: "create a new specification file",
