@@ -77,6 +77,18 @@ pub const ALONE: &[Command] = &[
     Command { path: "inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
     Command { path: "login", also: &[], build: image::later::login, run: |m, s| Box::pin(image::later::run_login(m, s)) },
     Command { path: "logout", also: &[], build: image::later::logout, run: |m, s| Box::pin(image::later::run_login(m, s)) },
+    Command {
+        path: "swarm",
+        also: &["node", "service", "stack", "secret", "config"],
+        build: image::later::swarm,
+        run: |m, s| Box::pin(image::later::run_swarm(m, s)),
+    },
+    Command {
+        path: "compose",
+        also: &["buildx", "builder", "manifest", "trust", "plugin", "checkpoint", "search"],
+        build: image::later::tools,
+        run: |m, s| Box::pin(image::later::run_tools(m, s)),
+    },
     Command { path: "version", also: &[], build: system::version::command, run: |m, s| Box::pin(system::version::run(m, s)) },
 ];
 
