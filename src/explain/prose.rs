@@ -46,6 +46,9 @@ pub fn story(name: &str, story: &Story) -> String {
             tell(&mut text, &step, &mut reasons);
         }
     }
+    if story.steps.iter().any(|step| step.action.actor == Actor::Init) {
+        let _ = write!(text, "\n{}\n", wrapped(LAST, "      "));
+    }
     let left_out =
         if looks > 0 { format!("; {looks} calls that only look are left out (--json has them)") } else { String::new() };
     format!("How minidock made container {name}: {} system calls, told in {told} steps{left_out}.\n{text}", story.steps.len())
