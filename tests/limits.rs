@@ -267,3 +267,40 @@ fn on_a_machine_with_v2_alone_containers_are_born_inside_their_group() {
     assert!(on_v2(&born, &["delete", "--force", &born.id]).status.success(), "frozen, with two processes");
     assert!(fs::metadata(&folder).is_err(), "{folder} is left over");
 }
+
+#[test]
+fn a_fork_bomb_in_the_hosts_pid_namespace_is_removed_whole() {
+    if !may_run() || !is_v1() {
+        return;
+    }
+    let script = "while :; do sleep 1000 & sh -c 'sleep 1000 & sleep 1000' & done";
+    let mut bomb = Bundle::limited(&["sh", "-c", script], json!({"pids": {"limit": 200}}));
+    let namespaces = bomb.config["linux"]["namespaces"].as_array_mut().expect("a list");
+    namespaces.retain(|namespace| namespace["type"] != "pid");
+    bomb.run_detached();
+    until("it has grown", || bomb.knob("pids", "pids.current").parse::<u32>().is_ok_and(|n| n > 150));
+    bomb.ok(&["pause", &bomb.id]);
+    let inside = bomb.knob("freezer", "cgroup.procs");
+    bomb.ok(&["resume", &bomb.id]);
+    bomb.ok(&["delete", "--force", &bomb.id]);
+    assert!(bomb.leftovers().is_empty(), "{:?}", bomb.leftovers());
+    // the dead who wait for the host's init to reap them have no command line any more
+    let alive = |pid: &&str| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("sleep"));
+    assert_eq!(inside.lines().filter(alive).count(), 0, "some of its processes live on");
+}
+
+#[test]
+fn a_second_process_is_in_the_same_cgroup_and_shares_its_limits() {
+    if !may_run() || !is_v1() {
+        return;
+    }
+    let first = Bundle::limited(&["sleep", "1000"], json!({"pids": {"limit": 3}}));
+    first.run_detached();
+    let inside = first.ok(&["exec", &first.id, "cat", "/proc/self/cgroup"]);
+    let ours = |line: &&str| line.ends_with(&first.id);
+    for controller in ["memory", "cpu", "pids", "devices", "freezer"] {
+        assert!(inside.lines().filter(ours).any(|line| line.contains(&format!(":{controller}"))), "{controller}: {inside}");
+    }
+    let crowded = first.refused(&["exec", &first.id, "sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait"]);
+    assert!(crowded.contains("can't fork"), "{crowded}");
+}

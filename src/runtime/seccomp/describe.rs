@@ -1,18 +1,20 @@
 //! # Describe: what a profile means, in words
 //!
-//! A profile of 360 names says little to a reader, and a program of 800 instructions nothing. [`describe`] prints what the
+//! A profile of 360 names says little to a reader, and a program of 400 instructions nothing. [`describe`] prints what the
 //! plan does in the order in which one would ask: what happens to calls that nobody named, which calls have conditions,
-//! which are let through; and, beside each tongue, how many comparisons a call costs.
+//! and then the others, by what happens to them.
 //!
 //! ```text
-//! default                 EPERM
-//! x86_64: 308 calls named, 61 segments, about 6 comparisons a call
-//!   beyond 469 (file_setattr)  ENOSYS: newer than this program knows
-//!   ALLOW   0-56 except …
-//!   56 clone   ALLOW if flags & 0x7e020000 == 0, else EPERM
+//! every call that is not named: EPERM
+//! x86_64: 312 calls named
+//!   above 469 (file_setattr): ENOSYS, as a kernel says that does not know the call
+//!   clone: allow if (argument 0 & 0x7e020000) == 0x0, else EPERM
+//!   ENOSYS: clone3
+//!   allow: accept accept4 access …
+//! calls of any other architecture: kill the process
 //! ```
 //!
-//! `minidock explain` prints it. See: seccomp(2). Next room: `crate::rootfs`
+//! `minidock runtime seccomp` prints it. See: seccomp(2). Next room: `crate::rootfs`
 
 use super::rules::{self, Condition, Operator, Plan, Rule, Section, ret};
 use minidock_base::Result;

@@ -11,14 +11,14 @@
 //!  │ names: [execve, …]   │──────►│ 56 clone if     │────────►│ load nr; binary search …     │
 //!  │ args: index, op, …   │       │    !(a0 & mask) │         │ compare args; return ACTION  │
 //!  └──────────────────────┘       └─────────────────┘         └──────────────────────────────┘
-//!        parse.rs                    rules by architecture            assemble.rs
+//!      config.json                        rules.rs              compile.rs, assemble.rs
 //! ```
 //!
 //! * [`table`] knows the numbers: every name, on every architecture of this kind of machine.
 //! * [`rules`] makes one [`rules::Plan`] out of the configuration: for each architecture, which numbers have which checks.
 //! * [`compile`](compile::compile) writes the program: *one* filter, whatever the number of actions. A binary search
 //!   over the numbers costs some nine comparisons; a chain through 300 rules would cost 300, at every call.
-//! * [`describe`](describe::describe) prints the rules beside their meaning, for `minidock explain`.
+//! * [`describe`](describe::describe) prints the rules beside their meaning: `minidock runtime seccomp`.
 //! * [`notify`] hands the listener of `SCMP_ACT_NOTIFY` to its agent.
 //! * `interpret` (tests) runs a program in user space: what we ship is checked number by number against a table of facts.
 //!
