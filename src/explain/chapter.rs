@@ -102,7 +102,7 @@ pub fn of(action: &Action) -> Chapter {
         "prctl" if first.contains("CAP") || first.contains("NO_NEW_PRIVS") || first.contains("KEEPCAPS") => Chapter::Privileges,
         "setresuid" | "setresgid" | "setgroups" | "umask" | "setsid" | "keyctl" | "personality" => Chapter::Identity,
         _ if second.starts_with("SIOC") => Chapter::Network,
-        "sendto" | "socket" if action.room.contains("loopback") || action.room.contains("network") => Chapter::Network,
+        "socket" if first.starts_with("AF_INET") => Chapter::Network,
         "execve" | "execveat" | "memfd_create" | "posix_spawn" | "kill" | "pidfd_send_signal" | "wait4" | "pidfd_open" => {
             Chapter::Exec
         }

@@ -5,7 +5,7 @@
 //!
 //! *Next room:* [`crate::shell`]
 
-use crate::{Story, chapter::Chapter, prose};
+use crate::{Story, chapter::Chapter, reason, sentence};
 use serde_json::{Value, json};
 
 /// The story as a JSON document.
@@ -20,7 +20,7 @@ pub fn document(name: &str, story: &Story) -> Value {
 }
 
 fn step(step: &crate::Step) -> Value {
-    let mut value = json!({ "number": step.number, "what": prose::what(&step.action), "why": prose::why(&step.action) });
+    let mut value = json!({ "number": step.number, "what": sentence::what(&step.action), "why": reason::why(&step.action) });
     value["action"] = json!(step.action);
     value
 }

@@ -15,7 +15,7 @@
 //!
 //! * [`recording`] reads what was written down, and cuts out the container's latest life.
 //! * [`chapter`] knows the eight parts of a container, and to which of them a call belongs.
-//! * [`prose`] has a sentence for each call, and a reason: why is it made at all?
+//! * [`prose`] tells the story; [`sentence`] says what each call does, [`reason`] why it is made at all.
 //! * [`shell`] builds the same isolation from tools that every distribution has; a test runs it and compares.
 //! * [`json`] is the story as a document.
 //!
@@ -29,8 +29,10 @@ pub mod chapter;
 pub mod json;
 pub mod mounts;
 pub mod prose;
+pub mod reason;
 pub mod recording;
 pub mod script;
+pub mod sentence;
 pub mod shell;
 
 use chapter::Chapter;
