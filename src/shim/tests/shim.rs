@@ -41,13 +41,14 @@ fn what_a_container_says_reaches_clients_and_log_and_its_status_the_disk_before_
     assert_eq!((exit.code, exit.oom_killed, &on_disk), (3, false, &exit));
     let mut said: Vec<Value> = rig.log().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     said.sort_by_key(|line| line["log"].to_string());
-    let pairs: Vec<_> = said.iter().map(|line| (line["log"].as_str().unwrap(), line["stream"].as_str().unwrap())).collect();
+    let pairs: Vec<_> =
+        said.iter().map(|line| (line["log"].as_str().expect("text"), line["stream"].as_str().expect("text"))).collect();
     assert_eq!(pairs, [("end", "stdout"), ("err\n", "stderr"), ("out\n", "stdout")]);
     for client in [first, second] {
         let (out, err) = frames(client);
         assert_eq!((text(out), text(err)), ("out\nend".into(), "err\n".into()));
     }
-    let actions = fs::read_to_string(rig.launch.actions_file.as_ref().unwrap()).expect("recorded");
+    let actions = fs::read_to_string(rig.launch.actions_file.as_ref().expect("a file")).expect("recorded");
     assert!(actions.lines().any(|line| line.contains("posix_spawn") && line.contains("src/shim/runtime.rs")));
     rig.over();
 }
