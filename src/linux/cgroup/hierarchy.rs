@@ -45,6 +45,12 @@ struct Tree {
     own: PathBuf,
 }
 
+impl Tree {
+    fn carries_resources(&self) -> bool {
+        self.controllers.iter().any(|name| RESOURCE_CONTROLLERS.contains(&name.as_str()))
+    }
+}
+
 /// The controllers whose presence in a v1 tree makes a machine v1.
 const RESOURCE_CONTROLLERS: [&str; 5] = ["memory", "cpu", "pids", "devices", "freezer"];
 
@@ -54,10 +60,42 @@ impl Hierarchy {
     /// # Errors
     /// `ENOENT` when no cgroup tree is mounted at all.
     pub fn detect() -> Result<Hierarchy, CallFailed> {
-        let mounts = super::knob::read(Path::new("/proc/self/mountinfo"))?;
         let groups = super::knob::read(Path::new("/proc/self/cgroup"))?;
+        if let Some(usual) = Hierarchy::at_usual_places(Path::new("/sys/fs/cgroup"), &groups) {
+            return Ok(usual);
+        }
+        let mounts = super::knob::read(Path::new("/proc/self/mountinfo"))?;
         Hierarchy::from_texts(&mounts, &groups)
             .ok_or_else(|| CallFailed::new("detect cgroups", vec!["/proc/self/mountinfo".into()], libc::ENOENT))
+    }
+
+    /// The trees, if all of them are where everybody mounts them: `/sys/fs/cgroup` for v2, a folder by the controllers' name
+    /// below it for v1. It spares reading the list of mounts, which is what costs here. A tree is only believed when our own
+    /// group is found in it; otherwise (in a container, say) the list of mounts has to tell.
+    fn at_usual_places(top: &Path, own: &str) -> Option<Hierarchy> {
+        let mut v1 = Vec::new();
+        let mut v2 = None;
+        for line in own.lines() {
+            let (names, lives_in) = line.split_once(':')?.1.split_once(':')?;
+            let below = inside(Path::new(lives_in));
+            if names.is_empty() {
+                v2 = Some(below);
+                continue;
+            }
+            let mounted_at = top.join(names.strip_prefix("name=").unwrap_or(names));
+            if !mounted_at.join(&below).join("tasks").exists() {
+                return None;
+            }
+            v1.push(Tree { mounted_at, controllers: names.split(',').map(String::from).collect(), own: below });
+        }
+        match v2.filter(|below| top.join(below).join("cgroup.procs").exists()) {
+            Some(below) if v1.is_empty() => {
+                let tree = Tree { mounted_at: top.into(), controllers: Vec::new(), own: below };
+                Some(Hierarchy { version: Version::V2, trees: vec![tree] })
+            }
+            _ if v1.iter().any(Tree::carries_resources) => Some(Hierarchy { version: Version::V1, trees: v1 }),
+            _ => None,
+        }
     }
 
     /// The same from the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`.
@@ -77,8 +115,7 @@ impl Hierarchy {
                 _ => {}
             }
         }
-        let carries = |tree: &Tree| tree.controllers.iter().any(|name| RESOURCE_CONTROLLERS.contains(&name.as_str()));
-        match (v1.iter().any(carries), v2) {
+        match (v1.iter().any(Tree::carries_resources), v2) {
             (true, _) => Some(Hierarchy { version: Version::V1, trees: v1 }),
             (false, Some(tree)) => Some(Hierarchy { version: Version::V2, trees: vec![tree] }),
             (false, None) => None,
@@ -229,6 +266,19 @@ mod tests {
         let found = Hierarchy::from_texts(mounts, "1:name=elogind:/\n0::/user.slice/me").expect("cgroups are mounted");
         assert_eq!(found.version(), Version::V2);
         assert_eq!(found.cgroup(Path::new("x")).dirs()[0].path, Path::new("/sys/fs/cgroup/user.slice/me/x"));
+    }
+
+    #[test]
+    fn the_usual_places_and_the_list_of_mounts_tell_the_same() {
+        let own = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+        let Some(usual) = Hierarchy::at_usual_places(Path::new("/sys/fs/cgroup"), &own) else { return };
+        let listed = Hierarchy::from_texts(&mounts, &own).expect("what is usual is listed, too");
+        for path in ["/a", "b"].map(Path::new) {
+            assert_eq!(usual.cgroup(path).paths(), listed.cgroup(path).paths());
+        }
+        let empty = tempfile::tempdir().expect("a folder");
+        assert!(Hierarchy::at_usual_places(empty.path(), &own).is_none());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use oci_spec::runtime::{
     LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompFilterFlag as Flag, LinuxSeccompOperator,
     LinuxSyscall,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// What a filter shall do, ready to be arranged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,8 @@ pub fn plan(seccomp: &LinuxSeccomp) -> Result<Plan> {
     }
     let translated = rules.iter().map(translate).collect::<Result<Vec<_>>>()?;
     let beyond = is_refusal(default).then_some(libc_errno(ENOSYS)).filter(|answer| *answer != default);
-    let section = |tongue: Tongue| Section { tongue, calls: calls(tongue, rules, &translated, default), beyond };
+    let names = Names::of(rules);
+    let section = |tongue: Tongue| Section { tongue, calls: calls(tongue, &names, &translated, default), beyond };
     let sections = tongues(seccomp)?.into_iter().map(section).collect();
     Ok(Plan { sections, default, flags: flags(seccomp, notifies) })
 }
@@ -212,23 +213,42 @@ fn condition(arg: &LinuxSeccompArg) -> Result<Condition> {
     Ok(Condition { argument, operator, value, mask })
 }
 
+/// The names of a profile, sorted, each with the rules it stands in: so that a tongue's table is walked once, and each of
+/// its calls looked up, instead of the other way round for every rule.
+struct Names<'a>(Vec<(&'a str, usize)>);
+
+impl<'a> Names<'a> {
+    fn of(rules: &'a [LinuxSyscall]) -> Names<'a> {
+        let pairs = rules.iter().enumerate().flat_map(|(at, rule)| rule.names().iter().map(move |name| (name.as_str(), at)));
+        let mut pairs: Vec<(&str, usize)> = pairs.collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        Names(pairs)
+    }
+
+    /// The places of the rules that name this call, in the profile's order.
+    fn rules_of(&self, name: &str) -> impl Iterator<Item = usize> {
+        let from = self.0.partition_point(|(known, _)| *known < name);
+        self.0[from..].iter().take_while(move |(known, _)| *known == name).map(|(_, at)| *at)
+    }
+}
+
 /// All rules by number, in one tongue.
-fn calls(tongue: Tongue, rules: &[LinuxSyscall], translated: &[Vec<Rule>], default: u32) -> BTreeMap<u32, Vec<Rule>> {
-    let numbers: HashMap<&str, u32> = tongue.all().collect();
-    let translated: Vec<Vec<Rule>> =
-        translated.iter().map(|parts| parts.iter().map(|part| narrowed(part, tongue)).collect()).collect();
-    let mut calls: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
-    for (rule, parts) in rules.iter().zip(&translated) {
-        if parts.iter().all(|part| part.action == default) {
-            continue;
-        }
-        for number in rule.names().iter().filter_map(|name| numbers.get(name.as_str())) {
-            let known = calls.entry(*number).or_default();
-            match (known.iter().any(is_unconditional), parts.iter().find(|part| is_unconditional(part))) {
-                (true, _) => {}
-                (false, Some(all)) => *known = vec![all.clone()],
-                (false, None) => known.extend(parts.iter().cloned()),
+fn calls(tongue: Tongue, names: &Names<'_>, translated: &[Vec<Rule>], default: u32) -> BTreeMap<u32, Vec<Rule>> {
+    let mut calls = BTreeMap::new();
+    for (name, number) in tongue.all() {
+        let mut known: Vec<Rule> = Vec::new();
+        for parts in names.rules_of(name).map(|at| &translated[at]) {
+            if known.iter().any(is_unconditional) || parts.iter().all(|part| part.action == default) {
+                continue;
             }
+            match parts.iter().find(|part| is_unconditional(part)) {
+                Some(all) => known = vec![all.clone()],
+                None => known.extend(parts.iter().map(|part| narrowed(part, tongue))),
+            }
+        }
+        if !known.is_empty() {
+            calls.insert(number, known);
         }
     }
     calls

@@ -92,9 +92,9 @@ impl Tongue {
             Tongue::X86 => Box::new(x86::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
             Tongue::Aarch64 => Box::new(aarch64::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
             Tongue::Arm => Box::new(arm::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
-            // later entries win in a map: the own numbers come last
             Tongue::X32 => {
-                let shared = Tongue::X86_64.all().map(|(name, number)| (name, X32_BIT + number));
+                let is_shared = |(name, _): &(&str, u32)| !X32_OWN.iter().any(|(own, _)| own == name);
+                let shared = Tongue::X86_64.all().filter(is_shared).map(|(name, number)| (name, X32_BIT + number));
                 Box::new(shared.chain(X32_OWN.iter().map(|(name, number)| (*name, X32_BIT + number))))
             }
         }
