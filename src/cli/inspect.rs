@@ -75,7 +75,8 @@ impl Noun {
             Noun::Network => Route::new("/networks/{}", [name]),
             Noun::Volume => Route::new("/volumes/{}", [name]),
         };
-        if name.trim().is_empty() {
+        // such a name would make another route of it
+        if name.trim_matches(['/', ' ']).is_empty() {
             return Err(Error::not_found(format!("No such {}: {name}", self.word())));
         }
         docker.get(&route).await

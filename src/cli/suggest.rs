@@ -38,9 +38,10 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("terminate", &["kill"]),
     ("log", &["logs"]),
     ("copy", &["cp"]),
-    ("cleanup", &["prune", "system"]),
-    ("clean", &["prune", "system"]),
-    ("gc", &["prune", "system"]),
+    ("prune", &["system prune"]),
+    ("cleanup", &["prune", "system prune"]),
+    ("clean", &["prune", "system prune"]),
+    ("gc", &["prune", "system prune"]),
 ];
 
 /// The known word that `typed` most likely means, if any is near enough.
@@ -50,7 +51,7 @@ pub fn closest(typed: &str, known: &[&str]) -> Option<String> {
         return None;
     }
     let length = typed.chars().count();
-    let is_known = |word: &&&str| known.contains(word);
+    let is_known = |words: &&&str| words.split(' ').next().is_some_and(|first| known.contains(&first));
     let elsewhere = || ELSEWHERE.iter().find(|(word, _)| *word == typed)?.1.iter().find(is_known);
     let slip = || {
         let near = known.iter().map(|word| (distance(&typed, word), word));
@@ -141,6 +142,7 @@ mod tests {
             ("ssh", "exec"),
             ("ls", "ps"),
             ("log", "logs"),
+            ("prune", "system prune"),
             ("attatch", "attach"),
         ] {
             assert_eq!(closest(typed, &commands).as_deref(), Some(meant), "{typed}");

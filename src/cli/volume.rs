@@ -156,7 +156,11 @@ async fn run_rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let mut status = 0;
     for name in flag::list_of(m, "VOLUME") {
         let route = Route::new("/volumes/{}", [&name]).flag("force", m.get_flag("force"));
-        match docker.delete::<()>(&route).await {
+        let removed = match name.trim_matches(['/', ' ']) {
+            "" => Err(Error::invalid(format!("invalid volume name: {name:?}"))),
+            _ => docker.delete::<()>(&route).await,
+        };
+        match removed {
             Ok(()) => terminal::print(&format!("{name}\n")),
             Err(refusal) => {
                 complain(&refusal);

@@ -249,11 +249,9 @@ impl Parser {
 
     fn call(&mut self) -> Parsed<Node> {
         let (name, at) = self.name("template clause")?;
-        if self.peek_word().kind == Kind::RightDelim {
-            self.next += 1;
-            return Ok(Node::Call { name, argument: None, at });
-        }
-        let argument = Some(self.pipeline("template clause", Kind::RightDelim)?);
+        let alone = self.peek_word().kind == Kind::RightDelim;
+        self.next += usize::from(alone);
+        let argument = if alone { None } else { Some(self.pipeline("template clause", Kind::RightDelim)?) };
         Ok(Node::Call { name, argument, at })
     }
 
@@ -433,7 +431,7 @@ impl Parser {
 }
 
 fn begins_operand(kind: Kind) -> bool {
-    use Kind::*;
+    use Kind::{Bool, Character, Dot, Field, Identifier, LeftParen, Nil, Number, Quoted, RawQuoted, Variable};
     matches!(kind, Bool | Character | Dot | Field | Identifier | Number | Nil | RawQuoted | Quoted | Variable | LeftParen)
 }
 
