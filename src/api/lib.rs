@@ -47,6 +47,7 @@ pub mod volumes;
 use answer::{Answer, dress, refusal};
 use call::Call;
 use door::Peer;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use minidock_base::{Error, Result};
@@ -65,30 +66,34 @@ where
     door::serve(socket, closing, move |request| handle(engine.clone(), request, stop.clone())).await
 }
 
+/// Begins the work of a request. What only looks, waits or streams belongs to its client; what changes something is a task of
+/// its own from the first moment, before the web server can notice that the client has gone.
+fn handle(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationToken) -> BoxFuture<'static, Answer> {
+    let looks = request.method() == Method::GET || request.method() == Method::HEAD;
+    let work = respond(engine, request, stop);
+    if looks {
+        return work.boxed();
+    }
+    let task = tokio::spawn(work);
+    async move {
+        let given_up = |e| refusal(&Error::system(format!("the request was given up: {e}")));
+        task.await.unwrap_or_else(given_up)
+    }
+    .boxed()
+}
+
 /// From request to answer: version, route, errors, headers.
-async fn handle(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationToken) -> Answer {
+async fn respond(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationToken) -> Answer {
     let line = format!("{} {}", request.method(), request.uri());
     let path = request.uri().path().to_string();
     let answered = match cut_version(&path) {
-        Ok((minor, rest)) => {
-            let call = Call::new(engine, request, rest, minor);
-            match call.method == Method::GET || call.method == Method::HEAD {
-                true => route(call, stop).await,
-                // finished even when the client goes away
-                false => tokio::spawn(route(call, stop))
-                    .await
-                    .unwrap_or_else(|e| Err(Error::system(format!("the request was given up: {e}")))),
-            }
-        }
+        Ok((minor, rest)) => route(Call::new(engine, request, rest, minor), stop).await,
         Err(error) => Err(error),
     };
-    let mut answer = match answered {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::debug!(request = line, "refused: {}", error.message());
-            refusal(&error)
-        }
-    };
+    let mut answer = answered.unwrap_or_else(|error| {
+        tracing::debug!(request = line, "refused: {}", error.message());
+        refusal(&error)
+    });
     tracing::debug!(request = line, status = answer.status().as_u16());
     dress(&mut answer);
     answer

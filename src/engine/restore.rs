@@ -200,7 +200,7 @@ fn adopt_running(
         tracing::error!(id = container.id, "{}", error.message());
     }
     container.set_shim(Some(Arc::new(shim)));
-    health::begin(engine, container);
+    health::resume(engine, container);
     exits::listen(engine, container, happenings);
 }
 
