@@ -13,7 +13,7 @@
 //! Laws: the id file is claimed before anything is created and removed again if nothing was. *See:* docker/cli
 //! `cli/command/container/create.go`. *Next room:* [`crate::container::run`]
 
-use crate::container::{body, body::Pull, flags, run};
+use crate::container::{body, body::Pull, flags};
 use crate::{complain, flag, progress, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Doing, Error, Kind, Result};
@@ -27,25 +27,24 @@ pub fn command() -> clap::Command {
     flags::add(create.arg(flags::pull("creating")))
 }
 
+/// The status of a command line that makes no sense.
+pub const WRONG_FLAGS: i32 = 125;
+
 /// Creates a container and prints its id.
 ///
 /// # Errors
-/// None: what goes wrong is printed, and the status says which kind it was.
+/// The daemon's refusal; an image that is nowhere. Flags that make no sense are printed, and the status is 125.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    let created = async {
-        let wish = body::wish(m)?;
-        create(&session.docker().await?, &wish).await
-    };
-    match created.await {
-        Ok(created) => {
-            terminal::print(&format!("{}\n", created.id));
-            Ok(0)
-        }
+    let wish = match body::wish(m) {
+        Ok(wish) => wish,
         Err(error) => {
             complain(&error);
-            Ok(run::status_of(&error))
+            return Ok(WRONG_FLAGS);
         }
-    }
+    };
+    let created = create(&session.docker().await?, &wish).await?;
+    terminal::print(&format!("{}\n", created.id));
+    Ok(0)
 }
 
 /// Creates the container; fetches its image first if the wish says so.

@@ -14,7 +14,7 @@
 //! *See:* docker/cli `cli/command/container/exec.go`. *Next room:* [`crate::container::lifecycle`]
 
 use crate::container::{
-    environment, run, signals,
+    create, environment, run, signals,
     streams::{self, End, Wires},
 };
 use crate::{complain, flag, session::Session, terminal};
@@ -44,8 +44,14 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// No such container, one that does not run, an input that is no terminal.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    let wish = wish(m)?;
-    let detach_keys = run::keys(flag::text_of(m, "detach-keys"))?;
+    let read = wish(m).and_then(|wish| Ok((wish, run::keys(flag::text_of(m, "detach-keys"))?)));
+    let (wish, detach_keys) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            complain(&error);
+            return Ok(create::WRONG_FLAGS);
+        }
+    };
     if wish.tty && wish.attach_stdin && !terminal::input_is_terminal() {
         return Err(run::not_a_terminal());
     }

@@ -45,7 +45,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         Ok(read) => read,
         Err(error) => {
             complain(&error);
-            return Ok(125);
+            return Ok(create::WRONG_FLAGS);
         }
     };
     let config = &mut wish.body.config;

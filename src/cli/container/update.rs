@@ -4,9 +4,9 @@
 //!
 //! *See:* docker/cli `cli/command/container/update.go`. *Next room:* `src/cli/container/ps.rs`
 
-use crate::container::{body, lifecycle, limits};
+use crate::container::{body, create, lifecycle, limits};
 use crate::words::is_given;
-use crate::{flag, session::Session, terminal};
+use crate::{complain, flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::Route;
@@ -39,13 +39,18 @@ pub fn command() -> clap::Command {
 /// Changes limits and restart policies.
 ///
 /// # Errors
-/// No flag at all, or values that are none.
+/// No flag at all. Values that are none are printed, and the status is 125.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     if !m.ids().any(|id| id != "CONTAINER" && is_given(m, id.as_str())) {
         return Err(Error::invalid("you must provide one or more flags when using this command").hint("minidock update --help"));
     }
-    let restart_policy = flag::text_of(m, "restart").map(limits::restart).transpose()?;
-    let body = UpdateBody { resources: body::resources(m)?, restart_policy };
+    let body = match read(m) {
+        Ok(body) => body,
+        Err(error) => {
+            complain(&error);
+            return Ok(create::WRONG_FLAGS);
+        }
+    };
     let docker = session.docker().await?;
     let change = async |name: String| -> Result<String> {
         let answer: UpdateAnswer = docker.post(&Route::new("/containers/{}/update", [&name]), &body).await?;
@@ -55,4 +60,9 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         Ok(name)
     };
     lifecycle::each(&flag::list_of(m, "CONTAINER"), change).await
+}
+
+fn read(m: &ArgMatches) -> Result<UpdateBody> {
+    let restart_policy = flag::text_of(m, "restart").map(limits::restart).transpose()?;
+    Ok(UpdateBody { resources: body::resources(m)?, restart_policy })
 }

@@ -1,0 +1,149 @@
+//! # The command line without a daemon: help, wrong use, and what must not need a socket
+//!
+//! Students meet a program first by what it says when they are wrong. These claims run the real binary against an address
+//! where nobody answers, so they also prove that help and wrong use never ask for one. Whole help texts are golden files
+//! below `tests/pure/golden/help`; `UPDATE=1` writes them anew, and only differences that are understood are committed.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn minidock(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_minidock"))
+        .args(args)
+        .env("MINIDOCK_HOST", "unix:///nobody/is/here.sock")
+        .env("MINIDOCK_CONFIG", "/nonexistent")
+        .env_remove("MINIDOCK_CONTEXT")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+/// Standard error of a command that must end with `status` and print nothing on standard output.
+#[track_caller]
+fn fails(args: &[&str], status: i32) -> String {
+    let ended = minidock(args);
+    assert_eq!(ended.status.code(), Some(status), "{args:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.stdout.is_empty(), "{args:?} printed: {}", String::from_utf8_lossy(&ended.stdout));
+    String::from_utf8(ended.stderr).expect("text")
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pure/golden/help").join(format!("{name}.txt"))
+}
+
+#[test]
+fn help_has_not_changed_unnoticed() {
+    let asked = [
+        "",
+        "container",
+        "image",
+        "volume",
+        "system",
+        "context",
+        "run",
+        "create",
+        "exec",
+        "attach",
+        "start",
+        "stop",
+        "kill",
+        "rm",
+        "logs",
+        "cp",
+        "commit",
+        "export",
+        "update",
+        "wait",
+        "ps",
+        "images",
+        "rmi",
+        "inspect",
+        "explain",
+        "context create",
+        "system stop",
+    ];
+    for words in asked {
+        let mut args: Vec<&str> = words.split_whitespace().collect();
+        args.push("--help");
+        let ended = minidock(&args);
+        assert_eq!(ended.status.code(), Some(0), "{words} --help");
+        let text = String::from_utf8(ended.stdout).expect("text");
+        let name = if words.is_empty() { "minidock".to_string() } else { words.replace(' ', "-") };
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(golden("x").parent().expect("a folder")).expect("room");
+            std::fs::write(golden(&name), &text).expect("room");
+        }
+        let wanted = std::fs::read_to_string(golden(&name)).unwrap_or_default();
+        assert_eq!(text, wanted, "{words} --help: UPDATE=1 if this is meant");
+    }
+}
+
+#[test]
+fn a_noun_alone_prints_what_can_be_done_with_it() {
+    for noun in ["container", "image", "volume", "system", "context"] {
+        let ended = minidock(&[noun]);
+        let text = String::from_utf8(ended.stderr).expect("text");
+        assert_eq!(ended.status.code(), Some(0));
+        assert!(text.starts_with(&format!("Usage:  minidock {noun} COMMAND\n")) && text.contains("\nCommands:\n"), "{text}");
+    }
+}
+
+#[test]
+fn block_a2_wrong_spellings_are_answered_well() {
+    let a30 = fails(&["container", "execute", "abc"], 1);
+    assert!(a30.contains("unknown command: minidock container execute") && a30.contains("Did you mean `exec`?"), "{a30}");
+    let a31 = fails(&["container", "run", "--datach", "--name", "mydb", "-e", "MYSQL_ROOT_PASSWORD=x", "mysql:latest"], 125);
+    assert!(a31.contains("unknown flag: --datach") && a31.contains("`--detach`"), "{a31}");
+    let a32 = fails(&["imabe", "build", "--tage", "x", "."], 1);
+    assert!(a32.contains("`image`"), "{a32}");
+    for words in [&["container", "run"][..], &["run"], &["container", "exec"], &["container", "stop"], &["container", "rm"]] {
+        let said = fails(words, 1);
+        let n = if words.ends_with(&["exec"]) { "2 arguments" } else { "1 argument" };
+        assert!(said.starts_with(&format!("\"minidock {}\" requires at least {n}.\n", words.join(" "))), "A35: {said}");
+        assert!(said.contains(&format!(
+            "\nSee 'minidock {} --help'.\n\nUsage:  minidock {}",
+            words.join(" "),
+            words.join(" ")
+        )));
+    }
+    let literally = fails(&["run", "-p", "8080:8080", "REPLACE_ME_WITH_DOCKER_IMAGE_TAG"], 125);
+    assert!(literally.contains("minidock"), "A41 is the daemon's to refuse: {literally}");
+}
+
+#[test]
+fn flags_are_refused_with_125_and_arguments_with_1() {
+    assert!(fails(&["run", "--name"], 125).starts_with("flag needs an argument: --name\n"));
+    assert!(fails(&["run", "-xyz", "a"], 125).starts_with("unknown shorthand flag: 'x' in -xyz\n"));
+    assert!(fails(&["ps", "--foo"], 125).starts_with("unknown flag: --foo\n"));
+    assert!(fails(&["--foo"], 125).starts_with("unknown flag: --foo\n"));
+    assert!(fails(&["info", "x"], 1).starts_with("\"minidock info\" accepts no arguments.\n"));
+    assert!(fails(&["rename", "a"], 1).starts_with("\"minidock rename\" requires exactly 2 arguments.\n"));
+    assert!(fails(&["run", "-d", "-a", "stdout", "alpine"], 125).contains("conflicting options"));
+    assert!(fails(&["run", "--rm", "--restart=always", "alpine"], 125).contains("cannot specify both --restart and --rm"));
+    assert!(fails(&["run", "--mount", "type=bind,source=/a", "alpine"], 125).contains("target is required"));
+    assert!(fails(&["run", "--security-opt", "seccomp=/no/such.json", "alpine"], 125).contains("/no/such.json"));
+    assert!(fails(&["run", "--env-file", "/no/such.env", "alpine"], 125).contains("/no/such.env"));
+    assert!(fails(&["run", "-it", "alpine", "sh"], 1).contains("the input device is not a TTY"));
+    assert!(fails(&["exec", "-it", "web", "sh"], 1).contains("the input device is not a TTY"));
+}
+
+#[test]
+fn a_daemon_that_is_nowhere_is_named() {
+    let said = fails(&["ps"], 1);
+    assert!(said.contains("unix:///nobody/is/here.sock") && said.contains("\n  try "), "{said}");
+    assert!(fails(&["run", "alpine"], 125).starts_with("minidock: Cannot connect"));
+    assert!(fails(&["-H", "ftp://x", "ps"], 1).contains("unable to parse docker host `ftp://x`"));
+    assert!(fails(&["--context", "nosuch", "ps"], 1).contains("context \"nosuch\" does not exist"));
+}
+
+#[test]
+fn version_and_help_have_short_forms() {
+    let version = minidock(&["-v"]);
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("minidock version "));
+    assert_eq!(minidock(&["--version"]).stdout, version.stdout);
+    assert_eq!(minidock(&["help", "stop"]).stdout, minidock(&["stop", "--help"]).stdout);
+    assert_eq!(minidock(&["stop", "-h"]).stdout, minidock(&["stop", "--help"]).stdout);
+    assert_eq!(minidock(&["container", "stop", "--help"]).status.code(), Some(0));
+}
