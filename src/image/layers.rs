@@ -15,7 +15,7 @@
 
 use crate::disk;
 use minidock_base::{Doing, Result, paths::Paths, state_file};
-use minidock_linux::files;
+use minidock_linux::{files, remove_tree};
 use minidock_spec::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -190,7 +190,7 @@ pub fn remove_folder(folder: &Path) -> Result<()> {
         Err(failed) if failed.is(libc::ENOENT) => Ok(()),
         above => {
             let above = above.doing(|| format!("remove {}", folder.display()))?;
-            files::remove_tree(&above, name).doing(|| format!("remove {}", folder.display()))
+            remove_tree::remove_tree(&above, name).doing(|| format!("remove {}", folder.display()))
         }
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! * [`Resolve`] names the two ways of walking; [`openat2`] is their only door.
-//! * [`remove_tree`] is `rm -r` of these calls; extended attributes have a room of their own.
+//! * `rm -r` of these calls is in [`crate::remove_tree`]; extended attributes have a room of their own.
 //!
 //! See: openat2(2), symlink(7). Next room: [`crate::xattr`]
 
@@ -384,33 +384,6 @@ pub fn getdents(dir: impl AsFd) -> Result<Vec<OsString>, CallFailed> {
     )
 }
 
-/// Removes `dir/name` and everything below it, never following a link and never crossing into another mount.
-/// What is already gone is no failure.
-///
-/// # Errors
-/// The first call that failed; what could be removed is removed all the same.
-#[track_caller]
-pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFailed> {
-    let (dir, name) = (dir.as_fd(), name.as_ref());
-    match unlinkat(dir, name) {
-        Ok(()) => return Ok(()),
-        Err(failed) if failed.is(libc::ENOENT) => return Ok(()),
-        Err(failed) if failed.is(libc::EISDIR) || failed.is(libc::EPERM) => {}
-        Err(failed) => return Err(failed),
-    }
-    let inside = openat2(dir, name, Open::DirectoryNoFollow, Resolve::Beneath)?;
-    let mut first = Ok(());
-    for entry in getdents(&inside)? {
-        let removed = remove_tree(&inside, &entry);
-        first = first.and(removed);
-    }
-    first?;
-    match rmdirat(dir, name) {
-        Err(failed) if failed.is(libc::ENOENT) => Ok(()),
-        answer => answer,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,19 +402,5 @@ mod tests {
             assert!(openat2(&dir, name, Open::Read, Resolve::InRoot).is_err(), "{name} led out");
             assert!(openat2(&dir, name, Open::Read, Resolve::Beneath).is_err(), "{name} led out");
         }
-    }
-
-    #[test]
-    fn a_tree_is_removed_without_following_its_links() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let kept = folder.path().join("kept");
-        std::fs::create_dir_all(folder.path().join("tree/a/b")).expect("room");
-        std::fs::create_dir(&kept).expect("room");
-        std::fs::write(kept.join("file"), "x").expect("room");
-        symlink(&kept, folder.path().join("tree/a/link")).expect("room");
-        let dir = open_directory(folder.path()).expect("just made");
-        remove_tree(&dir, "tree").expect("removable");
-        remove_tree(&dir, "tree").expect("gone is fine");
-        assert!(kept.join("file").exists() && !folder.path().join("tree").exists());
     }
 }

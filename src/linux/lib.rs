@@ -40,6 +40,7 @@ pub mod overlayfs;
 pub mod pivot_root;
 pub mod poll;
 pub mod proc;
+pub mod remove_tree;
 pub mod reaper;
 pub mod seccomp;
 pub mod signal;

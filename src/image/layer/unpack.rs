@@ -27,7 +27,7 @@ use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     errno::CallFailed,
     files::{self, FileType, Open, Resolve},
-    overlayfs, xattr,
+    overlayfs, remove_tree, xattr,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -223,7 +223,7 @@ impl Work {
 
     fn remove(&mut self, folder: &Folder, name: &[u8]) -> Result<()> {
         let path = folder.join(name);
-        files::remove_tree(folder, OsStr::from_bytes(name)).doing(|| format!("replace {:?}", lossy(&path)))?;
+        remove_tree::remove_tree(folder, OsStr::from_bytes(name)).doing(|| format!("replace {:?}", lossy(&path)))?;
         let below = tree::join(&path, b"");
         self.folders.retain(|known, _| *known != path && !known.starts_with(&below));
         self.tree.implied.retain(|known| *known != path && !known.starts_with(&below));
