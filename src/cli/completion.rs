@@ -64,6 +64,10 @@ _minidock() {
     return 0
 }
 compdef _minidock minidock
+# autoloaded, this file is itself the function, and has just been asked
+if [[ "${funcstack[1]}" == "_minidock" ]]; then
+    _minidock
+fi
 "#;
 
 const FISH: &str = r#"# fish completion for minidock: put it in ~/.config/fish/completions/minidock.fish
