@@ -55,12 +55,13 @@ pub mod users;
 pub mod volumes;
 
 use minidock_base::{Doing, Error, Result, paths::Paths};
-use minidock_spec::engine::container::Ulimit;
+use minidock_spec::{digest::Digest, engine::container::Ulimit};
 use std::{
+    collections::HashMap,
     fs::{self, DirBuilder, File},
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 /// What the daemon decides once, at its start.
@@ -102,6 +103,8 @@ pub struct Engine {
     pub events: events::Events,
     pub images: images::Images,
     pub volumes: volumes::Volumes,
+    /// The user databases of images, as containers of them begin with.
+    pub(crate) users: Mutex<HashMap<Digest, Arc<users::Databases>>>,
     /// Held as long as the engine lives: one daemon for each data root.
     _lock: File,
 }
@@ -128,6 +131,7 @@ impl Engine {
             events: events::Events::new(),
             images: images::Images::open(&paths)?,
             volumes: volumes::Volumes::open(&paths)?,
+            users: Mutex::default(),
             paths,
             options,
             _lock: lock,

@@ -5,8 +5,8 @@
 //! is found at its socket.
 //!
 //! ```text
-//! Shim::launch ──spawn──► minidock shim      fd 0: our socketpair
-//!      │  Launch, Ready                      then: Start, Kill, Resize, Exec …, each with a number
+//! spawn ──exec──► minidock shim               fd 0: our socketpair; it gets ready while the bundle is written
+//!      │  Shim::launch: Launch, Ready        then: Start, Kill, Resize, Exec …, each with a number
 //!      ▼
 //!  writer ─────────────────►  shim
 //!  reader task ◄────────────  answers by number ─► whoever asked
@@ -19,7 +19,7 @@
 //!   four sentences.
 //! * The channel of [`Happening`]s ends with [`Happening::Gone`]: the connection broke, so the shim is dead.
 //!
-//! Laws: every wait has a limit. The shim gets no environment of ours and a folder of its own as its error log.
+//! Laws: every wait has a limit. The shim gets no environment of ours and an error log of its own.
 //! *See:* [`minidock_shim::protocol`]. *Next room:* [`crate::exits`]
 
 use minidock_base::{Doing, Error, Result};
@@ -70,21 +70,16 @@ pub struct Shim {
 type Waiting = Option<HashMap<u64, oneshot::Sender<Answer>>>;
 
 impl Shim {
-    /// Executes a shim and hands it its orders. Returns once it listens, with its process id.
+    /// Hands a shim its orders. Returns once it listens, with its process id.
     ///
     /// # Errors
-    /// The program cannot be executed, or it gave up before it was ready; then its own last words are the reason.
-    pub async fn launch(program: &[String], launch: Launch) -> Result<(Shim, i32, mpsc::UnboundedReceiver<Happening>)> {
-        let (ours, theirs) = StdStream::pair().doing(|| "make a socket for the shim")?;
-        ours.set_nonblocking(true).doing(|| "make a socket for the shim")?;
-        let words = launch.bundle.join("shim.log");
-        spawn(program, &launch.id, theirs, &words)?;
-        let stream = UnixStream::from_std(ours).doing(|| "make a socket for the shim")?;
-        let (shim, happenings) = Shim::over(stream, launch.socket.clone());
+    /// It gave up before it was ready; then its own last words are the reason.
+    pub async fn launch(born: Born, launch: Launch) -> Result<(Shim, i32, mpsc::UnboundedReceiver<Happening>)> {
+        let (shim, happenings) = Shim::over(born.control, launch.socket.clone());
         match shim.ask(Request::Launch(Box::new(launch))).await {
             Ok(Answer::Ready { shim_pid }) => Ok((shim, shim_pid, happenings)),
             Ok(other) => Err(unexpected("launch", &other)),
-            Err(error) => Err(match std::fs::read_to_string(&words) {
+            Err(error) => Err(match std::fs::read_to_string(&born.words) {
                 Ok(text) if !text.trim().is_empty() => Error::system(format!("{}: {}", error.cause(), text.trim())),
                 _ => error,
             }
@@ -155,22 +150,35 @@ impl Shim {
     }
 }
 
-/// One shim process. It is reaped whenever it ends; nobody waits for it here.
-fn spawn(program: &[String], id: &str, control: StdStream, words: &Path) -> Result<()> {
+/// A shim that was executed and waits for its orders; dropped without any, it ends.
+pub struct Born {
+    control: UnixStream,
+    words: PathBuf,
+}
+
+/// Executes a shim, which gets ready while the caller prepares its orders; `words` is its error log. It is reaped whenever
+/// it ends; nobody waits for it here.
+///
+/// # Errors
+/// The program cannot be executed.
+pub fn spawn(program: &[String], id: &str, words: PathBuf) -> Result<Born> {
+    let (ours, theirs) = StdStream::pair().doing(|| "make a socket for the shim")?;
+    ours.set_nonblocking(true).doing(|| "make a socket for the shim")?;
+    let control = UnixStream::from_std(ours).doing(|| "make a socket for the shim")?;
     let (name, args) = program.split_first().ok_or_else(|| Error::system("no program to start a shim with"))?;
-    let log = std::fs::File::create(words).doing(|| format!("create {}", words.display()))?;
+    let log = std::fs::File::create(&words).doing(|| format!("create {}", words.display()))?;
     let mut child = tokio::process::Command::new(name)
         .args(args)
         .arg(id) // for readers of ps
         .env_clear()
         .current_dir("/")
-        .stdin(Stdio::from(OwnedFd::from(control)))
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::from(log))
         .spawn()
         .doing(|| format!("execute {name}"))?;
     tokio::spawn(async move { child.wait().await });
-    Ok(())
+    Ok(Born { control, words })
 }
 
 async fn say_hello(socket: &Path, hello: &Hello) -> Result<UnixStream> {

@@ -115,13 +115,28 @@ fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Res
     })
 }
 
-/// The names of users and groups as this container sees them.
+/// The names of users and groups as this container sees them. As long as it has written nothing into `/etc`, they are the
+/// image's, which never change and are read once.
 ///
 /// # Errors
 /// Files that are no files: [`Databases::read`].
-pub fn databases(engine: &Engine, record: &Record, image: &snapshot::Image) -> Result<Databases> {
-    let root = snapshot::read_only_root(&image.lower, Some(&engine.paths.container_diff(&record.id)))?;
-    Databases::read(root.as_fd())
+pub fn databases(engine: &Engine, record: &Record, image: &snapshot::Image) -> Result<Arc<Databases>> {
+    let diff = engine.paths.container_diff(&record.id);
+    if fs::symlink_metadata(diff.join("etc")).is_ok() {
+        let root = snapshot::read_only_root(&image.lower, Some(&diff))?;
+        return Databases::read(root.as_fd()).map(Arc::new);
+    }
+    if let Some(known) = engine.users.lock().expect("no holder panics").get(&image.id) {
+        return Ok(known.clone());
+    }
+    let root = snapshot::read_only_root(&image.lower, None)?;
+    let read = Arc::new(Databases::read(root.as_fd())?);
+    let mut known = engine.users.lock().expect("no holder panics");
+    if known.len() >= 64 {
+        known.clear();
+    }
+    known.insert(image.id.clone(), read.clone());
+    Ok(read)
 }
 
 /// `/minidock/<id>`, or below `--cgroup-parent`; never outside of the hierarchy.

@@ -21,7 +21,7 @@ use crate::{
         publish,
         record::{Record, State},
         recording::recorded,
-        snapshot,
+        snapshot, to_the_end,
     },
     oci_config::security,
 };
@@ -40,6 +40,11 @@ use tokio::task::spawn_blocking;
 /// # Errors
 /// 404 `No such image: x`; 409 for a name in use; 400 and 501 as [`checks`] say; what the disk says.
 pub async fn create(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platform: Option<&str>) -> Result<Created> {
+    let (engine, name, platform) = (engine.clone(), name.map(str::to_string), platform.map(str::to_string));
+    to_the_end(async move { steps(&engine, name.as_deref(), body, platform.as_deref()).await }).await
+}
+
+async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platform: Option<&str>) -> Result<Created> {
     let CreateBody { mut config, mut host_config, networking_config } = body;
     let image = snapshot::image(engine, &config.image).await?;
     right_platform(&config.image, &image.config, platform)?;

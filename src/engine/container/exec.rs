@@ -23,6 +23,7 @@ use crate::{
         record::{Phase, Record},
         start::verdict,
         store::Container,
+        to_the_end,
     },
     oci_config::{process, security},
     users::Databases,
@@ -199,6 +200,11 @@ fn process_of(engine: &Engine, record: &Record, wish: &ExecCreate) -> Result<Val
 /// # Errors
 /// 404, 409 when it was started already or the container does not run.
 pub async fn start(engine: &Arc<Engine>, exec_id: &str, how: ExecStart) -> Result<Option<Attached>> {
+    let (engine, exec_id) = (engine.clone(), exec_id.to_string());
+    to_the_end(async move { steps(&engine, &exec_id, how).await }).await
+}
+
+async fn steps(engine: &Arc<Engine>, exec_id: &str, how: ExecStart) -> Result<Option<Attached>> {
     let exec = engine.execs.find(exec_id)?;
     let record = exec.container.record();
     active(&record)?;

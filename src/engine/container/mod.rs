@@ -64,8 +64,18 @@ pub mod update;
 pub mod wait;
 
 use crate::Engine;
+use minidock_base::{Error, Result};
 use record::Record;
 use std::collections::BTreeMap;
+
+/// Does `work` to its end, even if whoever asked for it goes away in the middle: a client that hangs up drops the call,
+/// and a container that was half started by a dropped call would have nobody who listens to it.
+pub(crate) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::system("the task that was doing it ended early").hint("the daemon's log says why")),
+    }
+}
 
 /// Tells the world that `action` happened to this container, with Docker's attributes: image, name, labels and `more`.
 pub fn publish(engine: &Engine, record: &Record, action: &str, more: &[(&str, String)]) {

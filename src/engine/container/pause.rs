@@ -7,7 +7,7 @@
 
 use crate::{
     Engine,
-    container::{publish, record::Phase, store::Container},
+    container::{publish, record::Phase, store::Container, to_the_end},
     runtime_client,
 };
 use minidock_base::{Error, Result};
@@ -18,6 +18,11 @@ use std::sync::Arc;
 /// # Errors
 /// 409 when it does not run or is frozen already.
 pub async fn pause(engine: &Arc<Engine>, text: &str) -> Result<()> {
+    let (engine, text) = (engine.clone(), text.to_string());
+    to_the_end(async move { freeze(&engine, &text).await }).await
+}
+
+async fn freeze(engine: &Arc<Engine>, text: &str) -> Result<()> {
     let container = engine.containers.find(text)?;
     let _life = container.life.lock().await;
     let id = &container.id;
@@ -44,7 +49,9 @@ pub async fn unpause(engine: &Arc<Engine>, text: &str) -> Result<()> {
     if container.record().state.phase != Phase::Paused {
         return Err(Error::conflict(format!("container {} is not paused", container.id)));
     }
-    thaw(engine, &container).await.map_err(|e| e.during(format!("unpause container {text}")))
+    let engine = engine.clone();
+    let thawing = to_the_end(async move { thaw(&engine, &container).await });
+    thawing.await.map_err(|e| e.during(format!("unpause container {text}")))
 }
 
 /// The same for a container that is known to be frozen, or was a moment ago.

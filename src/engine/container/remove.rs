@@ -4,17 +4,16 @@
 //! wished. A running container is refused, or with `force` killed first.
 //!
 //! ```text
-//!   Removing (on disk) ─► folder renamed into tmp/ ─► forgotten: name free, who waits is told ─► "destroy" ─► tmp/ deleted
+//!   Removing ─► folder renamed into tmp/ ─► forgotten: name free, who waits is told ─► "destroy" ─► tmp/ deleted
 //! ```
 //!
-//! Laws: from the moment it is `Removing` on disk nothing starts it again, not even after a crash: [`crate::restore`] goes on
-//! here. Renaming is one step, so there is no half-removed container; the deleting itself may take long (or fail, then the
-//! next start of the daemon does it) and nobody waits for it with a lock in hand.
+//! Laws: the renaming is the removal. It is one step, so a crash leaves the container whole or gone, never half; the deleting
+//! itself may take long (or fail, then the next start of the daemon does it) and nobody waits for it with a lock in hand.
 //! *See:* moby `daemon/delete.go`. *Next room:* [`crate::container::rename`]
 
 use crate::{
     Engine,
-    container::{bundle, publish, record::Phase, stop, store::Container},
+    container::{bundle, publish, record::Phase, stop, store::Container, to_the_end},
     volumes,
 };
 use minidock_base::{Doing, Error, Kind, Result, id};
@@ -41,7 +40,9 @@ pub async fn remove(engine: &Arc<Engine>, text: &str, how: Removal) -> Result<()
     if how.link {
         return Err(Error::invalid("there are no legacy links here").hint("leave --link away to remove the container"));
     }
-    whole(engine, &container, how).await.map_err(|e| e.during(format!("remove container {text}")))
+    let engine = engine.clone();
+    let removing = to_the_end(async move { whole(&engine, &container, how).await });
+    removing.await.map_err(|e| e.during(format!("remove container {text}")))
 }
 
 /// `--rm`, and what is left of a start that failed: nobody asked, so nobody is told but the log.
@@ -89,7 +90,7 @@ async fn whole(engine: &Arc<Engine>, container: &Arc<Container>, how: Removal) -
             _ => break,
         }
     }
-    container.change(|r| r.state.become_phase(Phase::Removing))?;
+    container.change_in_memory(|r| r.state.become_phase(Phase::Removing))?;
     let away = take_away(engine, container).await;
     drop(life);
     let away = away.inspect_err(|_| mark_dead(container))?;
@@ -118,6 +119,7 @@ async fn take_away(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<P
 }
 
 fn mark_dead(container: &Container) {
+    // written to the disk, so that a daemon that comes back tries again
     if let Err(error) = container.change(|r| r.state.become_phase(Phase::Dead)) {
         tracing::warn!(id = container.id, "{}", error.message());
     }

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!   1  may it start?           paused, running, being removed: no
-//!   2  write the bundle        [`bundle`]: image, users, mounts, limits → config.json
-//!   3  start a shim            [`crate::shim_client`]: the parent that will outlive us
+//!   2  execute a shim          [`crate::shim_client`]: the parent that will outlive us; it gets ready beside the next step
+//!   3  write the bundle        [`bundle`]: image, users, mounts, limits → config.json
 //!   4  connect who waits       clients that attached before the start lose no byte
 //!   5  go                      the shim runs the runtime; a pid comes back, or the reason why not
 //!   6  write it down, say so   record, "start", and [`crate::exits`] listens for the end
@@ -19,9 +19,9 @@
 
 use crate::{
     Engine,
-    container::{bundle, health, publish, record::Phase, record::Record, remove, store::Container},
+    container::{bundle, health, publish, record::Phase, record::Record, remove, store::Container, to_the_end},
     exits, runtime_client,
-    shim_client::{Happening, Shim},
+    shim_client::{self, Happening, Shim},
     volumes,
 };
 use jiff::Timestamp;
@@ -36,6 +36,11 @@ use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 /// # Errors
 /// 304 when it runs already; 409 when it is paused or being removed; 400 for a program that cannot be found or executed.
 pub async fn start(engine: &Arc<Engine>, text: &str) -> Result<()> {
+    let (engine, text) = (engine.clone(), text.to_string());
+    to_the_end(async move { steps(&engine, &text).await }).await
+}
+
+async fn steps(engine: &Arc<Engine>, text: &str) -> Result<()> {
     let container = engine.containers.find(text)?;
     let life = container.life.lock().await;
     may_start(&container.record())?;
@@ -100,11 +105,13 @@ async fn run(
     container: &Arc<Container>,
     record: &Arc<Record>,
 ) -> Result<(i32, UnboundedReceiver<Happening>)> {
+    let words = engine.paths.container(&record.id).join("shim.log");
+    let born = shim_client::spawn(&engine.options.shim_program, &record.id, words)?;
     let (e, r) = (engine.clone(), record.clone());
     spawn_blocking(move || bundle::write(&e, &r))
         .await
         .map_err(|_| Error::system("the thread that writes bundles ended early"))??;
-    let (shim, shim_pid, happenings) = Shim::launch(&engine.options.shim_program, launch(engine, record)?).await?;
+    let (shim, shim_pid, happenings) = Shim::launch(born, launch(engine, record)?).await?;
     let shim = Arc::new(shim);
     container.change_in_memory(|r| {
         (r.state.shim_pid, r.state.shim_began) = (shim_pid, Process::read(shim_pid).map_or(0, |p| p.started));

@@ -23,6 +23,7 @@ use crate::{
         record::{Phase, Record},
         restart as policy, start,
         store::Container,
+        to_the_end,
     },
     exits,
 };
@@ -50,7 +51,9 @@ pub async fn stop(engine: &Arc<Engine>, text: &str, timeout: Option<i64>, signal
     if !container.record().state.is_running() {
         return Err(Error::not_modified("container is already stopped"));
     }
-    gently(engine, &container, timeout, signal).await.map_err(|e| e.during(format!("stop container {text}")))
+    let (engine, signal) = (engine.clone(), signal.map(str::to_string));
+    let stopping = to_the_end(async move { gently(&engine, &container, timeout, signal.as_deref()).await });
+    stopping.await.map_err(|e| e.during(format!("stop container {text}")))
 }
 
 /// The stop itself: returns when it has ended.
@@ -86,10 +89,14 @@ pub async fn kill(engine: &Arc<Engine>, text: &str, signal: Option<&str>) -> Res
     if !container.record().state.is_running() {
         return Err(doing(Error::conflict(format!("container {} is not running", container.id))));
     }
-    match number {
-        SIGKILL => at_once(engine, &container).await.map_err(doing),
-        number => send(engine, &container, number).await.map_err(doing),
-    }
+    let engine = engine.clone();
+    let killing = to_the_end(async move {
+        match number {
+            SIGKILL => at_once(&engine, &container).await,
+            number => send(&engine, &container, number).await,
+        }
+    });
+    killing.await.map_err(doing)
 }
 
 /// SIGKILL, and if that does not help, the runtime and the kernel.
@@ -116,6 +123,11 @@ pub(crate) async fn at_once(engine: &Arc<Engine>, container: &Arc<Container>) ->
 /// # Errors
 /// As [`stop`] and [`start::start`].
 pub async fn restart(engine: &Arc<Engine>, text: &str, timeout: Option<i64>, signal: Option<&str>) -> Result<()> {
+    let (engine, text, signal) = (engine.clone(), text.to_string(), signal.map(str::to_string));
+    to_the_end(async move { down_and_up(&engine, &text, timeout, signal.as_deref()).await }).await
+}
+
+async fn down_and_up(engine: &Arc<Engine>, text: &str, timeout: Option<i64>, signal: Option<&str>) -> Result<()> {
     let container = engine.containers.find(text)?;
     if container.record().state.is_running() {
         container.restarting_by_hand.store(true, Ordering::Relaxed);

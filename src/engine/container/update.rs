@@ -11,7 +11,7 @@
 
 use crate::{
     Engine,
-    container::{checks, publish, record::Phase},
+    container::{checks, publish, record::Phase, to_the_end},
     oci_config::resources,
     runtime_client,
 };
@@ -23,7 +23,12 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// 400 for limits that make no sense; what the kernel refuses.
-pub async fn update(engine: &Arc<Engine>, text: &str, mut body: UpdateBody) -> Result<UpdateAnswer> {
+pub async fn update(engine: &Arc<Engine>, text: &str, body: UpdateBody) -> Result<UpdateAnswer> {
+    let (engine, text) = (engine.clone(), text.to_string());
+    to_the_end(async move { steps(&engine, &text, body).await }).await
+}
+
+async fn steps(engine: &Arc<Engine>, text: &str, mut body: UpdateBody) -> Result<UpdateAnswer> {
     let container = engine.containers.find(text)?;
     let _life = container.life.lock().await;
     let record = container.record();
