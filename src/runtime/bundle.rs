@@ -174,6 +174,9 @@ fn check_linux(spec: &Spec) -> Result<()> {
     if linux.intel_rdt().is_some() {
         return Err(Error::not_implemented("linux.intelRdt: this runtime does not drive cache allocation"));
     }
+    if linux.memory_policy().is_some() {
+        return Err(Error::not_implemented("linux.memoryPolicy: this runtime does not set NUMA policies"));
+    }
     if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) {
         return Err(Error::not_implemented("linux.netDevices: this runtime does not move network devices"));
     }

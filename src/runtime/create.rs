@@ -21,7 +21,7 @@
 use crate::{
     birth,
     bundle::{self, Bundle},
-    console, door,
+    console, door, grants,
     handshake::{self, Word},
     hooks::{self, Moment},
     init::{self, Plan},
@@ -83,6 +83,7 @@ pub fn create(root: &Path, options: &Options, start: Start, terminal: Option<Own
     let folder = Folder::of(root, &options.id)?;
     let bundle = bundle::load(&options.bundle)?;
     let process = bundle.spec.process().clone().ok_or_else(|| Error::invalid("process property must not be empty"))?;
+    let process = grants::grantable(process, bundle::has_namespace(&bundle.spec, LinuxNamespaceType::User))?;
     let console = open_console(options, &process, terminal)?;
     let mut record = first_record(options, &bundle)?;
     folder.make()?;

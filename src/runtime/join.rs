@@ -18,6 +18,7 @@ use crate::{
     bundle, console,
     create::{during_init, write_pid_file},
     finish::{self, Wish},
+    grants,
     handshake::{self, Word},
     init::Never,
     lifecycle, log, privileges, seccomp,
@@ -28,9 +29,9 @@ use minidock_linux::{
     action::{self, Actor},
     cgroup::Cgroup,
     clone::{Cloned, Request, clone3},
-    fds, files, limits,
+    fds, files, limits, mount,
     namespaces::{Namespace, Set, setns},
-    proc,
+    pivot_root, proc,
     seccomp::Filter,
     signal, wait,
 };
@@ -41,6 +42,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
+
+const EBUSY: i32 = 16;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +82,9 @@ pub fn join(root: &Path, options: &Options, process: &Process, terminal: Option<
         }
     };
     let spec = folder.spec()?;
-    start(&folder, &record, options, process, &spec, console)
+    let in_user_namespace = record.namespaces.iter().any(|name| name == "user");
+    let process = grants::grantable(process.clone(), in_user_namespace)?;
+    start(&folder, &record, options, &process, &spec, console)
 }
 
 fn start(
@@ -106,11 +111,17 @@ fn start(
     if walls.has(Namespace::Pid) {
         setns(init.as_fd(), Set::EMPTY.with(Namespace::Pid), "the container").doing(|| "join its pid namespace")?;
     }
-    let request = Request { into_cgroup: into.as_ref().map(|fd| fd.as_fd()), ..Default::default() };
-    match clone3(request).doing(|| "make a process")? {
+    let outside = match walls.has(Namespace::Mount) {
+        true => None,
+        false => {
+            Some(mount::open_path(Path::new(&format!("/proc/{}/root", record.pid))).doing(|| "find the container's root")?)
+        }
+    };
+    match newborn(record, options, &group, into)? {
         Cloned::Child => {
             drop(ours);
-            let visit = Visit { init, walls: walls.without(Namespace::Pid), doors, process, filter, console, options, record };
+            let walls = walls.without(Namespace::Pid);
+            let visit = Visit { init, walls, doors, outside, process, filter, console, options, record };
             visit.run(theirs)
         }
         Cloned::Parent { pid, pidfd } => {
@@ -124,6 +135,22 @@ fn start(
             })?;
             Ok(pid)
         }
+    }
+}
+
+/// On v2 the child is born in its group. If the container has moved its processes into groups below and handed controllers
+/// down, the kernel says EBUSY, and the place is where init went.
+fn newborn(record: &Record, options: &Options, group: &Cgroup, into: Option<OwnedFd>) -> Result<Cloned> {
+    let born =
+        |into: &Option<OwnedFd>| clone3(Request { into_cgroup: into.as_ref().map(|fd| fd.as_fd()), ..Default::default() });
+    match (born(&into), group.dirs().first()) {
+        (Err(busy), Some(dir)) if busy.is(EBUSY) && into.is_some() && options.cgroups.is_empty() => {
+            let table = std::fs::read_to_string(format!("/proc/{}/cgroup", record.pid)).doing(|| "find init's cgroup")?;
+            let path = table.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+            let folder = dir.top.join(path.trim_start_matches('/'));
+            born(&Some(files::open_directory(&folder).doing(|| "open init's cgroup")?)).doing(|| "make a process")
+        }
+        (born, _) => born.doing(|| "make a process"),
     }
 }
 
@@ -233,6 +260,8 @@ struct Visit<'a> {
     init: OwnedFd,
     walls: Set,
     doors: Vec<OwnedFd>,
+    /// The root of a container that has no mount namespace.
+    outside: Option<OwnedFd>,
     process: &'a Process,
     filter: Option<Filter>,
     console: Option<OwnedFd>,
@@ -259,11 +288,19 @@ impl Visit<'_> {
 
     fn steps(mut self, to: &mut File) -> Result<Never> {
         limits::set_dumpable(false).doing(|| "hide from those inside")?;
-        self.enter_cgroup()?;
+        let processors = self.process.exec_cpu_affinity().as_ref();
+        set_processors(processors.and_then(|lists| lists.initial().as_deref()))?;
+        Cgroup::enter_through(&self.doors).doing(|| "join the container's cgroup")?;
+        self.doors.clear();
+        set_processors(processors.and_then(|lists| lists.cpu_affinity_final().as_deref()))?;
         setns(self.init.as_fd(), self.walls, "the container").doing(|| "join the container's namespaces")?;
         if self.walls.has(Namespace::User) {
             crate::init::become_root()?;
             limits::set_dumpable(false).doing(|| "hide from those inside")?;
+        }
+        if let Some(root) = &self.outside {
+            pivot_root::fchdir(root.as_fd(), "the container's root").doing(|| "enter the container's root")?;
+            pivot_root::chroot(".").doing(|| "enter the container's root")?;
         }
         wait::setsid().doing(|| "lead a session of our own")?;
         // A kernel without keys has none to leak.
@@ -289,11 +326,11 @@ impl Visit<'_> {
         finish::default_signals()?;
         Err(finish::execute(&ready))
     }
+}
 
-    /// On v2 a container may have moved everybody into groups below; then we go where its init is.
-    fn enter_cgroup(&mut self) -> Result<()> {
-        Cgroup::enter_through(&self.doors).doing(|| "join the container's cgroup")?;
-        self.doors.clear();
-        Ok(())
+fn set_processors(list: Option<&str>) -> Result<()> {
+    match list.filter(|list| !list.is_empty()) {
+        Some(list) => limits::sched_setaffinity(list).doing(|| format!("run on the processors {list}")),
+        None => Ok(()),
     }
 }

@@ -23,7 +23,7 @@
 //! * **Documents**: [`bundle`] is read, [`state`] is kept, [`report`], [`spec_command`] and [`features`] are printed.
 //! * **The making**, in the order of events: [`create`], [`birth`], [`handshake`], [`init`], [`rootfs`] ([`mounts`],
 //!   [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`console`], [`process`],
-//!   [`privileges`], [`seccomp`], [`finish`], [`door`].
+//!   [`grants`], [`privileges`], [`seccomp`], [`finish`], [`door`].
 //! * **The life after**: [`lifecycle`], [`hooks`], [`join`] ([`exec_process`]), [`foreground`], [`resources`], [`device_rules`].
 //!
 //! Laws of this floor: one thread, always; nothing on the host is mounted, and what is made (a cgroup, a folder below
@@ -52,6 +52,7 @@ pub mod features;
 pub mod finish;
 pub mod flags;
 pub mod foreground;
+pub mod grants;
 pub mod handshake;
 pub mod help;
 pub mod hooks;
