@@ -3,7 +3,8 @@
 //! Three answers are found in the wild: a new machine mounts the v2 tree at `/sys/fs/cgroup`; an old one mounts a v1 tree
 //! for each controller below it; a *hybrid* one does that and mounts v2 at `/sys/fs/cgroup/unified` besides. A controller
 //! can serve one tree only, so on a hybrid machine v2 has what v1 left over: nothing we could use. Hence the rule: as soon
-//! as any v1 tree carries a resource controller, the machine is v1 to us, and its v2 tree is left alone.
+//! as any v1 tree carries a resource controller, the machine is v1 to us; processes are put into its v2 tree too, so that
+//! both tell the same.
 //!
 //! ```text
 //! /proc/self/mountinfo   36 25 0:31 /docker/ab /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
@@ -34,6 +35,8 @@ pub enum Version {
 pub struct Hierarchy {
     version: Version,
     trees: Vec<Tree>,
+    /// A hybrid machine's v2 tree.
+    unified: Option<Tree>,
 }
 
 /// One mounted tree.
@@ -88,12 +91,18 @@ impl Hierarchy {
             }
             v1.push(Tree { mounted_at, controllers: names.split(',').map(String::from).collect(), own: below });
         }
-        match v2.filter(|below| top.join(below).join("cgroup.procs").exists()) {
+        let tree = |mounted_at: PathBuf, own: &Path| {
+            let is_here = mounted_at.join(own).join("cgroup.procs").exists() && mounted_at.join("cgroup.controllers").exists();
+            is_here.then(|| Tree { mounted_at, controllers: Vec::new(), own: own.into() })
+        };
+        match v2 {
             Some(below) if v1.is_empty() => {
-                let tree = Tree { mounted_at: top.into(), controllers: Vec::new(), own: below };
-                Some(Hierarchy { version: Version::V2, trees: vec![tree] })
+                Some(Hierarchy { version: Version::V2, trees: vec![tree(top.into(), &below)?], unified: None })
             }
-            _ if v1.iter().any(Tree::carries_resources) => Some(Hierarchy { version: Version::V1, trees: v1 }),
+            below if v1.iter().any(Tree::carries_resources) => {
+                let unified = below.and_then(|below| tree(top.join("unified"), &below));
+                Some(Hierarchy { version: Version::V1, trees: v1, unified })
+            }
             _ => None,
         }
     }
@@ -116,8 +125,8 @@ impl Hierarchy {
             }
         }
         match (v1.iter().any(Tree::carries_resources), v2) {
-            (true, _) => Some(Hierarchy { version: Version::V1, trees: v1 }),
-            (false, Some(tree)) => Some(Hierarchy { version: Version::V2, trees: vec![tree] }),
+            (true, unified) => Some(Hierarchy { version: Version::V1, trees: v1, unified }),
+            (false, Some(tree)) => Some(Hierarchy { version: Version::V2, trees: vec![tree], unified: None }),
             (false, None) => None,
         }
     }
@@ -125,7 +134,7 @@ impl Hierarchy {
     /// A v2 tree in any folder: the tests' fake one, or `/sys/fs/cgroup/unified` of a hybrid machine.
     pub fn v2_at(folder: &Path) -> Hierarchy {
         let tree = Tree { mounted_at: folder.into(), controllers: Vec::new(), own: PathBuf::new() };
-        Hierarchy { version: Version::V2, trees: vec![tree] }
+        Hierarchy { version: Version::V2, trees: vec![tree], unified: None }
     }
 
     /// v1 trees in the folders `folder/<controllers>`.
@@ -135,7 +144,7 @@ impl Hierarchy {
             controllers: name.split(',').map(String::from).collect(),
             own: PathBuf::new(),
         };
-        Hierarchy { version: Version::V1, trees: controllers.iter().map(tree).collect() }
+        Hierarchy { version: Version::V1, trees: controllers.iter().map(tree).collect(), unified: None }
     }
 
     pub fn version(&self) -> Version {
@@ -163,7 +172,7 @@ impl Hierarchy {
             };
             Dir { path: from.join(inside(path)), top: tree.mounted_at.clone(), controllers: tree.controllers.clone() }
         };
-        Cgroup::new(self.version, self.trees.iter().map(dir).collect())
+        Cgroup::new(self.version, self.trees.iter().map(dir).collect(), self.unified.as_ref().map(dir))
     }
 }
 

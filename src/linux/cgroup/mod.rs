@@ -16,7 +16,7 @@
 //! ```
 //!
 //! * [`hierarchy`] finds out which of the two this machine has. A *hybrid* machine mounts both; it is v1 to us as long as
-//!   v1 holds the controllers, for a controller lives in one tree only.
+//!   v1 holds the controllers, for a controller lives in one tree only; its v2 tree gets a group of the same name.
 //! * [`Cgroup`] is one group: on v1 a folder in every tree, on v2 one folder. It can be written into a state file, for a
 //!   relative path means something else to a process that lives in another group.
 //! * [`v1`] and [`v2`] hold what differs: making, freezing, killing. [`stats`] reads the counters of both into one shape;
@@ -56,6 +56,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Cgroup {
     version: Version,
     dirs: Vec<Dir>,
+    /// On a hybrid machine: the group of the same name in the v2 tree. It limits nothing, but who asks v2 (a desktop, a
+    /// monitor) finds the container's processes together there, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unified: Option<Dir>,
 }
 
 /// A group's folder in one tree.
@@ -71,23 +75,28 @@ pub struct Dir {
 
 impl Cgroup {
     /// A group of these folders; [`Hierarchy::cgroup`] makes it from a path.
-    pub(crate) fn new(version: Version, dirs: Vec<Dir>) -> Cgroup {
-        Cgroup { version, dirs }
+    pub(crate) fn new(version: Version, dirs: Vec<Dir>, unified: Option<Dir>) -> Cgroup {
+        Cgroup { version, dirs, unified }
     }
 
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The group's folders, one for each tree.
+    /// The group's folders, one for each tree that can limit something.
     pub fn dirs(&self) -> &[Dir] {
         &self.dirs
+    }
+
+    /// All folders, that of a hybrid machine's v2 tree included.
+    fn all_dirs(&self) -> impl Iterator<Item = &Dir> {
+        self.dirs.iter().chain(&self.unified)
     }
 
     /// runc's `cgroup_paths`: controller → folder (v2: one entry with an empty name).
     pub fn paths(&self) -> BTreeMap<String, PathBuf> {
         let mut paths = BTreeMap::new();
-        for dir in &self.dirs {
+        for dir in self.all_dirs() {
             match dir.controllers.as_slice() {
                 [] => drop(paths.insert(String::new(), dir.path.clone())),
                 names => paths.extend(names.iter().map(|name| (name.clone(), dir.path.clone()))),
@@ -104,8 +113,9 @@ impl Cgroup {
 
     /// A group below this one, in every tree: `exec --cgroup`.
     pub fn child(&self, name: &Path) -> Cgroup {
-        let dirs = self.dirs.iter().map(|dir| Dir { path: dir.path.join(name), ..dir.clone() }).collect();
-        Cgroup { version: self.version, dirs }
+        let below = |dir: &Dir| Dir { path: dir.path.join(name), ..dir.clone() };
+        let (dirs, unified) = (self.dirs.iter().map(below).collect(), self.unified.as_ref().map(below));
+        Cgroup { version: self.version, dirs, unified }
     }
 
     /// The same in the trees of some controllers only (none named: in all); elsewhere the group stays itself.
@@ -115,7 +125,10 @@ impl Cgroup {
             true => Dir { path: dir.path.join(name), ..dir.clone() },
             false => dir.clone(),
         };
-        Cgroup { version: self.version, dirs: self.dirs.iter().map(below).collect() }
+        // who makes groups by hand seldom makes them in a hybrid machine's v2 tree, too
+        let unified =
+            self.unified.as_ref().map(|dir| Some(below(dir)).filter(|below| below.path.is_dir()).unwrap_or(dir.clone()));
+        Cgroup { version: self.version, dirs: self.dirs.iter().map(below).collect(), unified }
     }
 
     /// Makes the group's folders and all above them, and on v2 hands the controllers down to it.
@@ -125,14 +138,14 @@ impl Cgroup {
     #[track_caller]
     pub fn create(&self) -> Result<(), CallFailed> {
         match self.version {
-            Version::V1 => v1::create(&self.dirs),
-            Version::V2 => v2::create(&self.dirs),
+            Version::V1 => self.all_dirs().try_for_each(v1::create),
+            Version::V2 => self.dirs.iter().try_for_each(v2::create),
         }
     }
 
     /// Whether any of its folders exists.
     pub fn exists(&self) -> bool {
-        self.dirs.iter().any(|dir| dir.path.is_dir())
+        self.all_dirs().any(|dir| dir.path.is_dir())
     }
 
     /// The calling thread moves itself into the group.
@@ -172,15 +185,13 @@ impl Cgroup {
     /// `ESRCH` when the process is gone.
     #[track_caller]
     pub fn add(&self, pid: i32) -> Result<(), CallFailed> {
-        self.dirs.iter().try_for_each(|dir| knob::write(&dir.path.join("cgroup.procs"), &pid.to_string()))
+        self.all_dirs().try_for_each(|dir| knob::write(&dir.path.join("cgroup.procs"), &pid.to_string()))
     }
 
     fn doors(&self) -> Vec<PathBuf> {
-        let name = match self.version {
-            Version::V1 => "tasks",
-            Version::V2 => "cgroup.procs",
-        };
-        self.dirs.iter().map(|dir| dir.path.join(name)).collect()
+        // only v1 lets a single thread in, which spares it the lock; only v1's trees have controllers in their names
+        let door = |dir: &Dir| dir.path.join(if dir.controllers.is_empty() { "cgroup.procs" } else { "tasks" });
+        self.all_dirs().map(door).collect()
     }
 
     /// A descriptor for `clone3`'s `CLONE_INTO_CGROUP`; `None` on v1, where there is no such thing.
@@ -264,7 +275,7 @@ impl Cgroup {
         // On v1 the trees may disagree for a moment (a child between two writes) or for good (somebody moved a process in
         // one of them); whoever is in any of them is ours.
         let mut pids = Vec::new();
-        for dir in &self.dirs {
+        for dir in self.all_dirs() {
             collect_procs(&dir.path, &mut pids)?;
         }
         pids.sort_unstable();
@@ -314,7 +325,7 @@ impl Cgroup {
     #[track_caller]
     fn remove_until(&self, deadline: Instant) -> Result<(), CallFailed> {
         let mut first = Ok(());
-        for dir in self.dirs.iter().filter(|dir| dir.path != dir.top) {
+        for dir in self.all_dirs().filter(|dir| dir.path != dir.top) {
             let removed = knob::remove_tree(&dir.path, deadline);
             first = first.and(removed);
         }

@@ -25,14 +25,11 @@ use std::{
 
 const FREEZE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes the folder in every tree.
+/// Makes the folder in one tree.
 #[track_caller]
-pub(super) fn create(dirs: &[Dir]) -> Result<(), CallFailed> {
-    for dir in dirs {
-        let is_cpuset = dir.controllers.iter().any(|name| name == "cpuset");
-        make(&dir.path, &dir.top, is_cpuset)?;
-    }
-    Ok(())
+pub(super) fn create(dir: &Dir) -> Result<(), CallFailed> {
+    let is_cpuset = dir.controllers.iter().any(|name| name == "cpuset");
+    make(&dir.path, &dir.top, is_cpuset)
 }
 
 #[track_caller]

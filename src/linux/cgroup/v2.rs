@@ -29,18 +29,15 @@ const FREEZE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes the folder and hands down to it what there is.
 #[track_caller]
-pub(super) fn create(dirs: &[Dir]) -> Result<(), CallFailed> {
-    for dir in dirs {
-        let Ok(below) = dir.path.strip_prefix(&dir.top) else { continue };
-        let mut here = dir.top.clone();
-        for name in below.components() {
-            hand_down(&here)?;
-            here.push(name);
-            knob::make_folder(&here)?;
-        }
-        reject_invalid(&here)?;
+pub(super) fn create(dir: &Dir) -> Result<(), CallFailed> {
+    let Ok(below) = dir.path.strip_prefix(&dir.top) else { return Ok(()) };
+    let mut here = dir.top.clone();
+    for name in below.components() {
+        hand_down(&here)?;
+        here.push(name);
+        knob::make_folder(&here)?;
     }
-    Ok(())
+    reject_invalid(&here)
 }
 
 /// Adds every offered controller to the group's `cgroup.subtree_control`, as far as the kernel lets us.
