@@ -15,7 +15,7 @@
 //! the same as this very program: that saves each command a round trip.
 //! *See:* docker/cli `cli/command/cli.go`, `cli/context`. *Next room:* [`crate::daemon_control`]
 
-use crate::{context, daemon_control, terminal};
+use crate::{context::store, daemon_control, terminal};
 use minidock_base::{Error, Result, paths};
 use minidock_client::{Address, Docker};
 use minidock_spec::engine::API_VERSION;
@@ -47,14 +47,14 @@ impl Session {
     pub fn new(globals: &Globals) -> Result<Session> {
         let config = globals.config.clone().unwrap_or_else(paths::client_config);
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let choice = choose(globals, env("MINIDOCK_HOST"), env("MINIDOCK_CONTEXT"), || context::current(&config))?;
+        let choice = choose(globals, env("MINIDOCK_HOST"), env("MINIDOCK_CONTEXT"), || store::current(&config))?;
         let (context, address) = match choice {
-            Choice::Host(text) => (context::DEFAULT.to_string(), Address::parse(&text)),
+            Choice::Host(text) => (store::DEFAULT.to_string(), Address::parse(&text)),
             Choice::Context(name) => {
-                let address = context::address(&config, &name);
+                let address = store::address(&config, &name);
                 (name, address)
             }
-            Choice::Default => (context::DEFAULT.to_string(), Ok(default_address())),
+            Choice::Default => (store::DEFAULT.to_string(), Ok(default_address())),
         };
         Ok(Session { config, context, address, debug: globals.debug, docker: None })
     }
@@ -132,7 +132,7 @@ fn choose(
     context: Option<String>,
     stored: impl FnOnce() -> Result<Option<String>>,
 ) -> Result<Choice> {
-    let named = |name: String| if name == context::DEFAULT { Choice::Default } else { Choice::Context(name) };
+    let named = |name: String| if name == store::DEFAULT { Choice::Default } else { Choice::Context(name) };
     match (globals.hosts.as_slice(), &globals.context) {
         ([_, _, ..], _) => Err(Error::invalid("specify only one -H").hint("one command talks to one daemon")),
         ([_], Some(_)) => Err(Error::invalid("conflicting options: cannot specify both --host and --context")),

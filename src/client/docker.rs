@@ -6,19 +6,19 @@
 //!
 //! * [`Docker::connect`] asks `HEAD /_ping` which version the daemon speaks, unless the caller already knows.
 //! * [`Docker::get`], [`Docker::post`], [`Docker::delete`]: JSON in, JSON out.
-//! * [`Docker::send`]: any [`Wish`] (a method, a route, headers, a body that may be a stream), giving an [`Answer`].
+//! * [`Docker::send`]: any [`Wish`], giving an [`Answer`].
 //! * [`Docker::hijack`]: a wish that turns the connection into a pipe.
 //!
 //! Laws: an answer of 400 or more becomes an `Error` here and nowhere else; 304 passes. *See:* Engine API, Versioning and
 //! Errors. *Next room:* [`crate::answer`]
 
-use crate::{Address, Answer, Hijacked, Route};
-use bytes::Bytes;
-use futures_util::Stream;
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use crate::{
+    Address, Answer, Hijacked, Route,
+    wish::{Body, Wish},
+};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::{
-    body::{Frame, Incoming},
+    body::Incoming,
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
@@ -31,8 +31,6 @@ use std::{
     time::Instant,
 };
 use tokio::net::{TcpStream, UnixStream};
-
-type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A connection to a daemon; clones share it.
 #[derive(Clone)]
@@ -53,76 +51,6 @@ pub struct Ping {
     pub api_version: String,
     /// `Docker/20.10.24 (linux)`, `minidock/…`.
     pub server: String,
-}
-
-/// One request before it is sent.
-pub struct Wish {
-    method: Method,
-    route: Route,
-    content_type: Option<&'static str>,
-    headers: Vec<(&'static str, String)>,
-    body: Body,
-}
-
-impl Wish {
-    pub fn new(method: Method, route: &Route) -> Wish {
-        Wish { method, route: route.clone(), content_type: None, headers: Vec::new(), body: whole(Bytes::new()) }
-    }
-
-    pub fn get(route: &Route) -> Wish {
-        Wish::new(Method::GET, route)
-    }
-
-    pub fn head(route: &Route) -> Wish {
-        Wish::new(Method::HEAD, route)
-    }
-
-    pub fn post(route: &Route) -> Wish {
-        Wish::new(Method::POST, route)
-    }
-
-    pub fn put(route: &Route) -> Wish {
-        Wish::new(Method::PUT, route)
-    }
-
-    pub fn delete(route: &Route) -> Wish {
-        Wish::new(Method::DELETE, route)
-    }
-
-    /// Adds a header, such as `X-Registry-Auth`.
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Wish {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// With `value` as its JSON body; `()` means an empty body.
-    ///
-    /// # Errors
-    /// A value that JSON cannot hold.
-    pub fn json(mut self, value: &impl Serialize) -> Result<Wish> {
-        let text = serde_json::to_vec(value).doing(|| "encode a request")?;
-        if text != b"null" {
-            self.body = whole(text.into());
-        }
-        self.content_type = Some("application/json");
-        Ok(self)
-    }
-
-    /// With a body that comes in pieces: a tar, say.
-    pub fn stream(
-        mut self,
-        content_type: &'static str,
-        pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> Wish {
-        use futures_util::StreamExt;
-        self.body = StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync();
-        self.content_type = Some(content_type);
-        self
-    }
-}
-
-fn whole(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 impl Docker {

@@ -19,6 +19,7 @@
 //!
 //! * [`address`]: `unix://` and `tcp://`, parsed once.
 //! * [`route`]: a path with its names percent-encoded, and a query: the only place where a URL is put together.
+//! * [`wish`]: [`wish::Wish`], one request before it is sent.
 //! * [`docker`]: [`docker::Docker`], the connection: `get`, `post`, `delete`, `send`, `upload`, `hijack`; cheap to clone.
 //! * [`answer`]: [`answer::Answer`], one response: whole, as JSON, piece by piece, or as a stream of JSON objects.
 //! * [`hijack`]: a connection that stopped being HTTP (attach, exec).
@@ -46,9 +47,11 @@ pub mod answer;
 pub mod docker;
 pub mod hijack;
 pub mod route;
+pub mod wish;
 
 pub use address::Address;
 pub use answer::Answer;
-pub use docker::{Docker, Wish};
+pub use docker::Docker;
 pub use hijack::Hijacked;
 pub use route::Route;
+pub use wish::Wish;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Laws: `/`, `:` and `@` stay as they are inside an image's name (Docker's routes expect them so) but `..` and `.` as
-//! whole parts, spaces, `?`, `#`, `%` and control characters are encoded. *See:* RFC 3986 §2. *Next room:* [`crate::docker`]
+//! whole parts, spaces, `?`, `#`, `%` and control characters are encoded. *See:* RFC 3986 §2. *Next room:* [`crate::wish`]
 
 use std::fmt::Display;
 

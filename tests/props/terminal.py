@@ -13,8 +13,8 @@ LIMIT = 20.0
 wish = json.load(sys.stdin)
 pid, terminal = pty.fork()
 if pid == 0:
-    # the shell waits for the command, and must not be replaced by it
-    job = '"$@"; s=$?; stty -a | grep -q " icanon" && stty -a | grep -q " echo " && echo COOKED; exit $s'
+    # the shell waits for the command, must not be replaced by it, and outlives a Ctrl-C that is meant for it
+    job = 'trap : INT; "$@"; s=$?; stty -a | grep -q " icanon" && stty -a | grep -q " echo " && echo COOKED; exit $s'
     os.execvp("/bin/sh", ["/bin/sh", "-c", job, "sh"] + wish["argv"])
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
 

@@ -1,8 +1,8 @@
 //! # From flags to a body: what `POST /containers/create` is told
 //!
 //! One function, [`wish`], turns what was typed into the API's [`CreateBody`]. It only rearranges: small languages are read
-//! by the rooms beside this one ([`super::mounts`], [`super::ports`], [`super::limits`], [`super::environment`],
-//! [`super::security`]), and whether a wish can be fulfilled is for the daemon to say.
+//! by the rooms beside this one ([`mounts`], [`ports`], [`resources`](crate::container::resources), [`endpoints`],
+//! [`environment`], [`security`]), and whether a wish can be fulfilled is for the daemon to say.
 //!
 //! ```text
 //!   ArgMatches ──► Wish { body: CreateBody { config, HostConfig, NetworkingConfig }, name, platform, pull, … }
@@ -12,15 +12,16 @@
 //! Conflicts that Docker's client refuses are refused here, before anything is created. *See:* docker/cli
 //! `cli/command/container/opts.go` `parse`. *Next room:* [`crate::container::create`]
 
-use crate::container::{environment, limits, mounts, ports, security};
+use crate::container::{
+    endpoints, environment, limits, mounts, ports,
+    resources::{bytes, resources},
+    security,
+};
 use crate::flag::{list_of, number_of, text_of};
 use crate::words::is_given;
 use clap::ArgMatches;
-use minidock_base::{Doing, Error, Result, units};
-use minidock_spec::engine::{
-    container::{ContainerConfig, CreateBody, HostConfig, LogConfig, Resources},
-    network::{EndpointSettings, NetworkingConfig},
-};
+use minidock_base::{Doing, Error, Result};
+use minidock_spec::engine::container::{ContainerConfig, CreateBody, HostConfig, LogConfig};
 
 /// When to fetch an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub fn wish(m: &ArgMatches) -> Result<Wish> {
         return Err(Error::invalid("conflicting options: cannot specify both --restart and --rm"));
     }
     let mut config = config(m)?;
-    let networking_config = networking(m, &host_config)?;
+    let networking_config = endpoints::endpoints(m, &host_config)?;
     let here = std::env::current_dir().doing(|| "find the current folder")?;
     let volumes = mounts::volumes(&list_of(m, "volume"), &here)?;
     let (exposed, bindings) = ports::ports(&list_of(m, "publish"), &list_of(m, "expose"))?;
@@ -173,7 +174,7 @@ fn host_config(m: &ArgMatches) -> Result<HostConfig> {
     Ok(HostConfig {
         container_id_file: text("cidfile"),
         log_config: LogConfig { kind: log_driver, config: log_opts },
-        network_mode: network_mode(m)?,
+        network_mode: endpoints::mode(m)?,
         restart_policy: limits::restart(text_of(m, "restart").unwrap_or_default())?,
         auto_remove: m.get_flag("rm"),
         volume_driver: text("volume-driver"),
@@ -225,137 +226,63 @@ fn extra_host(value: &str) -> Result<String> {
     }
 }
 
-/// The limits that `run`, `create` and `update` share; flags a command does not have count as not given.
-///
-/// # Errors
-/// Sizes, CPUs, weights that are none.
-pub fn resources(m: &ArgMatches) -> Result<Resources> {
-    let has = |id: &str| m.try_contains_id(id).is_ok();
-    let text = |id: &str| has(id).then(|| text_of(m, id)).flatten().unwrap_or_default().to_string();
-    let number = |id: &str| has(id).then(|| number_of(m, id)).flatten();
-    let many = |id: &str| if has(id) { list_of(m, id) } else { Vec::new() };
-    let some = |list: Vec<_>| Some(list).filter(|list: &Vec<_>| !list.is_empty());
-    let swappiness = number("memory-swappiness");
-    if let Some(wrong) = swappiness.filter(|value| !(-1..=100).contains(value)) {
-        return Err(Error::invalid(format!("invalid value: {wrong}. Valid memory swappiness range is 0-100")));
-    }
-    let weight = number("blkio-weight").unwrap_or(0);
-    let weight = u16::try_from(weight).map_err(|_| Error::invalid(format!("invalid value for --blkio-weight: {weight}")))?;
-    let rates = |flag: &str| many(flag).iter().map(|value| limits::rate_bytes(flag, value)).collect::<Result<Vec<_>>>();
-    let operations =
-        |flag: &str| many(flag).iter().map(|value| limits::rate_operations(flag, value)).collect::<Result<Vec<_>>>();
-    let cpus = text("cpus");
-    Ok(Resources {
-        memory: bytes(m, "memory")?,
-        memory_swap: swap(m)?,
-        memory_reservation: bytes(m, "memory-reservation")?,
-        kernel_memory: bytes(m, "kernel-memory")?,
-        memory_swappiness: swappiness,
-        nano_cpus: if cpus.is_empty() { 0 } else { read_cpus(&cpus)? },
-        cpu_shares: number("cpu-shares").unwrap_or(0),
-        cpu_period: number("cpu-period").unwrap_or(0),
-        cpu_quota: number("cpu-quota").unwrap_or(0),
-        cpu_realtime_period: number("cpu-rt-period").unwrap_or(0),
-        cpu_realtime_runtime: number("cpu-rt-runtime").unwrap_or(0),
-        cpuset_cpus: text("cpuset-cpus"),
-        cpuset_mems: text("cpuset-mems"),
-        pids_limit: number("pids-limit"),
-        blkio_weight: weight,
-        blkio_weight_device: some_of(many("blkio-weight-device").iter().map(|v| limits::weight(v)).collect::<Result<_>>()?),
-        blkio_device_read_bps: some_of(rates("device-read-bps")?),
-        blkio_device_write_bps: some_of(rates("device-write-bps")?),
-        blkio_device_read_iops: some_of(operations("device-read-iops")?),
-        blkio_device_write_iops: some_of(operations("device-write-iops")?),
-        ulimits: some_of(many("ulimit").iter().map(|v| limits::ulimit(v)).collect::<Result<_>>()?),
-        devices: some_of(many("device").iter().map(|v| limits::device(v)).collect::<Result<_>>()?),
-        device_cgroup_rules: some(many("device-cgroup-rule")),
-        oom_kill_disable: (has("oom-kill-disable") && m.get_flag("oom-kill-disable")).then_some(true),
-        cgroup_parent: text("cgroup-parent"),
-        ..Resources::default()
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        container::run,
+        words::{self, Read},
+    };
 
-fn some_of<T>(list: Vec<T>) -> Option<Vec<T>> {
-    Some(list).filter(|list| !list.is_empty())
-}
-
-fn read_cpus(text: &str) -> Result<i64> {
-    units::parse_cpus(text)
-        .map_err(|e| Error::invalid(format!("invalid argument {text:?} for \"--cpus\" flag: {}", e.message())))
-}
-
-fn bytes(m: &ArgMatches, id: &str) -> Result<i64> {
-    let given = m.try_contains_id(id).is_ok().then(|| text_of(m, id)).flatten();
-    match given {
-        None | Some("") => Ok(0),
-        Some(text) => units::parse_bytes(text).map_err(|e| {
-            Error::invalid(format!("invalid argument {text:?} for \"--{id}\" flag: {}", e.message()))
-                .hint("such as 64m or 1.5g")
-        }),
-    }
-}
-
-/// `--memory-swap` may be -1.
-fn swap(m: &ArgMatches) -> Result<i64> {
-    match text_of(m, "memory-swap") {
-        Some("-1") => Ok(-1),
-        _ => bytes(m, "memory-swap"),
-    }
-}
-
-/// The first network decides; none given is Docker's "default".
-fn network_mode(m: &ArgMatches) -> Result<String> {
-    match list_of(m, "network").first() {
-        None => Ok("default".into()),
-        Some(first) => Ok(network_name(first)?.0),
-    }
-}
-
-/// `NAME`, or `name=NAME,alias=A,ip=1.2.3.4`.
-fn network_name(value: &str) -> Result<(String, EndpointSettings)> {
-    let mut endpoint = EndpointSettings::default();
-    if !value.contains('=') {
-        return Ok((value.to_string(), endpoint));
-    }
-    let (mut name, mut ipam) = (String::new(), serde_json::Map::new());
-    for field in value.split(',') {
-        let wrong = || Error::invalid(format!("invalid field {field} in --network {value}"));
-        let (key, text) = field.split_once('=').ok_or_else(wrong)?;
-        match key.trim().to_ascii_lowercase().as_str() {
-            "name" => name = text.to_string(),
-            "alias" => endpoint.aliases.get_or_insert_default().push(text.to_string()),
-            "ip" => drop(ipam.insert("IPv4Address".into(), text.into())),
-            "ip6" => drop(ipam.insert("IPv6Address".into(), text.into())),
-            "mac-address" => endpoint.mac_address = text.to_string(),
-            _ => return Err(wrong()),
+    fn read(line: &str) -> Result<Wish> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+        match words::read(run::command(), "run", &words) {
+            Ok(Read::Matches(m)) => wish(&m),
+            other => panic!("{line}: {other:?}"),
         }
     }
-    if name.is_empty() {
-        return Err(Error::invalid(format!("network name is missing in --network {value}")));
-    }
-    endpoint.ipam_config = (!ipam.is_empty()).then_some(ipam.into());
-    Ok((name, endpoint))
-}
 
-/// What is wished on each network; nothing for a plain `--network NAME`.
-fn networking(m: &ArgMatches, host: &HostConfig) -> Result<NetworkingConfig> {
-    let mut all = NetworkingConfig::default();
-    for value in list_of(m, "network") {
-        let (name, endpoint) = network_name(&value)?;
-        all.endpoints_config.insert(name, Some(endpoint));
+    #[test]
+    fn what_was_not_given_is_left_to_the_image_and_the_daemon() {
+        let plain = read("alpine").expect("a wish").body;
+        let expected =
+            ContainerConfig { image: "alpine".into(), attach_stdout: true, attach_stderr: true, ..ContainerConfig::default() };
+        assert_eq!(plain.config, expected);
+        assert_eq!(plain.host_config, HostConfig { network_mode: "default".into(), ..HostConfig::default() });
+        assert!(plain.networking_config.endpoints_config.is_empty());
     }
-    let aliases = list_of(m, "network-alias");
-    let (ip, ip6) = (text_of(m, "ip"), text_of(m, "ip6"));
-    if !aliases.is_empty() || ip.is_some() || ip6.is_some() {
-        let first =
-            all.endpoints_config.entry(host.network_mode.clone()).or_default().get_or_insert_with(EndpointSettings::default);
-        first.aliases = some_of(aliases);
-        let pairs = [("IPv4Address", ip), ("IPv6Address", ip6)];
-        let ipam: serde_json::Map<_, _> =
-            pairs.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?.into()))).collect();
-        first.ipam_config = (!ipam.is_empty()).then_some(ipam.into());
+
+    #[test]
+    fn a_students_line_becomes_a_body() {
+        let line = "-dit --rm --name mydb -h box -e A=1 -p 8080:80 -v data:/d --cap-add SYS_ADMIN --cap-drop ALL --entrypoint sh \
+                    --restart no --init -u 1:2 -w /w -l a=b --security-opt no-new-privileges alpine -c ls --rm";
+        let wish = read(line).expect("a wish");
+        let (config, host) = (&wish.body.config, &wish.body.host_config);
+        assert_eq!((wish.name.as_deref(), config.hostname.as_str(), config.tty), (Some("mydb"), "box", true));
+        assert!(config.open_stdin && config.stdin_once && host.auto_remove && host.init == Some(true));
+        assert_eq!(config.cmd, Some(vec!["-c".into(), "ls".into(), "--rm".into()]));
+        assert_eq!((config.entrypoint.clone(), config.env.clone()), (Some(vec!["sh".into()]), vec!["A=1".to_string()]));
+        assert_eq!(host.binds, Some(vec!["data:/d".into()]));
+        assert!(config.exposed_ports.as_ref().is_some_and(|ports| ports.contains_key("80/tcp")));
+        assert_eq!((host.cap_add.clone(), host.cap_drop.clone()), (Some(vec!["SYS_ADMIN".into()]), Some(vec!["ALL".into()])));
+        assert_eq!((config.labels["a"].as_str(), config.user.as_str(), config.working_dir.as_str()), ("b", "1:2", "/w"));
     }
-    let plain = all.endpoints_config.len() == 1
-        && all.endpoints_config.values().all(|e| e.as_ref().is_none_or(|e| *e == EndpointSettings::default()));
-    Ok(if plain { NetworkingConfig::default() } else { all })
+
+    #[test]
+    fn streams_and_conflicts() {
+        let config = read("-a stdin -a STDOUT -i alpine").expect("a wish").body.config;
+        assert!(config.attach_stdin && config.attach_stdout && !config.attach_stderr);
+        for wrong in [
+            "-a stdx alpine",
+            "--rm --restart always alpine",
+            "--pull now alpine",
+            "--pid x alpine",
+            "--uts x alpine",
+            "--add-host x alpine",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong} should be refused");
+        }
+        let open = read("--security-opt systempaths=unconfined alpine").expect("a wish").body.host_config;
+        assert_eq!((open.masked_paths, open.readonly_paths, open.security_opt), (Some(vec![]), Some(vec![]), None));
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   flags ──► body ──► create ──► run           from words to a running program
-//!     body reads the small languages: environment · mounts · ports · limits · security
+//!     body reads the small languages: environment · mounts · ports · endpoints · resources · limits · security
 //!   run · start · attach · exec  ──► streams · signals     this terminal and that program
 //!   lifecycle                    stop restart kill rm pause unpause wait rename
 //!   logs · copy · commit · export · update
@@ -20,6 +20,7 @@ pub mod commit;
 pub mod copy;
 pub mod create;
 pub mod diff;
+pub mod endpoints;
 pub mod environment;
 pub mod exec;
 pub mod export;
@@ -34,6 +35,7 @@ pub mod port;
 pub mod ports;
 pub mod prune;
 pub mod ps;
+pub mod resources;
 pub mod run;
 pub mod security;
 pub mod signals;

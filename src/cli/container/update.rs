@@ -4,7 +4,7 @@
 //!
 //! *See:* docker/cli `cli/command/container/update.go`. *Next room:* `src/cli/container/ps.rs`
 
-use crate::container::{body, create, lifecycle, limits};
+use crate::container::{create, lifecycle, limits, resources::resources};
 use crate::words::is_given;
 use crate::{complain, flag, session::Session, terminal};
 use clap::ArgMatches;
@@ -64,5 +64,5 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 
 fn read(m: &ArgMatches) -> Result<UpdateBody> {
     let restart_policy = flag::text_of(m, "restart").map(limits::restart).transpose()?;
-    Ok(UpdateBody { resources: body::resources(m)?, restart_policy })
+    Ok(UpdateBody { resources: resources(m)?, restart_policy })
 }

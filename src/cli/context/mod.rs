@@ -5,36 +5,30 @@
 //! that commands talk to, and `--context` or `$MINIDOCK_CONTEXT` choose it for one command or one shell.
 //!
 //! ```text
-//!   ~/.minidock/contexts/node2.json    {"description": "…", "host": "unix:///run/…"}
-//!   ~/.minidock/current-context        node2\n        (absent: the default socket)
+//!   context create ──► store::save ──► contexts/node2.json
+//!   context use    ──► current-context ──► session::Session::new ──► every later command
 //! ```
 //!
-//! * [`COMMANDS`]: `create`, `inspect`, `ls`, `rm`, `show`, `update`, `use`; [`current`] and [`address`] serve the session.
+//! * [`COMMANDS`]: `create`, `inspect`, `ls`, `rm`, `show`, `update`, `use`. [`store`]: how contexts lie on disk.
 //!
-//! Laws: the name `default` is the default socket, is not stored and cannot be removed or replaced; a name is a valid
-//! file name. A chosen context that is not there is an error and never another daemon.
-//! *See:* docker/cli `cli/command/context`. *Next room:* [`crate::session`]
+//! Laws: the name `default` cannot be created, updated or removed. None of these commands asks a daemon anything.
+//! *See:* docker/cli `cli/command/context`. *Next room:* [`store`]
+
+pub mod store;
 
 use crate::{
     command::Command,
     complain, flag, format,
-    session::{self, Session},
+    session::Session,
     template::value::{Row, Value},
     terminal,
 };
 use clap::{Arg, ArgMatches};
-use minidock_base::{Doing, Error, Result, state_file};
+use minidock_base::{Doing, Error, Result};
 use minidock_client::Address;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
-
-/// The name that means "the default socket".
-pub const DEFAULT: &str = "default";
+use std::{fs, path::Path, rc::Rc};
+use store::{DEFAULT, Stored, check_name, choice, current, file, find, names, save};
 
 /// `context …`
 pub const COMMANDS: &[Command] = &[
@@ -46,87 +40,6 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "context update", also: &[], build: update_command, run: |m, s| Box::pin(async { update(m, s) }) },
     Command { path: "context use", also: &[], build: use_command, run: |m, s| Box::pin(async { choose(m, s) }) },
 ];
-
-/// A context as it is stored.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct Stored {
-    description: String,
-    host: String,
-}
-
-fn folder(config: &Path) -> PathBuf {
-    config.join("contexts")
-}
-
-fn file(config: &Path, name: &str) -> PathBuf {
-    folder(config).join(format!("{name}.json"))
-}
-
-fn choice(config: &Path) -> PathBuf {
-    config.join("current-context")
-}
-
-/// The context chosen by `context use`, if any.
-///
-/// # Errors
-/// The file is there and cannot be read.
-pub fn current(config: &Path) -> Result<Option<String>> {
-    let path = choice(config);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim().to_string()).filter(|name| !name.is_empty())),
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(e).doing(|| format!("read {}", path.display())),
-    }
-}
-
-/// The address that context `name` stands for.
-///
-/// # Errors
-/// `context "…" does not exist`; a broken file; an address that is none.
-pub fn address(config: &Path, name: &str) -> Result<Address> {
-    match name {
-        DEFAULT => Ok(session::default_address()),
-        _ => Address::parse(&find(config, name)?.host),
-    }
-}
-
-fn find(config: &Path, name: &str) -> Result<Stored> {
-    if name == DEFAULT {
-        let host = session::default_address().to_string();
-        return Ok(Stored { description: "The daemon of this machine, started when it is needed".into(), host });
-    }
-    let missing = || Error::not_found(format!("context {name:?} does not exist")).hint("minidock context ls");
-    check_name(name).map_err(|_| missing())?;
-    state_file::load(&file(config, name))?.ok_or_else(missing)
-}
-
-/// `[a-zA-Z0-9][a-zA-Z0-9_.+-]+`, so that it is also a file name.
-fn check_name(name: &str) -> Result<()> {
-    let rest_is_plain = name.chars().skip(1).all(|c| c.is_ascii_alphanumeric() || "_.+-".contains(c));
-    match name.len() >= 2 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && rest_is_plain {
-        true => Ok(()),
-        false => Err(Error::invalid(format!(
-            "context name {name:?} is invalid, names are validated against regexp \"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$\""
-        ))),
-    }
-}
-
-/// Every context's name, the default first.
-fn names(config: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let entries = match fs::read_dir(folder(config)) {
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => None,
-        entries => Some(entries.doing(|| format!("read {}", folder(config).display()))?),
-    };
-    for entry in entries.into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        names.extend(name.strip_suffix(".json").filter(|name| check_name(name).is_ok()).map(str::to_string));
-    }
-    names.sort();
-    names.insert(0, DEFAULT.into());
-    Ok(names)
-}
 
 fn docker_flag() -> Arg {
     flag::list("docker", "stringToString", "Set the docker endpoint: host=ADDRESS, or from=CONTEXT (default [])")
@@ -179,11 +92,6 @@ fn endpoint(config: &Path, values: &[String]) -> Result<Option<String>> {
         }
     }
     Ok(host)
-}
-
-fn save(config: &Path, name: &str, stored: &Stored) -> Result<()> {
-    fs::create_dir_all(folder(config)).doing(|| format!("make {}", folder(config).display()))?;
-    state_file::save(&file(config, name), stored)
 }
 
 fn update_command() -> clap::Command {
@@ -398,34 +306,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_context_is_found_by_its_name_and_never_by_a_path() {
-        let place = tempfile::tempdir().expect("a folder");
-        let stored = Stored { description: "two".into(), host: "unix:///n2".into() };
-        save(place.path(), "node2", &stored).expect("room");
-        assert_eq!(address(place.path(), "node2").expect("there"), Address::Unix("/n2".into()));
-        assert_eq!(names(place.path()).expect("a folder"), ["default", "node2"]);
-        for bad in ["", "x", "../node2", "a/b", ".node2", "nosuch"] {
-            assert!(address(place.path(), bad).is_err(), "{bad:?} should be refused");
-        }
-        assert_eq!(address(place.path(), DEFAULT).expect("always there"), session::default_address());
-        fs::write(file(place.path(), "broken"), "{").expect("room");
-        assert!(address(place.path(), "broken").unwrap_err().message().contains("broken.json"));
-    }
-
-    #[test]
     fn endpoints_are_hosts_or_copies_and_tls_is_refused() {
         let place = tempfile::tempdir().expect("a folder");
         let read = |text: &str| endpoint(place.path(), &[text.into()]);
         assert_eq!(read("host=tcp://127.0.0.1:1").expect("a host"), Some("tcp://127.0.0.1:1".into()));
         assert!(read("ca=x").unwrap_err().message().contains("TLS") && read("x").is_err() && read("host=nowhere").is_err());
         assert_eq!(endpoint(place.path(), &[]).expect("nothing"), None);
-    }
-
-    #[test]
-    fn no_choice_is_the_default() {
-        let place = tempfile::tempdir().expect("a folder");
-        assert_eq!(current(place.path()).expect("nothing"), None);
-        fs::write(choice(place.path()), "node2\n").expect("room");
-        assert_eq!(current(place.path()).expect("a choice"), Some("node2".into()));
     }
 }
