@@ -23,7 +23,7 @@ use crate::{
     log_file::writer::Writer,
     process::Process,
     protocol::{Answer, Launch, Numbered, Reply, Request},
-    socket,
+    record, socket,
     supervise::Shim,
 };
 use minidock_base::{Doing, Error, Result};
@@ -122,6 +122,7 @@ fn equip(launch: &Launch) -> Result<(Process, UnixListener)> {
     if let Some(log) = &launch.log {
         main.log_to(Writer::open(log.clone())?);
     }
+    launch.actions_file.iter().for_each(|file| record::trim(file));
     let _ = fs::remove_file(&launch.exit_file); // of an earlier life, if there was one
     let listener = socket::bind(&launch.socket).doing(|| format!("listen on {}", launch.socket.display()))?;
     Ok((main, listener))

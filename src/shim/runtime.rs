@@ -19,6 +19,7 @@
 
 use crate::{
     protocol::Launch,
+    record,
     stdio::{self, Theirs},
 };
 use minidock_base::{Doing, Error, Result};
@@ -148,7 +149,8 @@ fn spawn(launch: &Launch, log: &Path, args: Vec<OsString>, theirs: Theirs) -> Re
     let (program, first) = launch.runtime.split_first().ok_or_else(|| Error::invalid("no OCI runtime was named"))?;
     let mut command = Command::new(program);
     command.args(first).arg("--root").arg(&launch.runtime_root).arg("--log").arg(log).args(["--log-format", "json"]);
-    if let (Some(file), true) = (&launch.actions_file, records_actions(&launch.runtime)) {
+    let actions = launch.actions_file.as_ref().filter(|file| records_actions(&launch.runtime) && record::has_room(file));
+    if let Some(file) = actions {
         command.arg("--actions").arg(file);
     }
     command.args(&args).stdin(Stdio::from(theirs.stdin)).stdout(Stdio::from(theirs.stdout)).stderr(Stdio::from(theirs.stderr));

@@ -23,6 +23,7 @@ use crate::{
     control::{Control, to_line},
     process::{CHUNK, Process},
     protocol::{Answer, Attach, Exit, Hello, Launch},
+    record,
 };
 use jiff::Timestamp;
 use minidock_base::Error;
@@ -36,11 +37,9 @@ use minidock_linux::{
 };
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::Write,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{fs::OpenOptionsExt, net::UnixListener},
+        unix::net::UnixListener,
     },
     time::{Duration, Instant},
 };
@@ -284,10 +283,9 @@ impl Shim {
     /// Writes down the kernel calls made since last time, for `minidock explain`.
     pub fn record(&mut self) {
         let actions = action::take();
-        let (Some(path), false) = (&self.launch.actions_file, actions.is_empty()) else { return };
-        let lines: Vec<u8> = actions.iter().flat_map(to_line).collect();
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        let _ = file.and_then(|mut file| file.write_all(&lines)); // an explanation is not worth a container
+        if let Some(path) = &self.launch.actions_file {
+            record::append(path, &actions);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! wonders how small a container's parent can be. It takes its orders through descriptor 0 like the real one
 //! (`minidock shim`), from whoever speaks [`minidock_shim::protocol`].
 //!
-//! Next room: `src/shim/tests/rig.rs`, a daemon of a hundred lines.
+//! Next room: `src/shim/tests/rig/mod.rs`, a daemon of a hundred lines.
 
 fn main() {
     std::process::exit(minidock_shim::main());
