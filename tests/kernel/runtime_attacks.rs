@@ -315,7 +315,7 @@ fn cgroups_are_shown_read_only_and_without_a_release_agent() {
         return;
     }
     let mut bundle = Bundle::new(
-        "grep -c ' /sys/fs/cgroup[/ ].* rw,' /proc/self/mountinfo; find /sys/fs/cgroup -name release_agent; echo 1 > /sys/fs/cgroup/memory/cgroup.procs",
+        "cut -d' ' -f5,6 /proc/self/mountinfo | grep '^/sys/fs/cgroup' | grep -vc ' ro,'; find /sys/fs/cgroup -name release_agent; echo 1 > /sys/fs/cgroup/memory/cgroup.procs",
     );
     bundle.mount(json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]}));
     bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "ro"]}));
