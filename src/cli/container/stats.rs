@@ -70,6 +70,8 @@ struct Entry {
     reading: Option<Reading>,
     refused: Option<Error>,
     seen: Instant,
+    /// The daemon has closed this container's stream.
+    ended: bool,
 }
 
 /// Shows statistics.
@@ -88,9 +90,10 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let names = flag::list_of(m, "CONTAINER");
     let watched = Watched::default();
     let mut first = Vec::new();
+    let mut follower = None;
     if names.is_empty() {
         if !once {
-            tokio::spawn(follow(docker.clone(), watched.clone(), all));
+            follower = Some(tokio::spawn(follow(docker.clone(), watched.clone(), all)));
         }
         let listed: Vec<Summary> = docker.get(&Route::new("/containers/json", []).flag("all", all)).await?;
         for summary in listed {
@@ -115,8 +118,12 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             return Ok(0);
         }
         terminal::print(&painted(&table));
-        let gone = watched.lock().expect("no holder panics").is_empty();
-        if gone && !names.is_empty() {
+        // the daemon has gone, or nothing that was asked for is left
+        let over = match &follower {
+            Some(follower) => follower.is_finished(),
+            None => watched.lock().expect("no holder panics").iter().all(|entry| entry.ended),
+        };
+        if over {
             return Ok(0);
         }
         tokio::time::sleep(REFRESH).await;
@@ -136,7 +143,7 @@ fn watch(docker: &Docker, watched: &Watched, container: String, once: bool) -> O
         if entries.iter().any(|entry| entry.container == container) {
             return None;
         }
-        entries.push(Entry { container: container.clone(), reading: None, refused: None, seen: Instant::now() });
+        entries.push(Entry { container: container.clone(), reading: None, refused: None, seen: Instant::now(), ended: false });
     }
     let (tell, told) = tokio::sync::oneshot::channel();
     tokio::spawn(collect(docker.clone(), watched.clone(), container, once, tell));
@@ -168,6 +175,7 @@ async fn collect(docker: Docker, watched: Watched, container: String, once: bool
             }
         }
     }
+    note(&mut |entry| entry.ended = true);
 }
 
 /// Containers that start are added, containers that end are dropped (with `--all`, only added).
