@@ -6,7 +6,7 @@
 //!
 //! * [`word`] quotes; [`Script`] gathers lines: [`Script::chapter`], [`Script::note`], [`Script::run`].
 //!
-//! *See:* sh(1), "Quoting". *Next room:* [`crate::shell`]
+//! *See:* sh(1), "Quoting". *Next room:* `src/engine/container/explain.rs`
 
 /// A word as the shell must see it to take it literally.
 pub fn word(text: &str) -> String {

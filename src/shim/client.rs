@@ -14,7 +14,7 @@
 //! holds it for half a minute at most.
 //!
 //! Laws: a write never blocks the loop; an idle client costs no buffer. *See:* attach in the Engine API, "Stream format".
-//! *Next room:* [`crate::stdio`]
+//! *Next room:* [`crate::control`]
 
 use minidock_linux::poll::Want;
 use minidock_spec::engine::stream::{self, Stream};

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Laws: one message, then the socket is gone, whatever came. *See:* runc `docs/terminals.md`, unix(7).
-//! *Next room:* [`crate::socket`]
+//! *Next room:* [`crate::client`]
 
 use crate::socket::{self, Short};
 use minidock_base::{Doing, Error, Result};

@@ -10,7 +10,7 @@
 //! A new connection is a [`Control`] until its greeting says otherwise: what arrived behind the greeting ([`Control::split`])
 //! belongs to the stream.
 //!
-//! *Next room:* [`crate::requests`]
+//! *Next room:* [`crate::socket`]
 
 use crate::protocol::Reply;
 use minidock_linux::poll::Want;

@@ -17,7 +17,7 @@
 //!   five seconds more to take what waits for them.
 //!
 //! Laws: exit.json before Exited; delete before the door closes; a start that failed leaves nothing. *See:* wait(2).
-//! *Next room:* [`crate::log_file`]
+//! *Next room:* [`crate::record`]
 
 use crate::{
     process::{Phase, Process},

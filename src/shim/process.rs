@@ -15,7 +15,7 @@
 //! * [`Process::ended`] notes the end; [`Process::settle`] says when there is nothing more to come.
 //!
 //! Laws: output is read only when it can be handed on; whatever was said before the end is in the log before anybody hears
-//! of the end. *See:* moby `daemon/monitor.go`, for the two seconds. *Next room:* [`crate::supervise`]
+//! of the end. *See:* moby `daemon/monitor.go`, for the two seconds. *Next room:* [`crate::stdio`]
 
 use crate::{
     client::Client,

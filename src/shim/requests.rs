@@ -10,7 +10,7 @@
 //!   Kill, Resize, CloseStdin, State ─► done at once
 //! ```
 //!
-//! Laws: a refusal names what was asked for and changes nothing. *See:* [`crate::protocol`]. *Next room:* [`crate::ending`]
+//! Laws: a refusal names what was asked for and changes nothing. *See:* [`crate::protocol`]. *Next room:* [`crate::runtime`]
 
 use crate::{
     console::Console,

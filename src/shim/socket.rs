@@ -12,7 +12,7 @@
 //! * [`bind`] listens, mode 0600, in place of what an earlier life has left there. * [`connect`] is the way in.
 //! * [`Short::name_for`] is the name by which *another* process can reach it: `/proc/<pid>/fd/…`.
 //!
-//! *See:* unix(7), proc_pid_fd(5). *Next room:* [`crate::control`]
+//! *See:* unix(7), proc_pid_fd(5). *Next room:* [`crate::ending`]
 
 use std::{
     fs::{self, File, Permissions},

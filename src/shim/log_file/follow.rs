@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Laws: every way out reads once more *after* it learnt that nothing will come: no last line is lost. The wait is bounded.
-//! *See:* inotify(7), tail(1) `--follow=name`. *Next room:* [`crate::boot`]
+//! *See:* inotify(7), tail(1) `--follow=name`. *Next room:* `src/engine/shim_client.rs`, who asks all this
 
 use crate::log_file::{Following, reader::open_pages};
 use jiff::Timestamp;
