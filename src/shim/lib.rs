@@ -21,7 +21,8 @@
 //! * [`requests`] is what the daemon may ask; [`ending`] is what happens when a program ends.
 //! * [`process`] is one program with its streams: the container's own, or an exec. [`stdio`] makes its pipes, [`console`]
 //!   fetches its terminal, [`client`] is one who watches.
-//! * [`runtime`] executes the OCI runtime; [`record`] keeps the kernel calls, [`log_file`] what was said; [`control`] carries lines; [`socket`] is the door.
+//! * [`runtime`] executes the OCI runtime; [`record`] keeps the kernel calls, [`log_file`] what was said; [`control`] carries
+//!   lines; [`socket`] is the door.
 //!
 //! Every container costs one such process, so it must be small: one thread, no async runtime, buffers only while something
 //! waits in them. `/proc/<pid>/smaps_rollup` shows what it comes to.
