@@ -72,10 +72,15 @@ fn what_we_lack_ourselves_cannot_be_given() {
         eprintln!("SKIP: needs root without CAP_SYS_RESOURCE");
         return;
     }
-    let mut asking = Bundle::new(&["true"]);
-    asking.config["process"]["capabilities"]["permitted"] = json!(["CAP_SYS_RESOURCE"]);
+    let mut asking = Bundle::new(&["cat", "/proc/self/status"]);
+    let wish = json!(["CAP_CHOWN", "CAP_SYS_RESOURCE"]);
+    asking.config["process"]["capabilities"] = json!({"bounding": wish, "effective": wish, "permitted": wish});
     let output = asking.run();
-    assert!(text(&output.stderr).contains("CAP_SYS_RESOURCE is not ours to give"), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("capabilities that we lack: CAP_SYS_RESOURCE"),
+        "told, not dropped in silence: {output:?}"
+    );
+    assert_eq!(sets(&text(&output.stdout)), [1, 1, 0, 1, 0]);
 }
 
 fn profile(rules: Value) -> Value {

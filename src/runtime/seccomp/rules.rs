@@ -25,7 +25,7 @@ use oci_spec::runtime::{
     LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompFilterFlag as Flag, LinuxSeccompOperator,
     LinuxSyscall,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What a filter shall do, ready to be arranged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,32 +213,29 @@ fn condition(arg: &LinuxSeccompArg) -> Result<Condition> {
     Ok(Condition { argument, operator, value, mask })
 }
 
-/// The names of a profile, sorted, each with the rules it stands in: so that a tongue's table is walked once, and each of
-/// its calls looked up, instead of the other way round for every rule.
-struct Names<'a>(Vec<(&'a str, usize)>);
+/// The names of a profile, each with the places of the rules it stands in, in the profile's order.
+struct Names<'a>(HashMap<&'a str, Vec<usize>>);
 
 impl<'a> Names<'a> {
     fn of(rules: &'a [LinuxSyscall]) -> Names<'a> {
-        let pairs = rules.iter().enumerate().flat_map(|(at, rule)| rule.names().iter().map(move |name| (name.as_str(), at)));
-        let mut pairs: Vec<(&str, usize)> = pairs.collect();
-        pairs.sort_unstable();
-        pairs.dedup();
-        Names(pairs)
-    }
-
-    /// The places of the rules that name this call, in the profile's order.
-    fn rules_of(&self, name: &str) -> impl Iterator<Item = usize> {
-        let from = self.0.partition_point(|(known, _)| *known < name);
-        self.0[from..].iter().take_while(move |(known, _)| *known == name).map(|(_, at)| *at)
+        let mut names: HashMap<&str, Vec<usize>> = HashMap::with_capacity(512);
+        for (at, rule) in rules.iter().enumerate() {
+            for name in rule.names() {
+                names.entry(name.as_str()).or_default().push(at);
+            }
+        }
+        Names(names)
     }
 }
 
 /// All rules by number, in one tongue.
 fn calls(tongue: Tongue, names: &Names<'_>, translated: &[Vec<Rule>], default: u32) -> BTreeMap<u32, Vec<Rule>> {
-    let mut calls = BTreeMap::new();
+    // collected first: a map that is built from a list in order costs far less than one that grows
+    let mut calls: Vec<(u32, Vec<Rule>)> = Vec::with_capacity(512);
     for (name, number) in tongue.all() {
+        let Some(places) = names.0.get(name) else { continue };
         let mut known: Vec<Rule> = Vec::new();
-        for parts in names.rules_of(name).map(|at| &translated[at]) {
+        for parts in places.iter().map(|at| &translated[*at]) {
             if known.iter().any(is_unconditional) || parts.iter().all(|part| part.action == default) {
                 continue;
             }
@@ -248,10 +245,10 @@ fn calls(tongue: Tongue, names: &Names<'_>, translated: &[Vec<Rule>], default: u
             }
         }
         if !known.is_empty() {
-            calls.insert(number, known);
+            calls.push((number, known));
         }
     }
-    calls
+    BTreeMap::from_iter(calls)
 }
 
 /// On a tongue with 32-bit words only the low halves are compared: a profile that says 2^64 − 1 means −1, and that is

@@ -16,6 +16,7 @@
 //! The tables come from the `syscalls` crate, generated from the kernel's own. x32's few own numbers stand here.
 //! See: syscalls(2), arch/x86/entry/syscalls/syscall_64.tbl. Next room: [`super::rules`]
 
+use std::collections::HashSet;
 use syscalls::{aarch64, arm, x86, x86_64};
 
 /// A tongue in which programs of this machine may call.
@@ -93,7 +94,8 @@ impl Tongue {
             Tongue::Aarch64 => Box::new(aarch64::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
             Tongue::Arm => Box::new(arm::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
             Tongue::X32 => {
-                let is_shared = |(name, _): &(&str, u32)| !X32_OWN.iter().any(|(own, _)| own == name);
+                let own: HashSet<&str> = X32_OWN.iter().map(|(name, _)| *name).collect();
+                let is_shared = move |(name, _): &(&str, u32)| !own.contains(name);
                 let shared = Tongue::X86_64.all().filter(is_shared).map(|(name, number)| (name, X32_BIT + number));
                 Box::new(shared.chain(X32_OWN.iter().map(|(name, number)| (*name, X32_BIT + number))))
             }
