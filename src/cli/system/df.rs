@@ -20,8 +20,8 @@ use crate::{
     session::Session,
     template::{
         Value,
-        shapes::Kind,
-        value::{List, Map, Row},
+        shapes::{Field, Kind, Shape},
+        value::{List, Row, Struct},
     },
     terminal,
     volume::{self, VolumeRow},
@@ -35,7 +35,7 @@ use minidock_spec::{
     reference::Reference,
 };
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 const COLUMNS: Columns =
     &[("Type", "TYPE"), ("TotalCount", "TOTAL"), ("Active", "ACTIVE"), ("Size", "SIZE"), ("Reclaimable", "RECLAIMABLE")];
@@ -59,6 +59,17 @@ const CACHE_COLUMNS: Columns = &[
     ("UsageCount", "USAGE"),
     ("Shared", "SHARED"),
 ];
+
+/// What a template of `df -v` sees.
+static EVERYTHING: Shape = Shape {
+    name: "formatter.diskUsageContext",
+    fields: &[
+        Field::new("Images", Kind::List(&Kind::Any)),
+        Field::new("Containers", Kind::List(&Kind::Any)),
+        Field::new("Volumes", Kind::List(&Kind::Any)),
+        Field::new("BuildCache", Kind::List(&Kind::Any)),
+    ],
+};
 
 /// The flags of `system df`.
 pub fn command() -> clap::Command {
@@ -210,13 +221,9 @@ impl Usage {
         let list = |rows: Vec<Rc<dyn Row>>| {
             Value::List(Rc::new(List { of: &Kind::Any, items: rows.into_iter().map(Value::Row).collect(), nil: false }))
         };
-        let entries = BTreeMap::from([
-            ("Images".to_string(), list(self.image_rows(true))),
-            ("Containers".to_string(), list(self.container_rows(true))),
-            ("Volumes".to_string(), list(self.volume_rows())),
-            ("BuildCache".to_string(), list(Vec::new())),
-        ]);
-        Value::Map(Rc::new(Map { of: &Kind::Any, entries, nil: false, name: Some("*formatter.diskUsageContext") }))
+        let fields =
+            vec![list(self.image_rows(true)), list(self.container_rows(true)), list(self.volume_rows()), list(Vec::new())];
+        Value::Struct(Rc::new(Struct { shape: &EVERYTHING, pointer: true, fields }))
     }
 }
 
@@ -299,5 +306,7 @@ mod tests {
         assert!(text.contains("\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE"), "{text}");
         let template = format::parse("{{range .Volumes}}{{.Name}} {{.Size}}{{end}}").expect("a good template");
         assert_eq!(template.render(&usage().as_value()).expect("a line"), "v 100B");
+        let json = format::parse("{{json .}}").expect("a good template").render(&usage().as_value()).expect("JSON");
+        assert!(json.starts_with("{\"Images\":[{\"Containers\":\"3\"") && json.ends_with("\"BuildCache\":[]}"), "{json}");
     }
 }

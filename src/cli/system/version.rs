@@ -82,9 +82,12 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             return Ok(64);
         }
     };
-    let asked = server(session).await;
-    let docker = session.docker().await.ok();
-    let both = json!({"Client": client(session, docker.as_ref()), "Server": asked.as_ref().unwrap_or(&Json::Null)});
+    let docker = session.docker().await;
+    let asked = match &docker {
+        Ok(docker) => server(docker).await,
+        Err(silent) => Err(silent.clone()),
+    };
+    let both = json!({"Client": client(session, docker.as_ref().ok()), "Server": asked.as_ref().unwrap_or(&Json::Null)});
     let value: Value = shapes::plain(&shapes::other::VERSION, &both);
     match template.render(&value) {
         Ok(text) => terminal::print(&table::align(&format!("{text}\n"), 20, 1)),
@@ -119,8 +122,8 @@ fn architecture() -> &'static str {
     }
 }
 
-async fn server(session: &mut Session) -> Result<Json> {
-    let mut version: Json = session.docker().await?.get(&Route::new("/version", [])).await?;
+async fn server(docker: &Docker) -> Result<Json> {
+    let mut version: Json = docker.get(&Route::new("/version", [])).await?;
     let known = version.get("Components").and_then(Json::as_array).cloned().unwrap_or_default();
     if !known.iter().any(|component| component["Name"] == "Engine") {
         let of = |key: &str| version.get(key).cloned().unwrap_or_default();
