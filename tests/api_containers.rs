@@ -257,7 +257,7 @@ fn the_first_byte_of_a_stream_waits_until_its_head_was_read() {
         "POST /exec/{exec}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n{{}}"
     );
     socket.write_all(request.as_bytes()).expect("it listens");
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(20));
     let mut buffer = [0; 8192];
     let n = socket.read(&mut buffer).expect("a head");
     assert!(buffer[..n].ends_with(b"\r\n\r\n"), "the stream came together with its head");

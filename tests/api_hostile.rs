@@ -238,6 +238,106 @@ fn bodies_of_any_shape_for_every_call_that_takes_one() {
 }
 
 #[test]
+fn odd_wishes_for_a_real_image_run_or_are_refused_and_leave_nothing() {
+    let daemon = Daemon::start();
+    let (pid, mounts) = (daemon.pid(), || fs::read_to_string("/proc/self/mountinfo").expect("/proc").lines().count());
+    let before = mounts();
+    let text = prop::sample::select(vec![
+        "",
+        "x",
+        "0",
+        "-1",
+        "host",
+        "none",
+        "container:x",
+        "/",
+        "/etc",
+        "../..",
+        "a:b:c",
+        "\u{0}",
+        "1000:1000",
+        "SIGKILL",
+        "é",
+    ]);
+    let number = prop::sample::select(vec![0i64, -1, 1, 64 << 20, i64::MAX, i64::MIN, 1_000_000]);
+    let field = prop_oneof![
+        (prop::sample::select(vec!["User", "WorkingDir", "Hostname", "StopSignal", "Domainname"]), text.clone())
+            .prop_map(|(key, v)| (false, key, serde_json::json!(v))),
+        (
+            prop::sample::select(vec![
+                "NetworkMode",
+                "PidMode",
+                "IpcMode",
+                "UTSMode",
+                "UsernsMode",
+                "CgroupParent",
+                "CpusetCpus",
+                "Runtime",
+                "CgroupnsMode"
+            ]),
+            text.clone()
+        )
+            .prop_map(|(key, v)| (true, key, serde_json::json!(v))),
+        (
+            prop::sample::select(vec!["Binds", "CapAdd", "CapDrop", "SecurityOpt", "GroupAdd", "VolumesFrom", "ExtraHosts"]),
+            text.clone()
+        )
+            .prop_map(|(key, v)| (true, key, serde_json::json!([v]))),
+        (
+            prop::sample::select(vec![
+                "Memory",
+                "MemorySwap",
+                "CpuShares",
+                "NanoCpus",
+                "PidsLimit",
+                "ShmSize",
+                "CpuPeriod",
+                "CpuQuota",
+                "OomScoreAdj",
+                "BlkioWeight"
+            ]),
+            number
+        )
+            .prop_map(|(key, v)| (true, key, serde_json::json!(v))),
+        (prop::sample::select(vec!["Tmpfs", "Sysctls"]), text.clone(), text).prop_map(|(key, k, v)| (
+            true,
+            key,
+            serde_json::json!({k: v})
+        )),
+    ];
+    let mut runner =
+        TestRunner::new(Config { cases: 60, failure_persistence: None, max_shrink_iters: 30, ..Config::default() });
+    let outcome = runner.run(&prop::collection::vec(field, 1..4), |fields| {
+        let mut body = serde_json::json!({"Image": "alpine", "Cmd": ["true"], "HostConfig": {}});
+        for (host, key, value) in fields {
+            let place = if host { &mut body["HostConfig"] } else { &mut body };
+            place[key] = value;
+        }
+        let made = call(&daemon.socket(), "POST", "/containers/create", &body.to_string());
+        if made.status != 201 {
+            prop_assert!(
+                matches!(made.status, 400 | 403 | 404 | 409 | 501),
+                "create {}: {} {}",
+                body,
+                made.status,
+                made.message()
+            );
+            return Ok(());
+        }
+        let id = made.json()["Id"].as_str().expect("an id").to_string();
+        let started = call(&daemon.socket(), "POST", &format!("/containers/{id}/start"), "");
+        prop_assert!(started.status == 204 || !started.message().is_empty(), "start {}: {}", body, started.head);
+        call(&daemon.socket(), "DELETE", &format!("/containers/{id}?force=1&v=1"), "").is(204);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(daemon.pid(), pid);
+    assert_eq!(call(&daemon.socket(), "GET", "/containers/json?all=1", "").json(), serde_json::json!([]));
+    assert_eq!(fs::read_dir(daemon.data_root().join("containers")).expect("a folder").count(), 0, "a folder is left");
+    assert_eq!(mounts(), before, "a mount is left");
+}
+
+#[test]
 fn requests_that_stop_in_the_middle() {
     let whole = "POST /v1.45/containers/create?name=x HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"Image\":\"alpine\"}";
     attack(200, 0..whole.len(), |daemon, length| {

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 const LONGEST: usize = 64 << 10;
 
 /// How long the first byte of a stream waits for the head to be read.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long it waits when nobody can say whether the head was read.
 const GUESS: Duration = Duration::from_millis(5);
 /// How long it is worth asking without a pause.

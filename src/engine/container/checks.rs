@@ -132,7 +132,7 @@ fn log_driver(wishes: &HostConfig) -> Result<()> {
         ["max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"];
     match log.config.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => Err(Error::invalid(format!("unknown log opt '{key}' for {} log driver", log.kind))),
-        None => super::bundle::log_limits(log).map(drop),
+        None => super::log_options::limits(log).map(drop),
     }
 }
 
@@ -154,7 +154,7 @@ pub fn resources(wishes: &mut Resources, update: bool) -> Result<Vec<String>> {
         return bad("You should always set the Memory limit when using Memoryswap limit, see usage");
     }
     if memory > 0 && swap == 0 && !update {
-        wishes.memory_swap = memory * 2;
+        wishes.memory_swap = memory.saturating_mul(2);
     }
     wishes.memory_swappiness = wishes.memory_swappiness.filter(|s| *s != -1);
     if let Some(value) = wishes.memory_swappiness.filter(|s| !(0..=100).contains(s)) {

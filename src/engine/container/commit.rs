@@ -54,8 +54,9 @@ pub async fn commit(engine: &Arc<Engine>, options: CommitOptions) -> Result<Comm
     options.changes.iter().try_for_each(|change| config::apply(&mut config, change))?;
     let paused = options.pause && record.state.has_process() && pause::pause(engine, &record.id).await.is_ok();
     let done = pack(engine, record.clone(), config, options, name.clone()).await;
-    if paused {
-        pause::unpause(engine, &record.id).await?;
+    // its process may have ended just before it was frozen: then there is nothing left to go on
+    if paused && let Err(error) = pause::unpause(engine, &record.id).await {
+        tracing::debug!(container = record.id, "after the commit: {}", error.message());
     }
     let id = done?;
     let mut attributes = BTreeMap::from([("comment".to_string(), id.clone()), ("name".to_string(), record.name.clone())]);
