@@ -60,7 +60,7 @@ use std::{
     collections::HashMap,
     fs::{self, DirBuilder, File},
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -122,6 +122,7 @@ impl Engine {
         {
             private_folder(&folder)?;
         }
+        private_folder(&mountpoint(&paths))?;
         let lock = lock_data_root(&paths)?;
         restore::empty_scratch(&paths.scratch())?;
         let engine = Arc::new(Engine {
@@ -139,6 +140,11 @@ impl Engine {
         restore::restore(&engine).await?;
         Ok(engine)
     }
+}
+
+/// An empty folder on which every container mounts its root, each in a mount namespace of its own.
+pub(crate) fn mountpoint(paths: &Paths) -> PathBuf {
+    paths.exec_root().join("rootfs")
 }
 
 /// Mode 0710: root's group may pass through, nobody else may look (CVE-2021-41091).

@@ -19,14 +19,18 @@
 //!   four sentences.
 //! * The channel of [`Happening`]s ends with [`Happening::Gone`]: the connection broke, so the shim is dead.
 //!
-//! Laws: every wait has a limit. The shim gets no environment of ours and an error log of its own.
+//! Laws: every wait has a limit. The shim gets no environment of ours.
 //! *See:* [`minidock_shim::protocol`]. *Next room:* [`crate::exits`]
 
 use minidock_base::{Doing, Error, Result};
 use minidock_shim::protocol::{Answer, Attach, Event, Hello, Launch, Numbered, Reply, Request};
 use std::{
     collections::HashMap,
-    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    fs::OpenOptions,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::OpenOptionsExt, net::UnixStream as StdStream},
+    },
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -79,9 +83,9 @@ impl Shim {
         match shim.ask(Request::Launch(Box::new(launch))).await {
             Ok(Answer::Ready { shim_pid }) => Ok((shim, shim_pid, happenings)),
             Ok(other) => Err(unexpected("launch", &other)),
-            Err(error) => Err(match std::fs::read_to_string(&born.words) {
-                Ok(text) if !text.trim().is_empty() => Error::system(format!("{}: {}", error.cause(), text.trim())),
-                _ => error,
+            Err(error) => Err(match std::fs::read_to_string(&born.words).unwrap_or_default().lines().last() {
+                Some(words) => error.hint(format!("the last words in {}: {words}", born.words.display())),
+                None => error,
             }
             .during("start the shim")),
         }
@@ -156,7 +160,8 @@ pub struct Born {
     words: PathBuf,
 }
 
-/// Executes a shim, which gets ready while the caller prepares its orders; `words` is its error log. It is reaped whenever
+/// Executes a shim, which gets ready while the caller prepares its orders; `words` is the error log
+/// of all shims. It is reaped whenever
 /// it ends; nobody waits for it here.
 ///
 /// # Errors
@@ -166,7 +171,8 @@ pub fn spawn(program: &[String], id: &str, words: PathBuf) -> Result<Born> {
     ours.set_nonblocking(true).doing(|| "make a socket for the shim")?;
     let control = UnixStream::from_std(ours).doing(|| "make a socket for the shim")?;
     let (name, args) = program.split_first().ok_or_else(|| Error::system("no program to start a shim with"))?;
-    let log = std::fs::File::create(&words).doing(|| format!("create {}", words.display()))?;
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&words);
+    let log = log.doing(|| format!("open {}", words.display()))?;
     let mut child = tokio::process::Command::new(name)
         .args(args)
         .arg(id) // for readers of ps

@@ -7,8 +7,8 @@
 //!   image's layers ────────────┐
 //!   passwd, group (in the tree)┤
 //!   volumes, bind sources      ├─► Facts ─► oci_config::config ─► exec root/containers/<id>/config.json
-//!   other containers' pids     │                                                       /rootfs   (empty, the overlay's place)
-//!   devices, limits, init      ┘                                                       /shm      (only if shareable)
+//!   other containers' pids     │                                                       /shm   (only if shareable)
+//!   devices, limits, init      ┘                              exec root/rootfs   the overlay's place, empty, one for all
 //! ```
 //!
 //! Laws: it may be run again and again; what an earlier life left in the folder is thrown away first. Nothing is mounted on the
@@ -17,7 +17,12 @@
 
 use crate::{
     Engine,
-    container::{etc_files, record::Record, recording::recorded, snapshot},
+    container::{
+        etc_files, propagation,
+        record::{Mount, Record},
+        recording::recorded,
+        snapshot,
+    },
     oci_config::{self, Facts, Joins, devices, namespaces::Mode, process},
     users::Databases,
     volumes::Source,
@@ -28,7 +33,6 @@ use minidock_linux::{
     mount::{self, Target},
     reaper,
 };
-use minidock_spec::engine::container::LogConfig;
 use std::{
     collections::BTreeMap,
     fs,
@@ -47,7 +51,6 @@ pub fn write(engine: &Arc<Engine>, record: &Record) -> Result<()> {
         clear(engine, &record.id)?;
         let _ = fs::remove_file(engine.paths.container_exit(&record.id)); // how it ended last time
         snapshot::folder(&folder, 0o700)?;
-        snapshot::folder(&folder.join("rootfs"), 0o755)?;
         let config = oci_config::config(&gather(engine, record, &folder)?)?;
         let text = serde_json::to_vec(&config).doing(|| "encode config.json")?;
         fs::write(folder.join("config.json"), text).doing(|| format!("write {}", folder.join("config.json").display()))
@@ -102,7 +105,7 @@ fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Res
         init: (wishes.init == Some(true)).then(|| init_program(engine)).transpose()?,
         joins,
         overlay: overlay.options().into_iter().map(|o| o.to_string_lossy().into_owned()).collect(),
-        root: folder.join("rootfs"),
+        root: crate::mountpoint(&engine.paths),
         files: etc_files::write(&engine.paths, record, sharing)?,
         devices: devices::gather(wishes)?,
         volumes: sources(engine, record)?,
@@ -175,19 +178,26 @@ fn sources(engine: &Engine, record: &Record) -> Result<BTreeMap<String, Source>>
                 }
                 volumes.insert(point.name.clone(), volume.source(&engine.paths));
             }
-            "bind" if !fs::exists(&point.source).unwrap_or(false) => match mount.create_source {
-                true => {
-                    fs::create_dir_all(&point.source).doing(|| format!("create the missing bind source {}", point.source))?
-                }
-                false => {
-                    let why = format!("bind source path does not exist: {}", point.source);
-                    return Err(Error::invalid(format!("invalid mount config for type \"bind\": {why}")));
-                }
-            },
+            "bind" => {
+                find_or_make(mount)?;
+                propagation::check(&point.source, &point.propagation)?;
+            }
             _ => {}
         }
     }
     Ok(volumes)
+}
+
+/// A bind's source: `-v` makes it when it is missing, `--mount` does not.
+fn find_or_make(mount: &Mount) -> Result<()> {
+    let source = &mount.point.source;
+    match (fs::exists(source).unwrap_or(false), mount.create_source) {
+        (true, _) => Ok(()),
+        (false, true) => fs::create_dir_all(source).doing(|| format!("create the missing bind source {source}")),
+        (false, false) => {
+            Err(Error::invalid(format!("invalid mount config for type \"bind\": bind source path does not exist: {source}")))
+        }
+    }
 }
 
 /// A subpath of a volume must be there and may lead through no link.
@@ -246,74 +256,4 @@ fn shareable_shm(record: &Record, folder: &Path) -> Result<PathBuf> {
     const NOSUID_NODEV_NOEXEC: u64 = 2 | 4 | 8;
     mount::mount("shm", target, "tmpfs", NOSUID_NODEV_NOEXEC, &options).doing(doing)?;
     Ok(shm)
-}
-
-/// Rotation of the json-file log: (bytes, files).
-///
-/// # Errors
-/// `invalid size: 'x'`; fewer than one file.
-pub fn log_limits(log: &LogConfig) -> Result<(u64, u32)> {
-    let size = log.config.get("max-size").map(|text| decimal_bytes(text)).transpose()?.unwrap_or(0);
-    let files = match log.config.get("max-file") {
-        None => 1,
-        Some(text) => text.parse::<u32>().map_err(|_| Error::invalid(format!("invalid value for max-file: {text:?}")))?,
-    };
-    match files {
-        0 => Err(Error::invalid("max-file cannot be less than 1")),
-        files => Ok((size, files)),
-    }
-}
-
-/// `10m` here is ten *million* bytes: go-units' `FromHumanSize`.
-fn decimal_bytes(text: &str) -> Result<u64> {
-    let bad = || Error::invalid(format!("invalid size: '{text}'")).hint("such as 10m or 500k");
-    let lower = text.trim().to_ascii_lowercase();
-    let lower = lower.strip_suffix('b').unwrap_or(&lower);
-    let (digits, power) = match lower.chars().last() {
-        Some('k') => (&lower[..lower.len() - 1], 1),
-        Some('m') => (&lower[..lower.len() - 1], 2),
-        Some('g') => (&lower[..lower.len() - 1], 3),
-        _ => (lower, 0),
-    };
-    let number: f64 = digits.trim().parse().map_err(|_| bad())?;
-    let bytes = number * 1000f64.powi(power);
-    if bytes >= 0.0 && bytes < 1e18 { Ok(bytes as u64) } else { Err(bad()) }
-}
-
-/// What `--log-opt labels=…,env=…,tag=…` adds to each line of the log.
-pub fn log_attributes(record: &Record) -> BTreeMap<String, String> {
-    let options = &record.host_config.log_config.config;
-    let list = |key: &str| options.get(key).map(String::as_str).unwrap_or_default().split(',').map(str::trim);
-    let mut attributes = BTreeMap::new();
-    for name in list("labels").filter(|n| !n.is_empty()) {
-        if let Some(value) = record.config.labels.get(name) {
-            attributes.insert(name.to_string(), value.clone());
-        }
-    }
-    for name in list("env").filter(|n| !n.is_empty()) {
-        if let Some(value) = record.config.env.iter().find_map(|v| v.strip_prefix(name)?.strip_prefix('=')) {
-            attributes.insert(name.to_string(), value.to_string());
-        }
-    }
-    if let Some(tag) = options.get("tag").filter(|t| !t.is_empty()) {
-        let tag = tag
-            .replace("{{.ID}}", minidock_base::id::short(&record.id))
-            .replace("{{.FullID}}", &record.id)
-            .replace("{{.Name}}", &record.name)
-            .replace("{{.ImageName}}", &record.config.image);
-        attributes.insert("tag".into(), tag);
-    }
-    attributes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_of_logs_are_decimal() {
-        assert_eq!(decimal_bytes("10m").expect("a size"), 10_000_000);
-        assert_eq!(decimal_bytes("1.5kb").expect("a size"), 1500);
-        assert!(decimal_bytes("x").is_err() && decimal_bytes("-1").is_err());
-    }
 }

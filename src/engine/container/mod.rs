@@ -18,7 +18,7 @@
 //!
 //! * [`record`], [`store`]: what is known of a container, and where it is found.
 //! * [`create`], with [`image_defaults`], [`checks`], [`mount_spec`], [`mounts`], [`snapshot`], [`copy_up`].
-//! * [`start`], with [`bundle`] and [`etc_files`]; [`stop`], [`pause`], [`restart`], [`wait`], [`remove`].
+//! * [`start`], with [`bundle`], [`etc_files`], [`log_options`], [`propagation`]; [`stop`], [`pause`], [`restart`], [`wait`], [`remove`].
 //! * [`attach`], [`logs`], [`exec`]: its streams, and second processes.
 //! * [`rename`], [`update`], [`inspect`], [`health`], [`stats`], [`top`], [`changes`], [`copy`], [`commit`], [`export`],
 //!   [`prune`], [`explain`]; [`recording`] keeps the daemon's own kernel calls.
@@ -42,10 +42,12 @@ pub mod health;
 pub mod image_defaults;
 pub mod inspect;
 pub mod list;
+pub mod log_options;
 pub mod logs;
 pub mod mount_spec;
 pub mod mounts;
 pub mod pause;
+pub mod propagation;
 pub mod prune;
 pub mod record;
 pub mod recording;

@@ -19,7 +19,7 @@
 
 use crate::{
     Engine,
-    container::{bundle, health, publish, record::Phase, record::Record, remove, store::Container, to_the_end},
+    container::{bundle, health, log_options, publish, record::Phase, record::Record, remove, store::Container, to_the_end},
     exits, runtime_client,
     shim_client::{self, Happening, Shim},
     volumes,
@@ -105,7 +105,7 @@ async fn run(
     container: &Arc<Container>,
     record: &Arc<Record>,
 ) -> Result<(i32, UnboundedReceiver<Happening>)> {
-    let words = engine.paths.container(&record.id).join("shim.log");
+    let words = engine.paths.exec_root().join("shim.log");
     let born = shim_client::spawn(&engine.options.shim_program, &record.id, words)?;
     let (e, r) = (engine.clone(), record.clone());
     spawn_blocking(move || bundle::write(&e, &r))
@@ -129,8 +129,8 @@ fn launch(engine: &Engine, record: &Record) -> Result<Launch> {
     let log = match record.host_config.log_config.kind.as_str() {
         "none" => None,
         _ => {
-            let (max_size, max_file) = bundle::log_limits(&record.host_config.log_config)?;
-            Some(Log { path: paths.container_log(id), max_size, max_file, attrs: bundle::log_attributes(record) })
+            let (max_size, max_file) = log_options::limits(&record.host_config.log_config)?;
+            Some(Log { path: paths.container_log(id), max_size, max_file, attrs: log_options::attributes(record) })
         }
     };
     Ok(Launch {

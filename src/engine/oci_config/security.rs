@@ -21,7 +21,7 @@ use minidock_base::{Doing, Error, Result};
 use minidock_linux::caps;
 use minidock_spec::{engine::container::HostConfig, seccomp_profile};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Mutex};
 
 /// The fourteen that Docker leaves to a container's root.
 pub const DEFAULT_CAPABILITIES: [&str; 14] = [
@@ -166,11 +166,27 @@ pub fn seccomp(wishes: &HostConfig, capabilities: &BTreeSet<String>) -> Result<O
 fn profile_of(profile: &str, capabilities: &BTreeSet<String>) -> Result<Option<Value>> {
     let filter = match profile {
         "unconfined" => return Ok(None),
-        "builtin" => seccomp_profile::default_for(capabilities, std::env::consts::ARCH),
+        "builtin" => return builtin(capabilities).map(Some),
         text => seccomp_profile::parse(text, capabilities)
             .map_err(|e| Error::invalid(format!("Decoding seccomp profile failed: {}", e.message())))?,
     };
     serde_json::to_value(&filter).doing(|| "write the seccomp profile").map(Some)
+}
+
+/// Docker's own profile. It depends on the capabilities alone and is long, so what was made for one set is kept.
+fn builtin(capabilities: &BTreeSet<String>) -> Result<Value> {
+    static MADE: Mutex<Vec<(BTreeSet<String>, Value)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().expect("no holder panics");
+    if let Some((_, filter)) = made.iter().find(|(set, _)| set == capabilities) {
+        return Ok(filter.clone());
+    }
+    let filter = seccomp_profile::default_for(capabilities, std::env::consts::ARCH);
+    let filter = serde_json::to_value(&filter).doing(|| "write the seccomp profile")?;
+    if made.len() >= 16 {
+        made.clear();
+    }
+    made.push((capabilities.clone(), filter.clone()));
+    Ok(filter)
 }
 
 /// Files of the kernel that a container sees empty.
