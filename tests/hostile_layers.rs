@@ -322,6 +322,10 @@ fn what_must_work_works_inside() {
     assert_eq!(fs::metadata(two.join("tmp")).expect("implied").mode() & 0o7777, 0o1777, "the lower folder's mode");
     assert_eq!(fs::read_to_string(two.join("bin/cat")).expect("copied up"), "b");
     world.check("inside");
+    let mut world = World::new();
+    world.layer(&archive(&[dir("./").mode(0o700), dir("a")])).expect("a root of its own kind");
+    let above = world.layer(&archive(&[dir("b")])).expect("says nothing of the root");
+    assert_eq!(fs::metadata(above).expect("there").mode() & 0o7777, 0o700, "the root below decides");
 }
 
 #[test]

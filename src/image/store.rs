@@ -262,7 +262,7 @@ impl Store {
             return Err(crate::content::mismatch("layer (uncompressed)", diff_id, found));
         }
         below::lean(&making.diff(), unpacked, lower)?;
-        let leans = below::leans(unpacked);
+        let leans = below::leans(unpacked, lower)?;
         let key = if leans { chain_id(diff_ids) } else { diff_id.clone() };
         let record = LayerRecord { diff_id: diff_id.clone(), size: unpacked.size, leans };
         self.layers.adopt(making, &key, &record)?;

@@ -92,7 +92,7 @@ id=$($MINIDOCK image inspect --format '{{.Id}}' ours:1)
 $real load -q -i ours.tar >/dev/null
 same "docker load has the same ID" "$($real image inspect --format '{{.Id}}' ours:1)" "$id"
 podman $store load -q -i ours.tar >/dev/null
-[ "sha256:$(podman $store image inspect --format '{{.Id}}' localhost/hard:docker)" = "$id" ] && echo "ok: podman load has the same ID"
+same "podman load has the same ID" "sha256:$(podman $store image inspect --format '{{.Id}}' localhost/hard:docker)" "$id"
 same "skopeo reads our docker-archive" "$(skopeo inspect --raw docker-archive:ours.tar:ours:1 | jq -r .config.digest)" "$id"
 same "skopeo reads our oci-archive" "$(skopeo inspect --raw oci-archive:ours.tar:1 | jq -r .config.digest)" "$id"
 same "skopeo reads our store" "$(skopeo inspect --raw "oci:$work/m:ours:1" | jq -r .config.digest)" "$id"

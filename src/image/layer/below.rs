@@ -36,9 +36,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Whether the layer needs to be settled at all.
-pub fn leans(unpacked: &Unpacked) -> bool {
-    !unpacked.implied.is_empty() || !unpacked.borrowed.is_empty()
+/// Whether the layer needs to be settled at all upon the layers `lower` (top first).
+///
+/// # Errors
+/// The layer below cannot be looked at.
+pub fn leans(unpacked: &Unpacked, lower: &[PathBuf]) -> Result<bool> {
+    Ok(!unpacked.implied.is_empty() || !unpacked.borrowed.is_empty() || odd_root(unpacked, lower)?.is_some())
+}
+
+/// The root directory below, when this layer says nothing of it and it is not what every root directory is like.
+fn odd_root(unpacked: &Unpacked, lower: &[PathBuf]) -> Result<Option<(OwnedFd, Stat)>> {
+    let (false, Some(below)) = (unpacked.root, lower.first()) else { return Ok(None) };
+    let below = files::open_directory(below).doing(|| "open the layer below")?;
+    let stat = files::fstat(&below).doing(|| "look at the layer below")?;
+    Ok(((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid) != (0o755, 0, 0)).then_some((below, stat)))
 }
 
 /// Settles the layer unpacked at `diff` against the layers `lower` (top first).
@@ -46,7 +57,7 @@ pub fn leans(unpacked: &Unpacked) -> bool {
 /// # Errors
 /// A hard link whose target is nowhere; a view that cannot be mounted.
 pub fn lean(diff: &Path, unpacked: &Unpacked, lower: &[PathBuf]) -> Result<()> {
-    if !leans(unpacked) {
+    if !leans(unpacked, lower)? {
         return Ok(());
     }
     if lower.is_empty() {
@@ -54,6 +65,9 @@ pub fn lean(diff: &Path, unpacked: &Unpacked, lower: &[PathBuf]) -> Result<()> {
             Some((name, target)) => Err(no_target(name, target)),
             None => Ok(()),
         };
+    }
+    if let Some((below, stat)) = odd_root(unpacked, lower)? {
+        copy_description(&below, &files::open_directory(diff).doing(|| "open a layer")?, &stat)?;
     }
     let ours = files::open_directory(diff).doing(|| "open a layer")?;
     let mut work = Settling { ours: Tree::new(ours), below: Tree::new(view(lower)?), moved: Vec::new() };

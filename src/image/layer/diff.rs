@@ -173,3 +173,63 @@ fn is_empty_scaffold(root: &impl AsFd, path: &[u8], stat: &Stat) -> bool {
         |name: &OsString| files::lstatat(&dir, name).is_ok_and(|stat| is_mount_point(&join(path, name.as_bytes()), &stat));
     !names.is_empty() && names.iter().all(stub)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{tar::Reader, unpack};
+    use super::*;
+    use std::fs;
+
+    fn told(list: &[Change]) -> Vec<String> {
+        list.iter().map(|c| format!("{}{}", ["C", "A", "D"][c.kind as usize], c.path)).collect()
+    }
+
+    #[test]
+    fn what_was_changed_is_told_and_packed_and_unpacks_to_the_same() {
+        let folder = tempfile::tempdir().expect("room");
+        let at = |name: &str| folder.path().join(name);
+        for dir in ["low/etc", "low/var/log", "low/same", "up/etc", "up/var", "up/same", "up/proc", "up/dev/pts", "again"] {
+            fs::create_dir_all(at(dir)).expect("room");
+        }
+        for file in ["low/etc/passwd", "low/etc/group", "low/var/log/x", "up/new", "up/var/y"] {
+            fs::write(at(file), file).expect("room");
+        }
+        fs::write(at("up/etc/group"), "longer than it was").expect("room");
+        fs::write(at("up/etc/hosts"), "").expect("room");
+        fs::hard_link(at("up/new"), at("up/same/new2")).expect("room");
+        let up = files::open_directory(&at("up")).expect("there");
+        let (etc, var) =
+            (files::open_directory(&at("up/etc")).expect("there"), files::open_directory(&at("up/var")).expect("there"));
+        if overlayfs::make_whiteout(etc.as_fd(), OsStr::new("passwd")).is_err() {
+            return println!("SKIP: this user may make no device node");
+        }
+        overlayfs::make_whiteout(up.as_fd(), OsStr::new("never-was")).expect("just could");
+        xattr::fsetxattr(&var, overlayfs::OPAQUE, b"y").expect("root may");
+        let list = changes(&[at("low")], &at("up")).expect("readable");
+        let expected =
+            ["C/etc", "C/etc/group", "D/etc/passwd", "A/new", "C/same", "A/same/new2", "C/var", "D/var/log", "A/var/y"];
+        assert_eq!(told(&list), expected);
+        let archive = write_tar(&at("up"), Vec::new()).expect("memory");
+        assert_eq!(archive, write_tar(&at("up"), Vec::new()).expect("memory"), "the same bytes each time");
+        let mut reader = Reader::new(&archive[..]);
+        let mut names = Vec::new();
+        while let Some(entry) = reader.next().expect("our own") {
+            names.push(lossy(&entry.name));
+        }
+        let packed = [
+            "etc/",
+            "etc/group",
+            "etc/.wh.passwd",
+            ".wh.never-was",
+            "new",
+            "same/",
+            "same/new2",
+            "var/",
+            "var/.wh..wh..opq",
+            "var/y",
+        ];
+        assert_eq!(names, packed);
+        unpack::unpack(&archive[..], files::open_directory(&at("again")).expect("there")).expect("our own");
+        assert_eq!(told(&changes(&[at("low")], &at("again")).expect("readable")), expected);
+    }
+}

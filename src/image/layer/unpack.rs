@@ -47,6 +47,8 @@ pub struct Unpacked {
     /// Bytes of all regular files.
     pub size: u64,
     pub entries: u64,
+    /// Whether the archive says what the root directory itself is like.
+    pub root: bool,
     /// Folders that only became necessary, parents first.
     pub implied: Vec<Vec<u8>>,
     /// Hard links (name, target) whose target is in no part of this layer.
@@ -119,6 +121,7 @@ impl Work {
             return match entry.kind {
                 Kind::Directory if !self.policy.whiteouts => Ok(()), // the folder copied into keeps what it is
                 Kind::Directory => {
+                    self.done.root = true;
                     self.folders.insert(path, entry.clone());
                     Ok(())
                 }
