@@ -17,6 +17,7 @@
 use crate::bundle;
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
+    cgroup::{Cgroup, Version},
     clone::{Cloned, Request, clone3},
     fds,
     namespaces::{self, Namespace, Set, setns},
@@ -107,6 +108,17 @@ fn offset_lines(offsets: &HashMap<String, LinuxTimeOffset>) -> Result<String> {
         lines += &format!("{clock} {} {}\n", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
     }
     Ok(lines)
+}
+
+/// What is left to enter for a child that was born in its cgroup's v2 folder: nothing on v2, all trees on v1.
+///
+/// # Errors
+/// As open(2).
+pub fn doors(cgroup: &Cgroup, born_inside: bool) -> Result<Vec<OwnedFd>> {
+    match (cgroup.version(), born_inside) {
+        (Version::V2, true) => Ok(Vec::new()),
+        _ => cgroup.open_doors().doing(|| "open the container's cgroup"),
+    }
 }
 
 /// Makes the child behind its walls. In the parent afterwards nothing has changed.

@@ -154,7 +154,7 @@ fn make(
     let materials = rootfs::gather(bundle, Some(&cgroup))?;
     let waits = walls.new.has(Namespace::User) || mounts::wants_container_map(&materials.mounts);
     let (preserve_fds, extra_env) = descriptors_to_keep(options.preserve_fds)?;
-    let doors = if into.is_some() { Vec::new() } else { cgroup.open_doors().doing(|| "open the container's cgroup")? };
+    let doors = birth::doors(&cgroup, into.is_some())?;
     let (ours, theirs) = fds::socketpair().doing(|| "make a socket pair")?;
     let mut walls = walls;
     let plan = Plan {

@@ -15,7 +15,7 @@
 //! Laws: init is checked to be the process of the record *after* its pidfd is open. See: setns(2). Next: [`crate::foreground`]
 
 use crate::{
-    bundle, console,
+    birth, bundle, console,
     create::{during_init, write_pid_file},
     finish::{self, Wish},
     grants,
@@ -105,7 +105,7 @@ fn start(
     privileges::oddities(process)?.iter().for_each(|odd| log::warn(odd));
     let group = group(record, options)?;
     let into = group.clone_into_fd().doing(|| "open the container's cgroup")?;
-    let doors = if into.is_some() { Vec::new() } else { group.open_doors().doing(|| "open the container's cgroup")? };
+    let doors = birth::doors(&group, into.is_some())?;
     let (ours, theirs) = fds::socketpair().doing(|| "make a socket pair")?;
     let walls = walls(record)?;
     if walls.has(Namespace::Pid) {

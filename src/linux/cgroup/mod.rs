@@ -189,21 +189,24 @@ impl Cgroup {
     }
 
     fn doors(&self) -> Vec<PathBuf> {
-        // only v1 lets a single thread in, which spares it the lock; only v1's trees have controllers in their names
-        let door = |dir: &Dir| dir.path.join(if dir.controllers.is_empty() { "cgroup.procs" } else { "tasks" });
-        self.all_dirs().map(door).collect()
+        // Only v1 lets a single thread in, which spares it a lock that takes milliseconds; v2's way without that lock is to be
+        // born there, so a hybrid machine's v2 tree has no door here ([`Cgroup::clone_into_fd`]).
+        let door = |dir: &Dir| dir.path.join(if self.version == Version::V1 { "tasks" } else { "cgroup.procs" });
+        self.dirs.iter().map(door).collect()
     }
 
-    /// A descriptor for `clone3`'s `CLONE_INTO_CGROUP`; `None` on v1, where there is no such thing.
+    /// A descriptor for `clone3`'s `CLONE_INTO_CGROUP`: the v2 folder, on a hybrid machine too; `None` on v1, where there is no
+    /// such thing.
     ///
     /// # Errors
     /// `ENOENT` when the group was not made.
     #[track_caller]
     pub fn clone_into_fd(&self) -> Result<Option<OwnedFd>, CallFailed> {
-        match (self.version, self.dirs.first()) {
-            (Version::V2, Some(dir)) => knob::open_folder(&dir.path).map(Some),
-            _ => Ok(None),
-        }
+        let tree = match self.version {
+            Version::V1 => self.unified.as_ref(),
+            Version::V2 => self.dirs.first(),
+        };
+        tree.map(|dir| knob::open_folder(&dir.path)).transpose()
     }
 
     /// Writes one knob: `write("memory", "memory.limit_in_bytes", "67108864")`.
