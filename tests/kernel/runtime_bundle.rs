@@ -120,7 +120,10 @@ impl Bundle {
 
     /// `minidock runtime ARGS`, with output to files: a container that goes on living must not keep the test's pipes open.
     pub fn runtime(&self, args: &[&str]) -> Printed {
-        let (out, err) = (self.path().join("out"), self.path().join("err"));
+        // Files of their own: a container goes on writing into those of the command that started it.
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let n = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let (out, err) = (self.path().join(format!("out-{n}")), self.path().join(format!("err-{n}")));
         let file = |path: &Path| fs::File::create(path).expect("room");
         let status = self.command(args).stdout(file(&out)).stderr(file(&err)).status().expect("it runs");
         let read = |path: &Path| fs::read(path).expect("just written");
