@@ -83,7 +83,8 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     Ok(0)
 }
 
-fn format_of(typed: &str, quiet: bool, digests: bool) -> String {
+/// The format that the flags come to.
+pub fn format_of(typed: &str, quiet: bool, digests: bool) -> String {
     match (typed, quiet) {
         ("" | "table", true) => "{{.ID}}".into(),
         ("" | "table", false) => if digests { TABLE_WITH_DIGEST } else { TABLE }.into(),

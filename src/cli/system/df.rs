@@ -92,12 +92,28 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         (false, custom) => format::render(custom, COLUMNS, &usage.summary())?,
         (true, "" | "table") => usage.verbose()?,
         (true, custom) => {
-            let template = format::parse(if custom == "json" { "{{json .}}" } else { custom })?;
+            let raw = raw();
+            let template = match custom {
+                "json" => "{{json .}}",
+                "raw" => &raw,
+                custom => custom,
+            };
+            let template = format::parse(template)?;
             template.render(&usage.as_value()).map_err(format::refused)?
         }
     };
     terminal::print(&text);
     Ok(0)
+}
+
+/// `df -v --format raw`: the long forms of all rows, one list after the other.
+fn raw() -> String {
+    let image = list::format_of("raw", false, true);
+    let container = format!("{}size: {{{{.Size}}}}\n", ps::RAW);
+    format!(
+        "{{{{range .Images}}}}type: Image\n{image}\n{{{{end -}}}}\n{{{{range .Containers}}}}type: Container\n{container}\n{{{{end -}}}}\n\
+         {{{{range .Volumes}}}}type: Volume\nname: {{{{.Name}}}}\ndriver: {{{{.Driver}}}}\n\n{{{{end -}}}}\n"
+    )
 }
 
 /// What the daemon said, with nothing absent.
