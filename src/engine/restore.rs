@@ -61,9 +61,9 @@ pub fn empty_scratch(scratch: &Path) -> Result<()> {
     if !old.is_empty() {
         std::thread::spawn(move || {
             for path in old {
-                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                if let Err(error) = removed {
-                    tracing::warn!(path = %path.display(), %error, "a half-made thing could not be deleted");
+                if let Err(error) = minidock_image::layers::remove_folder(&path) {
+                    let why = error.message();
+                    tracing::warn!(path = %path.display(), "a half-made thing could not be deleted: {why}");
                 }
             }
         });
@@ -97,7 +97,7 @@ fn load_all(engine: &Engine) -> Result<Vec<Record>> {
             Ok(None) if entry.path().is_dir() && !was_set_aside(&entry.path()) => {
                 tracing::warn!(id = name, "a container that was never finished: deleted");
                 let away = engine.paths.scratch().join(format!("container-{}", id::random_id()));
-                let _ = fs::rename(entry.path(), &away).and_then(|()| fs::remove_dir_all(&away)); // else next time
+                let _ = fs::rename(entry.path(), &away).map(|()| minidock_image::layers::remove_folder(&away)); // else next time
             }
             Ok(None) => {}
             Err(error) => report(&file, &error.message()),

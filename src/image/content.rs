@@ -24,16 +24,11 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex},
 };
 
 /// The largest manifest or configuration we read (the registry protocol's limit is 4 MiB).
 pub const LARGEST_DOCUMENT: u64 = 8 << 20;
-
-static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// The blobs of a store.
 #[derive(Clone, Debug)]
@@ -102,10 +97,10 @@ impl Content {
 
     /// Begins a blob whose digest is not known yet.
     pub fn begin(&self) -> Result<Ingest> {
-        let path = self.scratch.join(format!("blob-{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
+        let path = self.scratch.join(crate::scratch_name("blob"));
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let file = file.map_err(|e| disk(&e, "make a file for a blob"))?;
-        let growing = Arc::new(Growing { path: path.clone(), state: Mutex::default(), grown: Condvar::new() });
+        let growing = Arc::new(Growing { state: Mutex::default(), grown: Condvar::new() });
         Ok(Ingest { file, path, blobs: self.blobs.clone(), growing, hasher: Hasher::new(), size: 0, kept: false })
     }
 
@@ -201,8 +196,6 @@ pub fn mismatch(what: &str, expected: &Digest, found: &Digest) -> Error {
 }
 
 struct Growing {
-    #[allow(dead_code)] // named in a debugger
-    path: PathBuf,
     state: Mutex<Growth>,
     grown: Condvar,
 }

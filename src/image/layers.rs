@@ -24,13 +24,8 @@ use std::{
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt, symlink},
     path::{Path, PathBuf},
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard},
 };
-
-static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// What `layer.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,8 +105,7 @@ impl Layers {
 
     /// An empty directory for a layer that is being made.
     pub fn begin(&self) -> Result<Making> {
-        let folder = self.scratch.join(format!("layer-{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
-        let _ = remove_folder(&folder); // of a life before this one
+        let folder = self.scratch.join(crate::scratch_name("layer"));
         let made = fs::DirBuilder::new().mode(0o710).create(&folder);
         made.and_then(|()| fs::DirBuilder::new().mode(0o755).create(folder.join("diff")))
             .map_err(|e| disk(&e, "make a folder for a layer"))?;
@@ -136,7 +130,7 @@ impl Layers {
     pub fn put_aside(&self, key: &Digest) -> Result<Option<PathBuf>> {
         let _ = fs::remove_file(self.folder.join("l").join(&key.hex()[..20])); // may never have been made
         self.known().remove(key);
-        let aside = self.scratch.join(format!("gone-{}", SERIAL.fetch_add(1, Ordering::Relaxed)));
+        let aside = self.scratch.join(crate::scratch_name("gone"));
         match fs::rename(self.folder.join(key.hex()), &aside) {
             Ok(()) => Ok(Some(aside)),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),

@@ -44,8 +44,21 @@ pub mod store;
 pub mod tags;
 
 use minidock_base::Error;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 pub use store::{ImageRecord, Store};
+
+/// A name for something half-made. No earlier life of the daemon had it: what is still being deleted of that one must not
+/// be mistaken for what is being made now.
+pub(crate) fn scratch_name(kind: &str) -> String {
+    static LIFE: OnceLock<String> = OnceLock::new();
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let life = LIFE.get_or_init(|| minidock_base::id::random_id()[..12].to_string());
+    format!("{kind}-{life}-{}", SERIAL.fetch_add(1, Ordering::Relaxed))
+}
 
 /// A failure of the disk, with its errno by name, and what to do about the one everybody meets.
 #[track_caller]

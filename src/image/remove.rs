@@ -127,6 +127,9 @@ impl Store {
     /// The list cannot be written, files cannot be removed.
     pub fn release(&self, in_use: InUse<'_>) -> Result<()> {
         let mut state = self.state();
+        if !state.tags.index.manifests.iter().any(|d| d.annotations.contains_key(tags::HIDDEN)) {
+            return Ok(()); // nearly always
+        }
         let hidden: Vec<Digest> = state.images.keys().filter(|m| self.record(&state, m).hidden).cloned().collect();
         let mut work =
             Removing { store: self, state: &mut state, in_use, done: Removed::default(), gone: Collected::default() };

@@ -18,6 +18,7 @@ use crate::{
 use std::{
     ffi::{OsStr, OsString},
     os::fd::{AsFd, BorrowedFd},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Removes `dir/name` and everything below it, never following a link and never crossing into another mount.
@@ -29,11 +30,11 @@ use std::{
 #[track_caller]
 pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFailed> {
     let (dir, mut left) = (dir.as_fd(), vec![name.as_ref().to_os_string()]);
-    let (mut serial, mut first) = (0, Ok(()));
+    let mut first = Ok(());
     while let Some(name) = left.pop() {
         let removed = remove_below(dir, &name, 0, &mut |deep, deep_name| {
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
             let aside = OsString::from(format!(".minidock-gone-{}-{serial}", std::process::id()));
-            serial += 1;
             renameat(deep, deep_name, dir, &aside)?;
             left.push(aside);
             Ok(())
@@ -42,6 +43,9 @@ pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), CallFa
     }
     first
 }
+
+/// Several trees may be removed beside each other at once: no two may move something up under one name.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// How many folders are held open at once while a tree is removed.
 const DEEPEST_STEP: usize = 64;

@@ -14,9 +14,10 @@
 use crate::{
     Engine,
     container::{bundle, publish, record::Phase, stop, store::Container, to_the_end},
-    volumes,
+    images, volumes,
 };
 use minidock_base::{Doing, Error, Kind, Result, id};
+use minidock_image::layers::remove_folder;
 use std::{fs, path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
 
@@ -98,6 +99,9 @@ async fn whole(engine: &Arc<Engine>, container: &Arc<Container>, how: Removal) -
         remove_volumes(engine, container).await;
     }
     engine.execs.forget_container(&container.id);
+    if let Err(error) = images::release(engine).await {
+        tracing::warn!("an image that only this container kept could not be let go of: {}", error.message());
+    }
     delete(away).await
 }
 
@@ -138,11 +142,7 @@ async fn remove_volumes(engine: &Arc<Engine>, container: &Container) {
 }
 
 async fn delete(away: PathBuf) -> Result<()> {
-    let work = move || match fs::remove_dir_all(&away) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).doing(|| format!("delete its files, now in {}", away.display()))
-        }
-        _ => Ok(()),
-    };
+    // not fs::remove_dir_all: a program may have nested folders deeper than descriptors reach
+    let work = move || remove_folder(&away).doing(|| format!("delete its files, now in {}", away.display()));
     spawn_blocking(work).await.map_err(|_| Error::system("the thread that deletes ended early"))?
 }
