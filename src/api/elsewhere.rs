@@ -28,6 +28,21 @@ pub fn plugin(what: &[&str]) -> Result<Answer> {
     }
 }
 
+/// `GET /containers/{id}/attach/ws`: no client can use it over a Unix socket.
+pub fn websocket() -> Result<Answer> {
+    Err(Error::not_implemented("attaching by websocket is not there").hint("POST /containers/{id}/attach with Upgrade: tcp"))
+}
+
+/// `DELETE /containers/{id}/{alias}`.
+pub fn link() -> Result<Answer> {
+    Err(Error::not_implemented("links between containers are not there yet: they come with the network floor"))
+}
+
+/// `/containers/{id}/checkpoints`: experimental in Docker, too.
+pub fn checkpoint() -> Result<Answer> {
+    Err(Error::not_implemented("checkpoints are not there: a frozen process is `pause`, a frozen file system is `commit`"))
+}
+
 /// `POST /build`.
 pub fn build() -> Result<Answer> {
     Err(Error::not_implemented("building images is not there yet: it comes with the builder")

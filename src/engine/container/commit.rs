@@ -52,6 +52,7 @@ pub async fn commit(engine: &Arc<Engine>, options: CommitOptions) -> Result<Comm
     };
     let mut config = merged(options.config.clone().unwrap_or_default(), &record.config);
     options.changes.iter().try_for_each(|change| config::apply(&mut config, change))?;
+    let comment = options.comment.clone();
     let paused = options.pause && record.state.has_process() && pause::pause(engine, &record.id).await.is_ok();
     let done = pack(engine, record.clone(), config, options, name.clone()).await;
     // its process may have ended just before it was frozen: then there is nothing left to go on
@@ -59,7 +60,7 @@ pub async fn commit(engine: &Arc<Engine>, options: CommitOptions) -> Result<Comm
         tracing::debug!(container = record.id, "after the commit: {}", error.message());
     }
     let id = done?;
-    let mut attributes = BTreeMap::from([("comment".to_string(), id.clone()), ("name".to_string(), record.name.clone())]);
+    let mut attributes = BTreeMap::from([("comment".to_string(), comment), ("name".to_string(), record.name.clone())]);
     attributes.insert("image".into(), record.config.image.clone());
     attributes.insert("imageID".into(), id.clone());
     attributes.insert("imageRef".into(), name.map(|n| n.familiar()).unwrap_or_default());

@@ -17,6 +17,7 @@ use crate::{
     Engine,
     byte_stream::{ByteStream, blocking, reading, writing},
     container::{
+        publish,
         record::Record,
         root::{self, Access, Root},
         store::Container,
@@ -32,7 +33,10 @@ use minidock_image::{
         unpack::{self, Policy},
     },
 };
-use minidock_linux::files::{self, FileType, Stat};
+use minidock_linux::{
+    errno,
+    files::{self, FileType, Stat},
+};
 use minidock_spec::engine::container::PathStat;
 use std::{
     ffi::OsStr,
@@ -76,6 +80,7 @@ pub async fn stat(engine: &Arc<Engine>, id: &str, path: &str) -> Result<PathStat
 pub async fn get(engine: &Arc<Engine>, id: &str, path: &str) -> Result<(PathStat, ByteStream)> {
     let stat = stat(engine, id, path).await?;
     let (engine, container, id, path) = (engine.clone(), engine.containers.find(id)?, id.to_string(), path.to_string());
+    publish(&engine, &container.record(), "archive-path", &[]);
     let stream = writing(move |out| {
         let wanted = Wanted::new(&path, &id)?;
         with_root(&engine, &container, Access::Read, |mut root, _| {
@@ -124,7 +129,9 @@ pub async fn put(engine: &Arc<Engine>, id: &str, path: &str, options: PutOptions
                 Policy { base: target.path.clone(), whiteouts: false, keep_kinds: options.no_overwrite_dir_non_dir, owner };
             let source = compression::inflate(BufReader::with_capacity(128 << 10, archive))?;
             unpack::unpack_into(BufReader::with_capacity(128 << 10, source), root.tree, policy).map(|_| ())
-        })
+        })?;
+        publish(&engine, &container.record(), "extract-to-dir", &[]);
+        Ok(())
     })
     .await
 }
@@ -198,7 +205,7 @@ impl<'a> Wanted<'a> {
             None => files::lstatat(&*folder, OsStr::from_bytes(&name)),
         };
         match stat {
-            Err(failed) if failed.is(ENOENT) => Err(self.missing()),
+            Err(failed) if failed.is(errno::ENOENT) => Err(self.missing()),
             Err(failed) => Err(failed).doing(|| format!("look at {}", self.typed)),
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
                 let inside = root.tree.directory(&real, tree::Missing::Fail)?;
@@ -282,8 +289,6 @@ fn may_write(record: &Record, real: &[u8]) -> Result<()> {
         _ => Ok(()),
     }
 }
-
-const ENOENT: i32 = 2;
 
 /// Go's `os.FileMode`: the kind in the high bits, setuid and its kin below them, then the nine permissions.
 fn go_mode(stat: &Stat) -> u32 {

@@ -22,7 +22,7 @@ pub mod process;
 
 use crate::{
     Engine,
-    container::{bundle, record::Phase, stats},
+    container::{bundle, publish, record::Phase, stats},
 };
 use columns::Column;
 use minidock_base::{Error, Result, error::Doing};
@@ -48,7 +48,9 @@ pub async fn top(engine: &Arc<Engine>, id: &str, ps_args: &str) -> Result<Top> {
         let pids = hierarchy.cgroup(Path::new(&path)).procs().doing(|| "list its processes")?;
         Ok(wish.table(&pids))
     };
-    tokio::task::spawn_blocking(look).await.map_err(|e| Error::system(e.to_string()))?
+    let table = tokio::task::spawn_blocking(look).await.map_err(|e| Error::system(e.to_string()))??;
+    publish(engine, &record, "top", &[]);
+    Ok(table)
 }
 
 /// A command line of `ps`, understood.
