@@ -112,7 +112,7 @@ pub fn find(words: &[String]) -> Found<'_> {
     let first = words[0].as_str();
     if let Some(group) = GROUPS.iter().find(|group| group.name == first) {
         let Some(verb) = words.get(1) else { return Found::Whole { group, help: false } };
-        if verb == "--help" || verb == "-h" {
+        if matches!(verb.as_str(), "--help" | "-h" | "help") {
             return Found::Whole { group, help: true };
         }
         let typed = format!("{first} {verb}");

@@ -78,6 +78,7 @@ impl Answer {
 
 fn broken(error: &hyper::Error) -> Error {
     Error::unavailable(format!("the daemon broke the connection off in the middle of its answer: {error}"))
+        .hint("see its log; containers go on without it, and `minidock wait` still brings their status")
 }
 
 /// JSON objects that follow each other in a body.
