@@ -17,7 +17,10 @@ use crate::{
 };
 use minidock_base::{Error, Result};
 use minidock_linux::signal;
-use minidock_spec::engine::container::{ContainerConfig, HealthConfig, HostConfig, Resources, RestartPolicy};
+use minidock_spec::engine::{
+    container::{ContainerConfig, HealthConfig, HostConfig, Resources, RestartPolicy},
+    network::NetworkingConfig,
+};
 
 const LEAST_MEMORY: i64 = 6 << 20;
 /// Docker's shortest time for a health check: a millisecond, in nanoseconds.
@@ -175,6 +178,9 @@ pub fn resources(wishes: &mut Resources, update: bool) -> Result<Vec<String>> {
     }
     wishes.pids_limit = wishes.pids_limit.filter(|n| *n > 0 || (update && *n != 0));
     cpu(wishes)?;
+    if wishes.io_maximum_bandwidth != 0 || wishes.io_maximum_iops != 0 {
+        return bad("Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps");
+    }
     if wishes.blkio_weight > 0 && !(10..=1000).contains(&wishes.blkio_weight) {
         return bad("Range of blkio weight is from 10 to 1000");
     }
@@ -257,6 +263,10 @@ fn network(config: &ContainerConfig, wishes: &HostConfig) -> Result<()> {
     if wishes.uts_mode == "host" && !config.hostname.is_empty() {
         return bad("hostname and the UTS mode");
     }
+    if wishes.links.iter().flatten().next().is_some() {
+        return Err(Error::not_implemented("links are not there yet: this minidock has no bridge network")
+            .hint("--network container:NAME shares another container's network"));
+    }
     let publishes = wishes.publish_all_ports || !wishes.port_bindings.is_empty();
     if publishes && !matches!(mode, "host" | "none") {
         return Err(Error::not_implemented("published ports are not there yet: this minidock has no bridge network")
@@ -265,6 +275,25 @@ fn network(config: &ContainerConfig, wishes: &HostConfig) -> Result<()> {
     if !matches!(mode, "" | "default" | "bridge" | "none" | "host") && !mode.starts_with("container:") {
         return Err(Error::not_implemented(format!("network {mode} not found: networks of your own are not there yet"))
             .hint("--network none, host or container:NAME"));
+    }
+    Ok(())
+}
+
+/// Addresses and aliases need a network of one's own.
+///
+/// # Errors
+/// Docker's `user specified IP address is supported on user defined networks only`.
+pub fn endpoints(networking: &NetworkingConfig) -> Result<()> {
+    for endpoint in networking.endpoints_config.values().flatten() {
+        let addresses = endpoint.ipam_config.iter().filter_map(|c| c.as_object()).flat_map(|c| c.values());
+        if addresses.filter_map(|a| a.as_str()).any(|a| !a.is_empty()) {
+            return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
+        }
+        if endpoint.aliases.iter().flatten().next().is_some() {
+            return Err(Error::invalid(
+                "network-scoped aliases are only supported for user-defined networks, which are not there yet",
+            ));
+        }
     }
     Ok(())
 }

@@ -50,6 +50,7 @@ async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platf
     right_platform(&config.image, &image.config, platform)?;
     image_defaults::merge(&mut config, &image.config.config)?;
     etc_files::check(host_config.extra_hosts.as_deref().unwrap_or_default())?;
+    checks::endpoints(&networking_config)?;
     let warnings = checks::settings(&mut config, &mut host_config, &engine.host)?;
     let id = id::random_id();
     fill_in(engine, &id, &mut config, &mut host_config)?;
