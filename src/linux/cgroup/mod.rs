@@ -137,6 +137,18 @@ impl Cgroup {
     /// `EACCES`, `EROFS` where this user may not; `EBUSY` on v2 below a group that has processes of its own.
     #[track_caller]
     pub fn create(&self) -> Result<(), CallFailed> {
+        // the group above may be removed by its last other user between our two steps: then it is made once more
+        for _ in 0..16 {
+            match self.create_once() {
+                Err(failed) if failed.is(libc::ENOENT) => {}
+                answer => return answer,
+            }
+        }
+        self.create_once()
+    }
+
+    #[track_caller]
+    fn create_once(&self) -> Result<(), CallFailed> {
         match self.version {
             Version::V1 => self.all_dirs().try_for_each(v1::create),
             Version::V2 => self.dirs.iter().try_for_each(v2::create),
