@@ -15,7 +15,7 @@
 
 use crate::disk;
 use minidock_base::{Doing, Result, paths::Paths, state_file};
-use minidock_linux::{files, remove_tree};
+use minidock_linux::{errno, files, remove_tree};
 use minidock_spec::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -181,7 +181,7 @@ impl Drop for Making {
 pub fn remove_folder(folder: &Path) -> Result<()> {
     let (Some(above), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
     match files::open_directory(above) {
-        Err(failed) if failed.is(libc::ENOENT) => Ok(()),
+        Err(failed) if failed.is(errno::ENOENT) => Ok(()),
         above => {
             let above = above.doing(|| format!("remove {}", folder.display()))?;
             remove_tree::remove_tree(&above, name).doing(|| format!("remove {}", folder.display()))

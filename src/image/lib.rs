@@ -44,6 +44,7 @@ pub mod store;
 pub mod tags;
 
 use minidock_base::Error;
+use minidock_linux::errno;
 use std::sync::{
     OnceLock,
     atomic::{AtomicU64, Ordering},
@@ -72,12 +73,12 @@ pub(crate) fn disk(error: &std::io::Error, doing: impl Into<String>) -> Error {
         };
         return kind.during(doing);
     };
-    let words = minidock_linux::errno::words(errno);
-    let told = Error::system(format!("{}: {words}", minidock_linux::errno::name(errno))).during(doing);
+    let words = errno::words(errno);
+    let told = Error::system(format!("{}: {words}", errno::name(errno))).during(doing);
     match errno {
-        libc::ENOSPC | libc::EDQUOT => told.hint("free some space: minidock image prune, minidock system df"),
-        libc::EROFS => told.hint("a data root on a writable file system: minidock daemon --data-root"),
-        libc::EACCES | libc::EPERM => told.hint("run the daemon as root, or give it a data root of its own"),
+        errno::ENOSPC | errno::EDQUOT => told.hint("free some space: minidock image prune, minidock system df"),
+        errno::EROFS => told.hint("a data root on a writable file system: minidock daemon --data-root"),
+        errno::EACCES | errno::EPERM => told.hint("run the daemon as root, or give it a data root of its own"),
         _ => told,
     }
 }

@@ -10,7 +10,10 @@ use minidock_base::error::Cause;
 use std::fmt;
 
 /// The numbers by name, for rooms that have to tell one no from another.
-pub use libc::{EACCES, EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSYS, EPERM, ERANGE, EROFS, ESRCH};
+pub use libc::{
+    EACCES, EAGAIN, EBUSY, EDQUOT, EEXIST, EINVAL, ELOOP, ENODEV, ENOENT, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENOTSUP, ENXIO,
+    EPERM, ERANGE, EROFS, ESRCH,
+};
 
 /// A kernel call that failed: its name, its arguments as in the man page, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use crate::{
         etc_files, propagation,
         record::{Mount, Record},
         recording::recorded,
-        snapshot,
+        root, snapshot,
     },
     oci_config::{self, Facts, Joins, devices, namespaces::Mode, process},
     users::Databases,
@@ -93,7 +93,8 @@ pub fn preview(engine: &Arc<Engine>, record: &Record) -> Result<serde_json::Valu
 
 fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Result<Facts<'a>> {
     let wishes = &record.host_config;
-    let image = snapshot::look_up(engine, record.image.as_str())
+    // by its ID: an image removed by force is in no list any more, and still here for this container
+    let image = root::image_of(engine, record)
         .map_err(|e| e.with_kind(Kind::System).hint("its image is gone: make the container again from one that is there"))?;
     let joins = joins(engine, record, folder)?;
     let sharing = wishes.network_mode.strip_prefix("container:");

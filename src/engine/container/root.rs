@@ -24,7 +24,10 @@ use minidock_image::{
     layer::tree::{self, Tree},
     snapshot,
 };
-use minidock_linux::files::{self, Open, Resolve};
+use minidock_linux::{
+    errno,
+    files::{self, Open, Resolve},
+};
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
@@ -113,12 +116,12 @@ fn put(root: &mut Root, at: Vec<u8>, source: &Path, subpath: &str) -> Result<()>
     };
     match files::open_directory(&source) {
         Ok(folder) => root.tree.mount(at, folder),
-        Err(failed) if failed.errno == 20 => {
+        Err(failed) if failed.is(errno::ENOTDIR) => {
             let (Some(above), Some(name)) = (source.parent(), source.file_name()) else { return Ok(()) };
             let above = files::open_directory(above).doing(|| format!("open {}", above.display()))?;
             root.files.insert(at, (above, name.as_bytes().to_vec()));
         }
-        Err(failed) if failed.errno == 2 => {} // a bind whose source is made at the start
+        Err(failed) if failed.is(errno::ENOENT) => {} // a bind whose source is made at the start
         Err(failed) => return Err(failed).doing(|| format!("open {}", source.display())),
     }
     Ok(())

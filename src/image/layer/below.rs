@@ -22,6 +22,7 @@ use super::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
+    errno,
     files::{self, FileType, Moment, Open, Resolve, Stat},
     overlayfs::Overlay,
     xattr,
@@ -175,7 +176,7 @@ fn merge(from: &impl AsFd, to: &impl AsFd) -> Result<()> {
     for name in files::getdents(from).doing(|| "list it")? {
         match files::renameat(from, &name, to, &name) {
             Ok(()) => {}
-            Err(failed) if failed.is(libc::ENOTEMPTY) || failed.is(libc::EEXIST) => {
+            Err(failed) if failed.is(errno::ENOTEMPTY) || failed.is(errno::EEXIST) => {
                 let inner_from = files::openat2(from, &name, Open::DirectoryNoFollow, Resolve::Beneath);
                 let inner_to = files::openat2(to, &name, Open::DirectoryNoFollow, Resolve::Beneath);
                 merge(&inner_from.doing(|| "open it")?, &inner_to.doing(|| "open it")?)?;
@@ -198,7 +199,7 @@ pub fn copy_description(from: &impl AsFd, to: &impl AsFd, stat: &Stat) -> Result
         }
         if let Some(value) = xattr::fgetxattr(from, &key).doing(why)? {
             match xattr::fsetxattr(to, &key, &value) {
-                Err(failed) if failed.is(libc::ENOTSUP) => {}
+                Err(failed) if failed.is(errno::ENOTSUP) => {}
                 done => done.doing(why)?,
             }
         }

@@ -176,8 +176,8 @@ fn is_empty_scaffold(root: &impl AsFd, path: &[u8], stat: &Stat) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{tar::Reader, unpack};
     use super::*;
+    use crate::layer::{tar::Reader, unpack};
     use std::fs;
 
     fn told(list: &[Change]) -> Vec<String> {

@@ -23,7 +23,7 @@ use super::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    errno::CallFailed,
+    errno::{self, CallFailed},
     files::{self, FileType, Moment, Open, Resolve, Stat},
     overlayfs, xattr,
 };
@@ -219,7 +219,7 @@ impl<'a, W: Write> Packer<'a, W> {
 fn present<T>(answer: Result<T, CallFailed>) -> Result<Option<T>, CallFailed> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(failed) if [libc::ENOENT, libc::ELOOP, libc::ENOTDIR, libc::ENXIO].contains(&failed.errno) => Ok(None),
+        Err(failed) if [errno::ENOENT, errno::ELOOP, errno::ENOTDIR, errno::ENXIO].contains(&failed.errno) => Ok(None),
         Err(failed) => Err(failed),
     }
 }

@@ -19,7 +19,7 @@
 
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    errno::CallFailed,
+    errno::{self, CallFailed},
     files::{self, Open, Resolve},
     overlayfs, xattr,
 };
@@ -189,11 +189,11 @@ impl Tree {
             let text = OsStr::from_bytes(&name);
             match self.step(&at, &name) {
                 Ok(fd) => at = Rc::new(Folder { path: at.join(&name), fd }),
-                Err(failed) if failed.is(libc::ENOENT) => match missing {
+                Err(failed) if failed.is(errno::ENOENT) => match missing {
                     Missing::Fail => return Ok(None),
                     Missing::Make => at = self.make(&at, &name)?,
                 },
-                Err(failed) if failed.is(libc::ENOTDIR) || failed.is(libc::ELOOP) => {
+                Err(failed) if failed.is(errno::ENOTDIR) || failed.is(errno::ELOOP) => {
                     if missing == Missing::Make && self.replace_whiteout(&at, text)? {
                         at = self.make(&at, &name)?;
                         xattr::fsetxattr(&*at, overlayfs::OPAQUE, b"y").doing(|| "mark a folder as opaque")?;

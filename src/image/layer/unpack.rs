@@ -25,7 +25,7 @@ use super::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    errno::CallFailed,
+    errno::{self, CallFailed},
     files::{self, FileType, Open, Resolve},
     overlayfs, remove_tree, xattr,
 };
@@ -153,7 +153,7 @@ impl Work {
     fn delete(&mut self, folder: &Folder, name: &[u8]) -> Result<()> {
         let text = OsStr::from_bytes(name);
         match overlayfs::make_whiteout(folder.as_fd(), text) {
-            Err(failed) if failed.is(libc::EEXIST) => match files::lstatat(folder, text) {
+            Err(failed) if failed.is(errno::EEXIST) => match files::lstatat(folder, text) {
                 // the new folder replaces the old one, and does not mix with it
                 Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
                     let inside = files::openat2(folder, text, Open::DirectoryNoFollow, Resolve::Beneath);
@@ -205,7 +205,7 @@ impl Work {
         mut make: impl FnMut(&Folder) -> Result<T, CallFailed>,
     ) -> Result<T> {
         match make(folder) {
-            Err(failed) if failed.is(libc::EEXIST) => {
+            Err(failed) if failed.is(errno::EEXIST) => {
                 self.may_replace(folder, name)?;
                 self.remove(folder, name)?;
                 make(folder).doing(|| format!("make {:?}", lossy(name)))
@@ -238,7 +238,7 @@ impl Work {
         let (text, path) = (OsStr::from_bytes(name), folder.join(name));
         match files::mkdirat(&**folder, text, 0o700) {
             Ok(()) => {}
-            Err(failed) if failed.is(libc::EEXIST) => {
+            Err(failed) if failed.is(errno::EEXIST) => {
                 let stat = files::lstatat(&**folder, text).doing(|| format!("look at {:?}", lossy(&path)))?;
                 if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                     if self.policy.keep_kinds {
@@ -362,9 +362,9 @@ fn set_xattrs(entry: &Entry, set: impl Fn(&OsStr, &[u8]) -> Result<(), CallFaile
             continue;
         }
         match set(OsStr::from_bytes(key), value) {
-            Err(failed) if failed.is(libc::ENOTSUP) => {}
+            Err(failed) if failed.is(errno::ENOTSUP) => {}
             // user.* on a link or device, trusted.* in a user namespace
-            Err(failed) if failed.is(libc::EPERM) && !key.starts_with(b"security.capability") => {}
+            Err(failed) if failed.is(errno::EPERM) && !key.starts_with(b"security.capability") => {}
             done => done.doing(|| format!("set its attribute {}", lossy(key)))?,
         }
     }

@@ -201,8 +201,8 @@ fn record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tar::Reader;
     use super::*;
+    use crate::layer::tar::Reader;
     use proptest::prelude::*;
 
     fn there_and_back(entry: &Entry, content: &[u8]) -> (Entry, Vec<u8>) {
