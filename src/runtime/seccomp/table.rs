@@ -88,11 +88,19 @@ impl Tongue {
 
     /// All calls with their numbers: for looking up many at once.
     pub fn all(self) -> Box<dyn Iterator<Item = (&'static str, u32)>> {
+        // the crate's iterators end before the last call
+        macro_rules! table {
+            ($tongue:ident) => {
+                Box::new(
+                    $tongue::Sysno::iter().chain([$tongue::Sysno::last()]).map(|call| (plain(call.name()), call.id() as u32)),
+                )
+            };
+        }
         match self {
-            Tongue::X86_64 => Box::new(x86_64::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
-            Tongue::X86 => Box::new(x86::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
-            Tongue::Aarch64 => Box::new(aarch64::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
-            Tongue::Arm => Box::new(arm::Sysno::iter().map(|call| (plain(call.name()), call.id() as u32))),
+            Tongue::X86_64 => table!(x86_64),
+            Tongue::X86 => table!(x86),
+            Tongue::Aarch64 => table!(aarch64),
+            Tongue::Arm => table!(arm),
             Tongue::X32 => {
                 let own: HashSet<&str> = X32_OWN.iter().map(|(name, _)| *name).collect();
                 let is_shared = move |(name, _): &(&str, u32)| !own.contains(name);
@@ -212,6 +220,18 @@ mod tests {
         assert_eq!(Tongue::X86_64.number("socketcall"), None, "a call of i386 only");
         assert_eq!(Tongue::X86.call(102), Some("socketcall"));
         assert_eq!(Tongue::X32.call(X32_BIT + 520), Some("execve"));
+    }
+
+    #[test]
+    fn a_table_is_whole_and_says_what_single_look_ups_say() {
+        for tongue in [Tongue::X86_64, Tongue::X32, Tongue::X86, Tongue::Aarch64, Tongue::Arm] {
+            let all: Vec<(&str, u32)> = tongue.all().collect();
+            assert!(all.len() > 300, "{}", tongue.name());
+            assert!(all.iter().any(|(name, _)| *name == "file_setattr"), "{}: the last one, too", tongue.name());
+            for (name, number) in all.into_iter().filter(|(name, _)| *name != "break") {
+                assert_eq!(tongue.number(name), Some(number), "{} {name}", tongue.name());
+            }
+        }
     }
 
     #[test]
