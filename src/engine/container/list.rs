@@ -22,6 +22,7 @@ use crate::{
 use jiff::Timestamp;
 use minidock_base::{Error, Result, units::human_duration};
 use minidock_spec::{
+    digest::Digest,
     engine::{
         container::{Summary, SummaryHostConfig, SummaryNetworks},
         filters::Filters,
@@ -29,7 +30,7 @@ use minidock_spec::{
     reference::Reference,
 };
 use regex::Regex;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// What `GET /containers/json` asks for.
 #[derive(Clone, Debug, Default)]
@@ -146,6 +147,8 @@ struct Filter {
     exited: Vec<i64>,
     before: Option<Timestamp>,
     since: Option<Timestamp>,
+    /// The images named by `ancestor`, and all that were made of them.
+    ancestors: BTreeSet<Digest>,
 }
 
 impl Filter {
@@ -181,6 +184,7 @@ impl Filter {
             exited,
             before: created("before", false)?,
             since: created("since", true)?,
+            ancestors: family(engine, filters.values("ancestor")),
             filters: filters.clone(),
         })
     }
@@ -203,9 +207,27 @@ impl Filter {
             && any("is-task", &|v| matches!(v, "0" | "false" | "False"))
             && any("volume", &|v| record.mounts.iter().any(|m| m.point.name == v || m.point.destination == v))
             && any("network", &|v| networks(record).keys().any(|n| n == v || network_id(n).starts_with(v)))
-            && any("ancestor", &|v| same_image(v, record))
+            && any("ancestor", &|v| self.ancestors.contains(&record.image) || same_image(v, record))
             && any("publish", &|v| record.host_config.port_bindings.keys().any(|port| in_range(v, port)))
             && any("expose", &|v| record.config.exposed_ports.iter().flat_map(|p| p.keys()).any(|port| in_range(v, port)))
+    }
+}
+
+/// The images of these names, and their children to the last.
+fn family<'a>(engine: &Engine, names: impl Iterator<Item = &'a str>) -> BTreeSet<Digest> {
+    let mut family: BTreeSet<Digest> = names.filter_map(|name| Some(engine.images.store.resolve(name).ok()?.id)).collect();
+    if family.is_empty() {
+        return family;
+    }
+    let all = engine.images.store.list();
+    loop {
+        let known = family.len();
+        let children = all.iter().filter(|image| image.parent.as_ref().is_some_and(|parent| family.contains(parent)));
+        let children: Vec<Digest> = children.map(|image| image.id.clone()).collect();
+        family.extend(children);
+        if family.len() == known {
+            return family;
+        }
     }
 }
 
