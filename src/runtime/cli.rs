@@ -22,7 +22,7 @@ use crate::{
     spec_command, update_options,
 };
 use minidock_base::{Doing, Error, Result};
-use minidock_linux::{action::Actor, exec, signal, wait};
+use minidock_linux::{action::Actor, exec, fds, signal, wait};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -32,7 +32,17 @@ use std::{
 pub fn run(args: Vec<OsString>) -> i32 {
     let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let status = match globals(&args) {
-        Ok((given, rest)) => with_globals(&given, rest),
+        Ok((given, rest)) => {
+            // Init may wait for days with what it inherits. (`exec -p /dev/fd/63` still has to read one of them, and its process
+            // does not wait: there close-on-exec is enough.)
+            if matches!(rest.first().map(String::as_str), Some("create" | "run"))
+                && let Err(failed) = fds::close_from(3 + inherited_on_purpose(rest))
+            {
+                eprintln!("cannot close what was inherited by mistake: {failed}");
+                return 1;
+            }
+            with_globals(&given, rest)
+        }
         Err(failed) => {
             eprintln!("Incorrect Usage. {}\n\n{}", failed.message(), help::overview());
             1
@@ -40,6 +50,17 @@ pub fn run(args: Vec<OsString>) -> i32 {
     };
     recording::write();
     status
+}
+
+/// How many descriptors from 3 upward our caller wants the container to have; all others are leaks, and a container is the
+/// last place for those (CVE-2024-21626). Asked before anything is opened, so before the options are properly read.
+fn inherited_on_purpose(args: &[String]) -> u32 {
+    let preserved = args.iter().enumerate().find_map(|(n, arg)| {
+        let rest = arg.trim_start_matches('-').strip_prefix("preserve-fds")?;
+        rest.strip_prefix('=').or(args.get(n + 1).map(String::as_str).filter(|_| rest.is_empty()))?.parse::<u32>().ok()
+    });
+    let listening = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse::<u32>().ok());
+    preserved.unwrap_or(0).saturating_add(listening.unwrap_or(0)).min(1 << 16)
 }
 
 /// Global options stand before the subcommand.
@@ -213,11 +234,12 @@ impl Call<'_> {
             preserve_fds: given.number("preserve-fds")?.unwrap_or(0),
             no_pivot: given.is_on("no-pivot"),
             no_new_keyring: given.is_on("no-new-keyring"),
+            plain_newlines: false,
         })
     }
 
     fn start_and_stay(&self, given: &Given) -> Result<i32> {
-        let options = self.options(given)?;
+        let mut options = self.options(given)?;
         let root = self.root();
         if given.is_on("detach") {
             return create::create(&root, &options, Start::Now, None).map(|_| 0);
@@ -226,6 +248,7 @@ impl Call<'_> {
         if !given.is_on("no-subreaper") {
             wait::child_subreaper().doing(|| "become a subreaper")?;
         }
+        options.plain_newlines = options.console_socket.is_none() && !foreground::shows_a_terminal();
         let stay = foreground::prepare(terminal && options.console_socket.is_none())?;
         let made = create::create(&root, &options, Start::Now, stay.for_init()?)?;
         let status = stay.stay(made.record.pid)?;
@@ -255,6 +278,7 @@ impl Call<'_> {
             preserve_fds: given.number("preserve-fds")?.unwrap_or(0),
             cgroups: given.all("cgroup"),
             ignore_paused: given.is_on("ignore-paused"),
+            plain_newlines: !given.is_on("detach") && path("console-socket").is_none() && !foreground::shows_a_terminal(),
         };
         if given.is_on("detach") {
             return join::join(&root, &options, &process, None).map(|_| 0);

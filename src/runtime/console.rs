@@ -36,11 +36,20 @@ pub fn connect(path: &Path) -> Result<OwnedFd> {
     Ok(OwnedFd::from(socket))
 }
 
+/// What is wanted of a terminal.
+#[derive(Clone, Copy)]
+pub struct How {
+    /// It becomes the container's `/dev/console`.
+    pub as_console: bool,
+    /// Newlines come out as they went in, without returns.
+    pub plain_newlines: bool,
+}
+
 /// Makes the terminal inside the container and sends its master out. The caller leads a session.
 ///
 /// # Errors
 /// There is no devpts, or the socket is gone.
-pub fn make(process: &Process, out: BorrowedFd<'_>, root: BorrowedFd<'_>, as_console: bool) -> Result<()> {
+pub fn make(process: &Process, out: BorrowedFd<'_>, root: BorrowedFd<'_>, how: How) -> Result<()> {
     let doing = || "make the container's terminal";
     let ptmx = Path::new("/dev/pts/ptmx");
     let pty = tty::open_pty(ptmx).doing(doing).map_err(|e| e.hint("a terminal needs a devpts mounted at /dev/pts"))?;
@@ -48,7 +57,10 @@ pub fn make(process: &Process, out: BorrowedFd<'_>, root: BorrowedFd<'_>, as_con
         let cells = |n: u64| n.min(u16::MAX as u64) as u16;
         tty::resize(&pty.master, cells(size.height()), cells(size.width())).doing(doing)?;
     }
-    if as_console {
+    if how.plain_newlines {
+        tty::plain_newlines(&pty.master).doing(doing)?;
+    }
+    if how.as_console {
         bind(root, &pty.slave)?;
     }
     fds::send_fd(out, &pty.master, b"/dev/ptmx").doing(|| "send the terminal's master out")?;

@@ -57,6 +57,8 @@ pub struct Options {
     pub preserve_fds: u32,
     pub no_pivot: bool,
     pub no_new_keyring: bool,
+    /// The terminal's reader is a program, not a terminal.
+    pub plain_newlines: bool,
 }
 
 /// When the program begins.
@@ -172,6 +174,7 @@ fn make(
         door: if start == Start::Later { Some(door::make(folder)?) } else { None },
         preserve_fds,
         no_pivot: options.no_pivot,
+        plain_newlines: options.plain_newlines,
         keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", options.id)),
         state: record.to_state(Status::Creating),
         recorded: recording::is_on(),
@@ -179,7 +182,7 @@ fn make(
     };
     match birth::give_birth(&walls, into.as_ref().map(|fd| fd.as_fd()))? {
         Cloned::Child => {
-            drop(ours);
+            drop((ours, into));
             init::run(plan, theirs)
         }
         Cloned::Parent { pid, pidfd } => {

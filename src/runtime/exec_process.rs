@@ -101,7 +101,12 @@ fn with_capabilities(own: Option<LinuxCapabilities>, more: &[String]) -> Result<
             Some(list)
         };
         let (bounding, effective, permitted) = (with(lists.bounding()), with(lists.effective()), with(lists.permitted()));
-        lists.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
+        // Ambient ones want inheritable ones, and those are never added here: only a container that has some gets these.
+        let ambient = match lists.inheritable().as_ref().is_some_and(|list| !list.is_empty()) {
+            true => with(lists.ambient()),
+            false => lists.ambient().clone(),
+        };
+        lists.set_bounding(bounding).set_effective(effective).set_permitted(permitted).set_ambient(ambient);
     }
     Ok(lists)
 }

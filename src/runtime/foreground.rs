@@ -55,6 +55,11 @@ pub fn prepare(terminal: bool) -> Result<Foreground> {
     Ok(Foreground { signals, before, terminal })
 }
 
+/// Whether what the container says goes to a terminal; into a file or a pipe newlines go plain, for programs read them.
+pub fn shows_a_terminal() -> bool {
+    tty::is_terminal(std::io::stdout())
+}
+
 impl Foreground {
     /// The end of the way for init.
     ///

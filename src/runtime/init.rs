@@ -68,6 +68,7 @@ pub struct Plan<'a> {
     pub door: Option<door::Inside>,
     pub preserve_fds: u32,
     pub no_pivot: bool,
+    pub plain_newlines: bool,
     pub keyring: Option<String>,
     pub state: State,
     pub recorded: bool,
@@ -185,7 +186,10 @@ fn run_hooks(plan: &Plan<'_>, to: &mut File) -> Result<()> {
 fn dress(plan: &Plan<'_>, root: &OwnedFd, host_proc: &Proc) -> Result<()> {
     let spec = plan.spec;
     match &plan.console {
-        Some(out) => console::make(plan.process, out.as_fd(), root.as_fd(), true)?,
+        Some(out) => {
+            let how = console::How { as_console: true, plain_newlines: plan.plain_newlines };
+            console::make(plan.process, out.as_fd(), root.as_fd(), how)?
+        }
         None => console::reopen_null(root.as_fd())?,
     }
     if bundle::has_namespace(spec, LinuxNamespaceType::Uts) {

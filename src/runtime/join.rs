@@ -56,6 +56,8 @@ pub struct Options {
     /// Groups below the container's: `PATH`, or on v1 `CONTROLLER[,CONTROLLER]:PATH`.
     pub cgroups: Vec<String>,
     pub ignore_paused: bool,
+    /// The terminal's reader is a program, not a terminal.
+    pub plain_newlines: bool,
 }
 
 /// Starts `process` in the container; gives back its pid, a child of ours.
@@ -307,7 +309,8 @@ impl Visit<'_> {
         let _ = limits::join_session_keyring(&format!("_ses.{}", self.record.id));
         let root = files::open_directory(Path::new("/")).doing(|| "open the container's root")?;
         if let Some(out) = self.console.take() {
-            console::make(self.process, out.as_fd(), root.as_fd(), false)?;
+            let how = console::How { as_console: false, plain_newlines: self.options.plain_newlines };
+            console::make(self.process, out.as_fd(), root.as_fd(), how)?;
         }
         let wish = Wish {
             process: self.process,

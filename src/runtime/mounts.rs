@@ -147,8 +147,7 @@ pub fn to_ranges(mappings: &[LinuxIdMapping]) -> Vec<Range> {
 
 fn map(tree: &OwnedFd, path: &Path, table: BorrowedFd<'_>, options: &Options) -> Result<()> {
     let mapped = Attributes { user_namespace: Some(table), ..Default::default() };
-    let recursive = options.idmap_recursive || (options.bind_recursive && !options.idmap);
-    mount::mount_setattr(tree.as_fd(), path, &mapped, recursive)
+    mount::mount_setattr(tree.as_fd(), path, &mapped, options.idmap_recursive)
         .doing(|| format!("map the ids of {}", path.display()))
         .map_err(|e| e.hint("its file system must support id-mapped mounts (ext4, xfs, btrfs, tmpfs from Linux 6.3 …)"))
 }
