@@ -101,6 +101,20 @@ pub fn make_controlling(fd: impl AsFd) -> Result<(), CallFailed> {
     call("ioctl", || vec![fd.as_raw_fd().to_string(), "TIOCSCTTY".into(), "0".into()], || rustix::process::ioctl_tiocsctty(fd))
 }
 
+/// Lets a terminal pass newlines on as they are, without returns before them: for a master whose reader is no terminal.
+#[track_caller]
+pub fn plain_newlines(fd: impl AsFd) -> Result<(), CallFailed> {
+    let fd = fd.as_fd();
+    let shown = fd.as_raw_fd().to_string();
+    let mut wanted = call("ioctl", || vec![shown.clone(), "TCGETS".into()], || rustix::termios::tcgetattr(fd))?;
+    wanted.output_modes.remove(rustix::termios::OutputModes::ONLCR);
+    call(
+        "ioctl",
+        || vec![shown, "TCSETS".into(), "-ONLCR".into()],
+        || rustix::termios::tcsetattr(fd, OptionalActions::Now, &wanted),
+    )
+}
+
 /// How a terminal was set, to be given back to [`restore`].
 pub struct Saved(Termios);
 
