@@ -47,6 +47,8 @@ use std::{
 /// How long the exit code of an exec can be asked for, when there are many.
 const KEPT: Duration = Duration::from_secs(300);
 const MANY: usize = 500;
+/// How long the shim's word of an end may take to get here.
+const NEWS: Duration = Duration::from_secs(2);
 
 /// One second process, to be, now, or gone.
 pub struct Exec {
@@ -287,13 +289,33 @@ fn words(error: &Error, tty: bool) -> Vec<u8> {
     }
 }
 
+/// Its state, but never "running" when its process has gone: a client asks for the exit code the moment the stream closes,
+/// and the shim's word of it may still be on its way.
+async fn settled(exec: &Exec) -> ExecState {
+    let deadline = Instant::now() + NEWS;
+    loop {
+        let state = exec.state();
+        let gone = state.running && state.pid != 0 && !lives(state.pid);
+        if !gone || Instant::now() > deadline {
+            return state;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Whether a process is there and more than a zombie: proc_pid_stat(5), the letter behind the name.
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).is_some_and(|letter| !matches!(letter, 'Z' | 'X'))
+}
+
 /// What is known of it.
 ///
 /// # Errors
 /// 404 `No such exec instance: x`.
 pub async fn inspect(engine: &Arc<Engine>, exec_id: &str) -> Result<ExecInspect> {
     let exec = engine.execs.find(exec_id)?;
-    let (state, wish) = (exec.state(), &exec.wish);
+    let (state, wish) = (settled(&exec).await, &exec.wish);
     let (entrypoint, arguments) = wish.cmd.split_first().map(|(e, a)| (e.clone(), a.to_vec())).unwrap_or_default();
     Ok(ExecInspect {
         id: exec.id.clone(),
