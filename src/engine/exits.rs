@@ -23,7 +23,7 @@ use crate::{
         bundle, health, publish,
         record::{Phase, Record},
         remove, restart,
-        store::Container,
+        store::{Container, Kept},
     },
     runtime_client,
     shim_client::Happening,
@@ -94,7 +94,9 @@ pub(crate) fn write_down(engine: &Engine, container: &Container, exit: &Exit) ->
     let code = i64::from(exit.code);
     let restarts = restart::decide(container, &record, code, ran);
     let next = if restarts.is_some() { Phase::Restarting } else { Phase::Exited };
-    let written = container.change_and_count(|r| {
+    let passing = restarts.is_none() && goes_with_its_process(container, &record);
+    let kept = if passing { Kept::InMemory } else { Kept::OnDisk };
+    let written = container.change_and_count(kept, |r| {
         if restarts.is_some() {
             r.restart_count += 1;
         }
@@ -162,9 +164,13 @@ async fn clear_up(engine: &Arc<Engine>, container: &Container, rest: Option<Unbo
 }
 
 /// `--rm`: the container goes with its process, unless it is only being restarted.
+fn goes_with_its_process(container: &Container, record: &Record) -> bool {
+    record.host_config.auto_remove && !container.restarting_by_hand.load(Ordering::Relaxed)
+}
+
+/// Removes a container that goes with its process.
 pub(crate) async fn remove_if_asked(engine: &Arc<Engine>, container: &Arc<Container>) {
-    let by_hand = container.restarting_by_hand.load(Ordering::Relaxed);
-    if container.record().host_config.auto_remove && !by_hand {
+    if goes_with_its_process(container, &container.record()) {
         remove::force(engine, container).await;
     }
 }

@@ -19,7 +19,13 @@
 
 use crate::{
     Engine,
-    container::{publish, record::Phase, record::Record, start, store::Container},
+    container::{
+        publish,
+        record::Phase,
+        record::Record,
+        start,
+        store::{Container, Kept},
+    },
     exits,
 };
 use jiff::Timestamp;
@@ -89,7 +95,7 @@ pub(crate) async fn again(engine: &Arc<Engine>, container: &Arc<Container>) {
 
 /// From waiting to ended.
 pub(crate) fn give_up(engine: &Engine, container: &Container) {
-    let ended = container.change_and_count(|r| {
+    let ended = container.change_and_count(Kept::OnDisk, |r| {
         let (code, at) = (r.state.exit_code, r.state.finished_at.unwrap_or_else(Timestamp::now));
         r.state.ended(Phase::Exited, code, r.state.oom_killed, at)
     });

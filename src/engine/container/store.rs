@@ -42,6 +42,13 @@ pub struct Turn {
     pub removed: bool,
 }
 
+/// Where a change is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    OnDisk,
+    InMemory,
+}
+
 /// One container of this engine, alive in memory.
 pub struct Container {
     pub id: String,
@@ -158,12 +165,16 @@ impl Container {
         (record.clone(), self.turns.subscribe())
     }
 
-    /// Changes the record and counts an end, in one step.
-    pub(crate) fn change_and_count(&self, change: impl FnOnce(&mut Record) -> Result<()>) -> Result<()> {
+    /// Changes the record and counts an end, in one step. With `kept` the disk is told too; a container that is about to be
+    /// removed spares it that: should we die before, its exit status lies in `exit.json`.
+    pub(crate) fn change_and_count(&self, kept: Kept, change: impl FnOnce(&mut Record) -> Result<()>) -> Result<()> {
         let mut slot = self.lock();
         let mut next = Record::clone(&slot);
         change(&mut next)?;
-        let saved = state_file::save(&self.file, &next);
+        let saved = match kept {
+            Kept::OnDisk => state_file::save(&self.file, &next),
+            Kept::InMemory => Ok(()),
+        };
         let state = &next.state;
         self.turns.send_modify(|turn| {
             *turn =
