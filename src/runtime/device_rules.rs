@@ -221,9 +221,14 @@ fn write_list(cgroup: &Cgroup, wanted: &State, rules: &[LinuxDeviceCgroup]) -> R
         }
     };
     // The kernel lists the exceptions in the order they came: first what the user asked for, in the user's order.
-    let place = |line: &str| rules.iter().position(|rule| line.starts_with(&format!("{} ", device_of(rule)))).unwrap_or(rules.len());
+    let place = |line: &str| rules.iter().position(|rule| is_about(rule, line)).unwrap_or(rules.len());
     let mut steps = now.steps_to(wanted);
-    steps.sort_by_key(|(file, line)| if *file == "devices.deny" { (0, 0) } else { (1, place(line)) });
+    // "a" forgets all exceptions, so it comes before any of them
+    steps.sort_by_key(|(file, line)| match (line.as_str(), *file) {
+        ("a", _) => (0, 0),
+        (_, "devices.deny") => (1, 0),
+        _ => (2, place(line)),
+    });
     for (file, line) in steps {
         match cgroup.write("devices", file, &line) {
             // Inside another container the group above may not have what we add for everybody. What the user asked for is
@@ -235,10 +240,15 @@ fn write_list(cgroup: &Cgroup, wanted: &State, rules: &[LinuxDeviceCgroup]) -> R
     Ok(())
 }
 
-/// A rule's device as the kernel's files spell it.
-fn device_of(rule: &LinuxDeviceCgroup) -> Device {
+/// Whether a line of the kernel's files is about the device (not all devices) of a rule.
+fn is_about(rule: &LinuxDeviceCgroup, line: &str) -> bool {
+    let is_block = match rule.typ() {
+        Some(LinuxDeviceType::B) => true,
+        Some(LinuxDeviceType::C | LinuxDeviceType::U) => false,
+        _ => return false,
+    };
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
-    Device { is_block: rule.typ() == Some(LinuxDeviceType::B), major: number(rule.major()), minor: number(rule.minor()) }
+    line.starts_with(&format!("{} ", Device { is_block, major: number(rule.major()), minor: number(rule.minor()) }))
 }
 
 fn is_default(line: &str) -> bool {
@@ -347,10 +357,15 @@ mod tests {
             let open: Vec<LinuxDeviceCgroup> =
                 serde_json::from_value(serde_json::json!([{"allow": true, "access": "rwm"}])).expect("rules of ours");
             let opened = apply(&cgroup, &open, false).map(|()| open_in(&cgroup, "/dev/zero"));
+            let all_but = serde_json::json!([{"allow": true, "access": "rwm"},
+                {"allow": false, "type": "c", "major": 1, "minor": 5, "access": "r"}]);
+            let all_but: Vec<LinuxDeviceCgroup> = serde_json::from_value(all_but).expect("rules of ours");
+            let zero_denied = apply(&cgroup, &all_but, false).map(|()| open_in(&cgroup, "/dev/zero"));
             let _ = (cgroup.kill(), cgroup.remove());
             let (zero, kmsg) = seen.unwrap_or_else(|e| panic!("{version:?}: {e}"));
             assert_eq!((zero.expect("runs"), kmsg.expect("runs")), (1, 0), "{version:?}");
             assert_eq!(opened.expect("widened").expect("runs"), 1, "{version:?}");
+            assert_eq!(zero_denied.expect("narrowed").expect("runs"), 0, "{version:?}: all but one");
         }
     }
 }
