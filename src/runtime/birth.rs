@@ -4,13 +4,14 @@
 //!
 //! ```text
 //!   pid joined     setns changes our *children's* namespace only      parent: setns(pid), clone3, setns(back)
+//!   any, and a user namespace: its root may not join the host's       parent: the same for each of them
 //!   time offsets   must be written before anybody is in there         parent: unshare(time), write, clone3, setns(back)
 //!   user joined    what is new must belong to it                      a middle child: setns(user), clone3(CLONE_PARENT|…),
 //!                                                                     tells the pid and ends
 //! ```
 //!
 //! * A cgroup namespace shows the tree from where its maker stands, so init makes it after it has entered its cgroup.
-//! * All others that are joined by path, init joins itself (crate::init).
+//! * All others that are joined by path (a mount namespace always), init joins itself (crate::init).
 //!
 //! See: clone(2), time_namespaces(7), setns(2). Next room: [`crate::handshake`]
 
@@ -41,9 +42,9 @@ pub struct Walls {
     pub new_cgroup: bool,
     /// Joined by init.
     pub joins: Vec<(Namespace, OwnedFd)>,
-    /// Joined before clone3.
+    /// Joined before clone3, by whoever calls it.
+    early: Vec<(Namespace, OwnedFd)>,
     user: Option<OwnedFd>,
-    pid: Option<OwnedFd>,
     offsets: Option<String>,
 }
 
@@ -66,7 +67,9 @@ pub fn kind(kind: LinuxNamespaceType) -> Namespace {
 /// # Errors
 /// A path that is not there or no namespace of its kind.
 pub fn walls(spec: &Spec) -> Result<Walls> {
-    let mut walls = Walls { new: Set::EMPTY, new_cgroup: false, joins: Vec::new(), user: None, pid: None, offsets: None };
+    let mut walls =
+        Walls { new: Set::EMPTY, new_cgroup: false, joins: Vec::new(), early: Vec::new(), user: None, offsets: None };
+    let in_user_namespace = bundle::has_namespace(spec, LinuxNamespaceType::User);
     for namespace in bundle::namespaces(spec) {
         let kind = kind(namespace.typ());
         let path = namespace.path().as_deref().filter(|path| !path.as_os_str().is_empty());
@@ -78,7 +81,8 @@ pub fn walls(spec: &Spec) -> Result<Walls> {
                 let fd = namespaces::open(path, kind).doing(doing)?;
                 match kind {
                     Namespace::User => walls.user = Some(fd),
-                    Namespace::Pid => walls.pid = Some(fd),
+                    Namespace::Pid | Namespace::Time => walls.early.push((kind, fd)),
+                    Namespace::Network | Namespace::Ipc | Namespace::Uts if in_user_namespace => walls.early.push((kind, fd)),
                     _ => walls.joins.push((kind, fd)),
                 }
             }
@@ -127,7 +131,14 @@ pub fn doors(cgroup: &Cgroup, born_inside: bool) -> Result<Vec<OwnedFd>> {
 /// EPERM, and the limits of clone3(2).
 pub fn give_birth(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned> {
     match &walls.user {
-        None => direct(walls, into_cgroup, false),
+        None => {
+            let ways_back = join_early(walls)?;
+            let cloned = direct(walls, into_cgroup, false)?;
+            if matches!(cloned, Cloned::Parent { .. }) {
+                ways_back.into_iter().try_for_each(back)?;
+            }
+            Ok(cloned)
+        }
         Some(user) => by_a_middle_child(walls, into_cgroup, user),
     }
 }
@@ -135,11 +146,10 @@ pub fn give_birth(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>) -> Result<
 fn direct(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> Result<Cloned> {
     let doing = || "make the container's namespaces";
     let mut new = walls.new;
-    if let Some(pid) = &walls.pid {
-        setns(pid.as_fd(), Set::EMPTY.with(Namespace::Pid), "the given pid namespace").doing(doing)?;
-    }
+    let mut ways_back = Vec::new();
     if let Some(lines) = &walls.offsets {
         let time = Set::EMPTY.with(Namespace::Time);
+        ways_back.push(own(Namespace::Time)?);
         namespaces::unshare(time).doing(doing)?;
         let proc = Proc::open(Path::new("/proc")).doing(doing)?;
         proc.write("self/timens_offsets", lines).doing(|| "set the offsets of the clocks")?;
@@ -147,19 +157,29 @@ fn direct(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> 
     }
     let cloned = clone3(Request { namespaces: new, into_cgroup, sibling }).doing(doing)?;
     if matches!(cloned, Cloned::Parent { .. }) && !sibling {
-        back(walls.pid.is_some(), Namespace::Pid)?;
-        back(walls.offsets.is_some(), Namespace::Time)?;
+        ways_back.into_iter().try_for_each(back)?;
     }
     Ok(cloned)
 }
 
-/// Our own children (hooks) belong where we are.
-fn back(changed: bool, kind: Namespace) -> Result<()> {
-    if !changed {
-        return Ok(());
+/// Joins what our child is to be in and could not join itself; gives back the ways back.
+fn join_early(walls: &Walls) -> Result<Vec<(Namespace, OwnedFd)>> {
+    let mut ways_back = Vec::new();
+    for (kind, fd) in &walls.early {
+        let shown = format!("the given {} namespace", kind.file_name());
+        ways_back.push(own(*kind)?);
+        setns(fd.as_fd(), Set::EMPTY.with(*kind), &shown).doing(|| format!("join {shown}"))?;
     }
+    Ok(ways_back)
+}
+
+fn own(kind: Namespace) -> Result<(Namespace, OwnedFd)> {
     let path = format!("/proc/self/ns/{}", kind.file_name());
-    let own = namespaces::open(Path::new(&path), kind).doing(|| "find our own namespace again")?;
+    Ok((kind, namespaces::open(Path::new(&path), kind).doing(|| "find our own namespace")?))
+}
+
+/// Our own children (hooks) belong where we are.
+fn back((kind, own): (Namespace, OwnedFd)) -> Result<()> {
     setns(own.as_fd(), Set::EMPTY.with(kind), "our own namespace").doing(|| "return to our own namespace")
 }
 
@@ -167,8 +187,11 @@ fn by_a_middle_child(walls: &Walls, into_cgroup: Option<BorrowedFd<'_>>, user: &
     let (from, to) = fds::pipe().doing(|| "make a pipe")?;
     match clone3(Request::default()).doing(|| "make a middle child")? {
         Cloned::Child => {
-            let born = setns(user.as_fd(), Set::EMPTY.with(Namespace::User), "the given user namespace")
-                .doing(|| "join the user namespace")
+            let born = join_early(walls)
+                .and_then(|_| {
+                    setns(user.as_fd(), Set::EMPTY.with(Namespace::User), "the given user namespace")
+                        .doing(|| "join the user namespace")
+                })
                 .and_then(|()| direct(walls, into_cgroup, true));
             let told = match born {
                 Ok(Cloned::Child) => return Ok(Cloned::Child),

@@ -29,7 +29,7 @@ use std::{
 /// What is known before.
 pub struct Wish<'a> {
     pub process: &'a Process,
-    /// The whole configuration, for what is not in `process`; none for a process that joins.
+    /// The container's whole configuration, for what is not in `process`: its personality.
     pub spec: Option<&'a Spec>,
     pub filter: Option<&'a Filter>,
     /// How many descriptors from 3 upward the program is to find.

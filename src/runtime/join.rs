@@ -123,7 +123,7 @@ fn start(
         Cloned::Child => {
             drop(ours);
             let walls = walls.without(Namespace::Pid);
-            let visit = Visit { init, walls, doors, outside, process, filter, console, options, record };
+            let visit = Visit { init, walls, doors, outside, process, spec, filter, console, options, record };
             visit.run(theirs)
         }
         Cloned::Parent { pid, pidfd } => {
@@ -265,6 +265,7 @@ struct Visit<'a> {
     /// The root of a container that has no mount namespace.
     outside: Option<OwnedFd>,
     process: &'a Process,
+    spec: &'a Spec,
     filter: Option<Filter>,
     console: Option<OwnedFd>,
     options: &'a Options,
@@ -314,7 +315,7 @@ impl Visit<'_> {
         }
         let wish = Wish {
             process: self.process,
-            spec: None,
+            spec: Some(self.spec),
             filter: self.filter.as_ref(),
             preserve_fds: self.options.preserve_fds,
             root: root.as_fd(),

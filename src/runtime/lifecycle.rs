@@ -96,12 +96,18 @@ pub fn kill(root: &Path, id: &str, number: i32, all: bool) -> Result<()> {
             None => Ok(()),
         };
     }
+    // A process that shares its pid namespace does not take the others with it, dead or alive.
+    let shares_pids = !record.namespaces.iter().any(|name| name == "pid");
+    if let (Status::Stopped, SIGKILL, true, Some(cgroup)) = (status, number, shares_pids, &record.cgroup)
+        && cgroup.procs().is_ok_and(|inside| !inside.is_empty())
+    {
+        return cgroup.kill().doing(|| format!("kill the processes of {id}"));
+    }
     if status == Status::Stopped || status == Status::Creating {
         return Err(Error::conflict("container not running"));
     }
     send(&record, number)?;
-    // A process that shares its pid namespace does not take the others with it; and the frozen do not die.
-    let shares_pids = !record.namespaces.iter().any(|name| name == "pid");
+    // The frozen do not die.
     match (&record.cgroup, number) {
         (Some(cgroup), SIGKILL) if shares_pids => drop(cgroup.kill()),
         (Some(cgroup), SIGKILL) if status == Status::Paused => drop(cgroup.thaw()),

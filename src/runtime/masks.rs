@@ -44,7 +44,10 @@ fn find(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>, CallFailed
 /// A null device that is none; what mount says.
 pub fn mask(root: BorrowedFd<'_>, paths: &[String]) -> Result<()> {
     let (mut null, mut empty) = (None, None);
-    for path in paths {
+    for (n, path) in paths.iter().enumerate() {
+        if paths[..n].contains(path) {
+            continue;
+        }
         let shown = Path::new(path);
         let doing = || format!("can't mask path {path:?}");
         let Some(target) = find(root, shown).doing(doing)? else { continue };

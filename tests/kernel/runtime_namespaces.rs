@@ -95,6 +95,45 @@ fn root_inside_is_nobody_outside() {
     assert_eq!(out.lines().collect::<Vec<_>>(), ["0", "1", &link(pid, "user")]);
 }
 
+#[test]
+fn a_user_namespace_of_its_own_may_join_the_hosts_network_namespace() {
+    if !can_run() {
+        return;
+    }
+    // An engine makes the network first, in its own user namespace, and hands it down by path.
+    let host = Bundle::new("sleep 100");
+    host.start();
+    let pid = host.pid();
+    let mut guest = Bundle::new("readlink /proc/self/ns/net; readlink /proc/self/ns/ipc; id -u");
+    let map = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
+    guest.namespace(json!({"type": "user"}));
+    guest.config["linux"]["uidMappings"] = map.clone();
+    guest.config["linux"]["gidMappings"] = map;
+    for (kind, file) in [("network", "net"), ("ipc", "ipc")] {
+        guest.without_namespace(kind).namespace(json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")}));
+    }
+    open_to_all(guest.path());
+    assert_eq!(guest.run().ok().lines().collect::<Vec<_>>(), [link(pid, "net").as_str(), &link(pid, "ipc"), "0"]);
+}
+
+#[test]
+fn killing_a_container_that_shares_its_pids_takes_all_its_processes() {
+    if !can_run() {
+        return;
+    }
+    let mut bundle = Bundle::new("sleep 101 & sleep 102 & wait");
+    bundle.without_namespace("pid");
+    bundle.start();
+    crate::bundle::wait_for("its children", || {
+        let pids: Vec<i32> = serde_json::from_str(&bundle.runtime(&["ps", "-f", "json", &bundle.id]).ok()).expect("pids");
+        pids.len() == 3
+    });
+    minidock_linux::signal::kill(bundle.pid(), 9).expect("ours");
+    crate::bundle::wait_for("the end", || bundle.state()["status"] == "stopped");
+    bundle.runtime(&["kill", &bundle.id, "KILL"]).ok();
+    crate::bundle::wait_for("nobody", || bundle.runtime(&["ps", "-f", "json", &bundle.id]).ok().trim() == "[]");
+}
+
 /// A user namespace's root is nobody to the temporary folders of the tests.
 fn open_to_all(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
