@@ -196,10 +196,10 @@ fn is_link(stat: &PathStat) -> bool {
 /// From a container to here.
 async fn out(docker: &Docker, container: &str, path: &str, here: &str, how: &How) -> Result<()> {
     let mut path = path.to_string();
-    if how.follow {
-        if let Some(link) = stat(docker, container, &path).await?.filter(is_link) {
-            path = beside(&path, &link.link_target);
-        }
+    if how.follow
+        && let Some(link) = stat(docker, container, &path).await?.filter(is_link)
+    {
+        path = beside(&path, &link.link_target);
     }
     let mut answer = docker.send(Request::get(&archive(container, &path))).await?;
     if here == "-" {

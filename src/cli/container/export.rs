@@ -27,11 +27,10 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     if target.is_none() && terminal::output_is_terminal() {
         return Err(Error::invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
     }
-    if let Some(folder) = target.and_then(|path| Path::new(path).parent()).filter(|folder| !folder.as_os_str().is_empty()) {
-        if !folder.is_dir() {
-            let why = format!("invalid output path: directory \"{}\" does not exist", folder.display());
-            return Err(Error::invalid(format!("failed to export container: {why}")));
-        }
+    let folder = target.and_then(|path| Path::new(path).parent()).filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let why = format!("invalid output path: directory \"{}\" does not exist", folder.display());
+        return Err(Error::invalid(format!("failed to export container: {why}")));
     }
     let route = Route::new("/containers/{}/export", [flag::text_of(m, "CONTAINER").unwrap_or_default()]);
     let archive = session.docker().await?.send(Request::get(&route)).await?;
