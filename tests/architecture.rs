@@ -32,9 +32,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustix", &["linux", "cli"]),
     ("oci-spec", &["spec", "runtime", "engine"]),
     ("ruzstd", &["image"]),
-    ("axum", &["api"]),
     ("clap", &["cli", "daemon"]),
-    ("indicatif", &["cli"]),
+    ("hyper", &["client", "api"]),
     ("tokio", &["client", "engine", "api", "daemon", "cli"]),
 ];
 
