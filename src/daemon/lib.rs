@@ -1,12 +1,12 @@
 //! # The daemon: the house is built here
 //!
-//! The long-lived one of the four costumes. It reads its settings, takes the data root for itself, opens the engine (which
-//! finds again whatever ran while no daemon was there), listens, and serves until somebody ends it. It is the only place
+//! The long-lived one of the four costumes. It reads its settings, opens its doors, takes the data root for itself, opens the
+//! engine (which finds again whatever ran while no daemon was there), and serves until somebody ends it. It is the only place
 //! that knows all departments, and it decides nothing.
 //!
 //! ```text
-//!   main ──► settings ──► engine::Engine::open ──► listeners ──► "API listen on …" ──► one task a connection
-//!            flags, file   lock, folders, restore   sockets 0660                        api::serve
+//!   main ──► settings ──► listeners ──► engine::Engine::open ──► "API listen on …" ──► one task a connection
+//!            flags, file   sockets 0660  lock, folders, restore                         api::serve
 //!                                                                                        │
 //!   SIGTERM, SIGINT, POST /minidock/stop ──► closing ──► answers finished, streams cut ◄─┘
 //!                                                        containers go on: their shims are not our children to kill
@@ -83,11 +83,12 @@ pub fn main(args: Vec<OsString>) -> i32 {
 /// From open engine to orderly end.
 async fn run(settings: &Settings) -> Result<()> {
     let mut ends = Ends::new()?;
-    let engine = Engine::open(Options::new(settings.paths.clone())).await.doing(|| "start the daemon")?;
+    // the doors first: an address that is refused must not cost anybody's containers a restore; who comes early waits
     let mut listeners = Vec::new();
     for host in &settings.hosts {
         listeners.push(listen::open(host, &settings.group).await.doing(|| "start the daemon")?);
     }
+    let engine = Engine::open(Options::new(settings.paths.clone())).await.doing(|| "start the daemon")?;
     fs::write(&settings.pid_file, format!("{}\n", std::process::id()))
         .doing(|| format!("write {}", settings.pid_file.display()))?;
     let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
