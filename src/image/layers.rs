@@ -22,7 +22,7 @@ use std::{
     collections::HashMap,
     fs,
     io::ErrorKind,
-    os::unix::fs::{DirBuilderExt, symlink},
+    os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
 };
@@ -107,7 +107,9 @@ impl Layers {
     pub fn begin(&self) -> Result<Making> {
         let folder = self.scratch.join(crate::scratch_name("layer"));
         let made = fs::DirBuilder::new().mode(0o710).create(&folder);
-        made.and_then(|()| fs::DirBuilder::new().mode(0o755).create(folder.join("diff")))
+        // a root directory is 0755, whatever the daemon's umask
+        made.and_then(|()| fs::create_dir(folder.join("diff")))
+            .and_then(|()| fs::set_permissions(folder.join("diff"), fs::Permissions::from_mode(0o755)))
             .map_err(|e| disk(&e, "make a folder for a layer"))?;
         Ok(Making { folder, kept: false })
     }

@@ -132,7 +132,7 @@ impl Settling {
             self.folder(&made)?;
         }
         if let Some(from) = self.ours.directory(path, Missing::Fail)? {
-            merge(&*from, &*to)?;
+            merge(&*from, &*to, 0)?;
         }
         let (above, name) = tree::split(path);
         if let Some(above) = self.ours.directory(above, Missing::Fail)? {
@@ -172,14 +172,15 @@ impl Settling {
 }
 
 /// Moves all of `from` into `to`, folder by folder where both have one.
-fn merge(from: &impl AsFd, to: &impl AsFd) -> Result<()> {
+fn merge(from: &impl AsFd, to: &impl AsFd, depth: usize) -> Result<()> {
+    tree::not_too_deep(depth)?;
     for name in files::getdents(from).doing(|| "list it")? {
         match files::renameat(from, &name, to, &name) {
             Ok(()) => {}
             Err(failed) if failed.is(errno::ENOTEMPTY) || failed.is(errno::EEXIST) => {
                 let inner_from = files::openat2(from, &name, Open::DirectoryNoFollow, Resolve::Beneath);
                 let inner_to = files::openat2(to, &name, Open::DirectoryNoFollow, Resolve::Beneath);
-                merge(&inner_from.doing(|| "open it")?, &inner_to.doing(|| "open it")?)?;
+                merge(&inner_from.doing(|| "open it")?, &inner_to.doing(|| "open it")?, depth + 1)?;
                 files::rmdirat(from, &name).doing(|| "remove the emptied folder")?;
             }
             Err(failed) => return Err(failed).doing(|| format!("move {name:?}")),

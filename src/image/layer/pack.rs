@@ -72,17 +72,22 @@ impl<'a, W: Write> Packer<'a, W> {
         let stat = files::fstat(dir).doing(|| format!("pack {:?}", lossy(name)))?;
         self.rooted = name.is_empty();
         let dir = dir.as_fd().try_clone_to_owned().doing(|| format!("pack {:?}", lossy(name)))?;
-        self.folder(&dir, name, &stat, 0)
+        self.folder(&dir, name, &stat)?;
+        self.below(dir, name)
     }
 
     /// Packs everything below `dir`, with names below `name` (empty: names without a prefix).
     pub fn tree(&mut self, dir: &impl AsFd, name: &[u8]) -> Result<()> {
-        self.below(dir, name, 0)
+        let dir = dir.as_fd().try_clone_to_owned().doing(|| format!("pack {:?}", lossy(name)))?;
+        self.below(dir, name)
     }
 
     /// Packs `dir/file` under `name`, a folder with all below it. What has vanished meanwhile is left out.
     pub fn one(&mut self, dir: &impl AsFd, file: &OsStr, name: &[u8]) -> Result<()> {
-        self.entry(dir, file, name, 0)
+        match self.entry(dir, file, name)? {
+            Some(inside) => self.below(inside, name),
+            None => Ok(()),
+        }
     }
 
     /// Writes the end of the archive.
@@ -90,60 +95,68 @@ impl<'a, W: Write> Packer<'a, W> {
         self.writer.finish()
     }
 
-    fn below(&mut self, dir: &impl AsFd, name: &[u8], depth: usize) -> Result<()> {
-        if depth > DEEPEST {
-            return Err(Error::invalid(format!("{:?}: more than {DEEPEST} folders within each other", lossy(name))));
-        }
-        let mut files: Vec<OsString> = files::getdents(dir).doing(|| format!("list {:?}", lossy(name)))?;
-        files.sort();
-        for file in files {
-            self.entry(dir, &file, &join(name, file.as_bytes()), depth)?;
+    /// A loop with a stack of its own: a program can nest folders deeper than the thread's stack reaches.
+    fn below(&mut self, dir: OwnedFd, name: &[u8]) -> Result<()> {
+        let mut open = vec![Level::new(dir, name.to_vec())?];
+        while let Some(level) = open.last_mut() {
+            let Some(file) = level.files.next() else {
+                open.pop();
+                continue;
+            };
+            let path = join(&level.name, file.as_bytes());
+            if let Some(inside) = self.entry(&level.dir, &file, &path)? {
+                if open.len() >= DEEPEST {
+                    return Err(Error::invalid(format!("more than {DEEPEST} folders within each other")));
+                }
+                open.push(Level::new(inside, path)?);
+            }
         }
         Ok(())
     }
 
-    fn entry(&mut self, dir: &impl AsFd, file: &OsStr, name: &[u8], depth: usize) -> Result<()> {
+    /// Packs one file; of a folder only itself, and gives it back open.
+    fn entry(&mut self, dir: &impl AsFd, file: &OsStr, name: &[u8]) -> Result<Option<OwnedFd>> {
         let pack = || format!("pack {:?}", lossy(name));
         if let Some(inside) = self.options.mounted.and_then(|mounted| mounted(name)) {
             let stat = files::fstat(&inside).doing(pack)?;
-            return self.folder(&inside, name, &stat, depth);
+            return self.folder(&inside, name, &stat).map(|()| Some(inside));
         }
-        let Some(stat) = present(files::lstatat(dir, file)).doing(pack)? else { return Ok(()) };
+        let Some(stat) = present(files::lstatat(dir, file)).doing(pack)? else { return Ok(None) };
         if self.options.skip.is_some_and(|skip| skip(name, &stat)) {
-            return Ok(());
+            return Ok(None);
         }
         if self.options.whiteouts && overlayfs::is_whiteout(&stat) {
-            return self.mark(name, &whiteout::deleting(file.as_bytes()), &stat);
+            return self.mark(name, &whiteout::deleting(file.as_bytes()), &stat).map(|()| None);
         }
         let kind = FileType::from_raw_mode(stat.st_mode);
-        let Some(mut entry) = self.described(kind, &stat, name) else { return Ok(()) };
+        let Some(mut entry) = self.described(kind, &stat, name) else { return Ok(None) };
         if kind != FileType::Directory && stat.st_nlink > 1 {
             let inode = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.linked.get(&inode) {
                 entry = Entry { kind: Kind::HardLink, link: first.clone(), size: 0, ..entry };
-                return self.put(entry);
+                return self.put(entry).map(|()| None);
             }
             self.linked.insert(inode, name.to_vec());
         }
         entry.xattrs = attributes(dir, file).doing(pack)?;
         match kind {
-            FileType::RegularFile => self.file(dir, file, entry),
+            FileType::RegularFile => self.file(dir, file, entry).map(|()| None),
             FileType::Directory => {
                 let Some(inside) = present(files::openat2(dir, file, Open::DirectoryNoFollow, Resolve::Beneath)).doing(pack)?
                 else {
-                    return Ok(());
+                    return Ok(None);
                 };
-                self.folder(&inside, name, &stat, depth)
+                self.folder(&inside, name, &stat).map(|()| Some(inside))
             }
             FileType::Symlink => {
-                let Some(target) = present(files::readlinkat(dir, file)).doing(pack)? else { return Ok(()) };
-                self.put(Entry { link: target.as_bytes().to_vec(), ..entry })
+                let Some(target) = present(files::readlinkat(dir, file)).doing(pack)? else { return Ok(None) };
+                self.put(Entry { link: target.as_bytes().to_vec(), ..entry }).map(|()| None)
             }
-            _ => self.put(entry),
+            _ => self.put(entry).map(|()| None),
         }
     }
 
-    fn folder(&mut self, inside: &OwnedFd, name: &[u8], stat: &Stat, depth: usize) -> Result<()> {
+    fn folder(&mut self, inside: &OwnedFd, name: &[u8], stat: &Stat) -> Result<()> {
         let pack = || format!("pack {:?}", lossy(name));
         let Some(mut entry) = self.described(FileType::Directory, stat, name) else { return Ok(()) };
         entry.name.push(b'/');
@@ -152,7 +165,7 @@ impl<'a, W: Write> Packer<'a, W> {
         if self.options.whiteouts && xattr::fgetxattr(inside, overlayfs::OPAQUE).doing(pack)?.is_some() {
             self.mark(&join(name, b"x"), whiteout::OPAQUE_NAME, stat)?;
         }
-        self.below(inside, name, depth + 1)
+        Ok(())
     }
 
     fn put(&mut self, mut entry: Entry) -> Result<()> {
@@ -212,6 +225,21 @@ impl<'a, W: Write> Packer<'a, W> {
         let modified = Moment { seconds: stat.st_mtime, nanoseconds: 0 };
         self.put(Entry { name: join(folder, mark), mode: 0o600, modified, ..plain() })?;
         self.writer.content(std::io::empty())
+    }
+}
+
+/// A folder whose files are being packed.
+struct Level {
+    dir: OwnedFd,
+    name: Vec<u8>,
+    files: std::vec::IntoIter<OsString>,
+}
+
+impl Level {
+    fn new(dir: OwnedFd, name: Vec<u8>) -> Result<Level> {
+        let mut files: Vec<OsString> = files::getdents(&dir).doing(|| format!("list {:?}", lossy(&name)))?;
+        files.sort();
+        Ok(Level { dir, name, files: files.into_iter() })
     }
 }
 

@@ -280,6 +280,17 @@ pub fn clean(name: &[u8]) -> Result<Vec<u8>> {
     Ok(parts.join(&b'/'))
 }
 
+/// Refuses to go deeper where each step down takes stack and a descriptor.
+///
+/// # Errors
+/// Folders nested without end: no honest archive needs it.
+pub fn not_too_deep(depth: usize) -> Result<()> {
+    match depth <= 256 {
+        true => Ok(()),
+        false => Err(Error::invalid("more than 256 folders within each other")),
+    }
+}
+
 /// `a/b/c` into `a/b` and `c`.
 pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|b| *b == b'/') {

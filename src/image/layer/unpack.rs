@@ -312,7 +312,7 @@ impl Work {
         }
         for path in std::mem::take(&mut self.opaque) {
             if let Some(folder) = self.tree.directory(&path, Missing::Fail)? {
-                drop_whiteouts(&*folder)?;
+                drop_whiteouts(&*folder, 0)?;
             }
         }
         for (path, entry) in std::mem::take(&mut self.folders).into_iter().rev() {
@@ -326,14 +326,15 @@ impl Work {
 }
 
 /// Below an opaque folder there is nothing to delete, and overlayfs would *list* a mark that hides nothing.
-fn drop_whiteouts(folder: &impl AsFd) -> Result<()> {
+fn drop_whiteouts(folder: &impl AsFd, depth: usize) -> Result<()> {
+    tree::not_too_deep(depth)?;
     for name in files::getdents(folder).doing(|| "list an opaque folder")? {
         let stat = files::lstatat(folder, &name).doing(|| format!("look at {name:?}"))?;
         if overlayfs::is_whiteout(&stat) {
             files::unlinkat(folder, &name).doing(|| format!("drop the whiteout {name:?}"))?;
         } else if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let inside = files::openat2(folder, &name, Open::DirectoryNoFollow, Resolve::Beneath);
-            drop_whiteouts(&inside.doing(|| format!("open the folder {name:?}"))?)?;
+            drop_whiteouts(&inside.doing(|| format!("open the folder {name:?}"))?, depth + 1)?;
         }
     }
     Ok(())
