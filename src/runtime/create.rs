@@ -9,7 +9,7 @@
 //!   3 cgroup                   make, limit                                   crate::resources
 //!   4 gather                   open sources, console, compile the filter     crate::rootfs, crate::seccomp
 //!   5 clone3                   the child builds its tree meanwhile           crate::birth → crate::init
-//!   6 write state              with the pid; id maps, oom score
+//!   6 write state              with the pid; id maps, oom score              crate::attend
 //!   7 attend                   its requests, up to Ready                     crate::handshake
 //!   8 pid file, go             `create` ends here; `run` hears Going
 //! ```
@@ -19,10 +19,10 @@
 //! See: runtime-spec runtime.md#create. Next room: [`crate::birth`]
 
 use crate::{
-    birth,
+    attend::{self, Child},
+    birth::{self, Walls},
     bundle::{self, Bundle},
     console, door, grants,
-    handshake::{self, Word},
     hooks::{self, Moment},
     init::{self, Plan},
     log, mounts, privileges, recording, resources, rootfs, seccomp,
@@ -33,10 +33,10 @@ use minidock_linux::{
     cgroup::{Cgroup, Hierarchy},
     clone::Cloned,
     fds,
-    namespaces::{self, Namespace},
-    proc::{self, Process as Running},
+    namespaces::Namespace,
+    proc::Process as Running,
     seccomp::Filter,
-    signal, userns, wait,
+    signal, wait,
 };
 use minidock_spec::runtime::{State, Status};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
@@ -143,43 +143,16 @@ fn make(
     start: Start,
     console: Option<OwnedFd>,
 ) -> Result<()> {
-    let spec = &bundle.spec;
     folder.save(record)?;
     fs::write(folder.config(), &bundle.text).doing(|| "keep a copy of config.json")?;
-    let cgroup = make_cgroup(record, spec)?;
+    let cgroup = make_cgroup(record, &bundle.spec)?;
     let into = cgroup.clone_into_fd().doing(|| "open the container's cgroup")?;
-    let walls = birth::walls(spec)?;
-    let filter = compile_filter(spec)?;
-    for odd in spec.process().as_ref().map(privileges::oddities).transpose()?.unwrap_or_default() {
-        log::warn(&odd);
-    }
-    let materials = rootfs::gather(bundle, Some(&cgroup))?;
-    let waits = walls.new.has(Namespace::User) || mounts::wants_container_map(&materials.mounts);
-    let (preserve_fds, extra_env) = descriptors_to_keep(options.preserve_fds)?;
+    let mut walls = birth::walls(&bundle.spec)?;
+    let door = if start == Start::Later { Some(door::make(folder)?) } else { None };
     let doors = birth::doors(&cgroup, into.is_some())?;
+    let state = record.to_state(Status::Creating);
+    let plan = Plan { cgroup: doors, console, door, ..plan(options, bundle, process, &cgroup, &mut walls, state)? };
     let (ours, theirs) = fds::socketpair().doing(|| "make a socket pair")?;
-    let mut walls = walls;
-    let plan = Plan {
-        spec,
-        process,
-        filter,
-        extra_env,
-        cgroup: doors,
-        joins: std::mem::take(&mut walls.joins),
-        joined_user: walls.joins_user(),
-        new_cgroup_namespace: walls.new_cgroup,
-        new_user_namespace: walls.new.has(Namespace::User),
-        waits,
-        console,
-        door: if start == Start::Later { Some(door::make(folder)?) } else { None },
-        preserve_fds,
-        no_pivot: options.no_pivot,
-        plain_newlines: options.plain_newlines,
-        keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", options.id)),
-        state: record.to_state(Status::Creating),
-        recorded: recording::is_on(),
-        materials,
-    };
     match birth::give_birth(&walls, into.as_ref().map(|fd| fd.as_fd()))? {
         Cloned::Child => {
             drop((ours, into));
@@ -190,12 +163,11 @@ fn make(
             log::debug(&format!("nsexec container setup: init is {pid}, in {}", walls.new));
             record.pid = pid;
             record.started = Running::read(pid).map_or(0, |process| process.started);
-            let mut child = Child { pid, pidfd, channel: File::from(ours), spec, process };
-            let plan_of_mounts = &plan.materials.mounts;
-            child.raise(folder, record, plan_of_mounts, waits)?;
+            let mut child = Child { pid, pidfd, channel: File::from(ours), spec: &bundle.spec, process };
+            child.raise(folder, record, &plan.materials.mounts, plan.waits)?;
             drop(plan);
             child.attend(record)?;
-            announce(options, &child)?;
+            attend::announce(options, &child)?;
             child.go()?;
             match start {
                 Start::Later => Ok(()),
@@ -203,6 +175,45 @@ fn make(
             }
         }
     }
+}
+
+/// All that the child needs, but for the descriptors that are handed to it alone.
+fn plan<'a>(
+    options: &Options,
+    bundle: &'a Bundle,
+    process: &'a Process,
+    cgroup: &Cgroup,
+    walls: &mut Walls,
+    state: State,
+) -> Result<Plan<'a>> {
+    let spec = &bundle.spec;
+    let filter = compile_filter(spec)?;
+    for odd in privileges::oddities(process)? {
+        log::warn(&odd);
+    }
+    let materials = rootfs::gather(bundle, Some(cgroup))?;
+    let (preserve_fds, extra_env) = descriptors_to_keep(options.preserve_fds)?;
+    Ok(Plan {
+        spec,
+        process,
+        filter,
+        extra_env,
+        cgroup: Vec::new(),
+        joins: std::mem::take(&mut walls.joins),
+        joined_user: walls.joins_user(),
+        new_cgroup_namespace: walls.new_cgroup,
+        new_user_namespace: walls.new.has(Namespace::User),
+        waits: walls.new.has(Namespace::User) || mounts::wants_container_map(&materials.mounts),
+        console: None,
+        door: None,
+        preserve_fds,
+        no_pivot: options.no_pivot,
+        plain_newlines: options.plain_newlines,
+        keyring: (!options.no_new_keyring).then(|| format!("_ses.{}", options.id)),
+        state,
+        recorded: recording::is_on(),
+        materials,
+    })
 }
 
 /// Whether the cgroup that was asked for has processes already.
@@ -250,135 +261,6 @@ fn descriptors_to_keep(asked: u32) -> Result<(u32, Vec<(String, String)>)> {
         n => vec![("LISTEN_FDS".to_string(), n.to_string()), ("LISTEN_PID".to_string(), "1".to_string())],
     };
     Ok((asked + listening, extra))
-}
-
-/// The parent's view of the child.
-struct Child<'a> {
-    pid: i32,
-    pidfd: OwnedFd,
-    channel: File,
-    spec: &'a Spec,
-    process: &'a Process,
-}
-
-impl Child<'_> {
-    /// What only the parent can do for the newborn.
-    fn raise(&mut self, folder: &Folder, record: &Record, mounts: &[mounts::Prepared<'_>], waits: bool) -> Result<()> {
-        folder.save(record)?;
-        if bundle::has_namespace(self.spec, LinuxNamespaceType::User) && waits {
-            self.map_ids()?;
-            if mounts::wants_container_map(mounts) {
-                let path = format!("/proc/{}/ns/user", self.pid);
-                let table = namespaces::open(Path::new(&path), Namespace::User).doing(|| "open the container's id table")?;
-                mounts::map_by_container(mounts, table.as_fd())?;
-            }
-        }
-        if let Some(score) = self.process.oom_score_adj() {
-            proc::write_of(self.pid, "oom_score_adj", &score.to_string()).doing(|| format!("set oom score adj to {score}"))?;
-        }
-        match waits {
-            // A child that is gone already says why when we attend.
-            true => drop(handshake::go(&mut self.channel)),
-            false => {}
-        }
-        Ok(())
-    }
-
-    fn map_ids(&self) -> Result<()> {
-        let Some(linux) = self.spec.linux() else { return Ok(()) };
-        let new = bundle::namespaces(self.spec).iter().any(|one| one.typ() == LinuxNamespaceType::User && one.path().is_none());
-        if !new {
-            return Ok(());
-        }
-        let uids = mounts::to_ranges(linux.uid_mappings().as_deref().unwrap_or_default());
-        let gids = mounts::to_ranges(linux.gid_mappings().as_deref().unwrap_or_default());
-        userns::write_maps(self.pid, &uids, &gids).doing(|| "map the user namespace's ids")
-    }
-
-    /// Answers the child until it is ready.
-    fn attend(&mut self, record: &Record) -> Result<()> {
-        let state = record.to_state(Status::Creating);
-        log::debug("child process in init()");
-        loop {
-            match handshake::hear(&mut self.channel)? {
-                Some(Word::Hooks) => {
-                    // Of this one the specification says that the container is created.
-                    let created = record.to_state(Status::Created);
-                    hooks::run(Moment::Prestart, self.spec.hooks(), &created)?;
-                    hooks::run(Moment::CreateRuntime, self.spec.hooks(), &state)?;
-                    self.go()?;
-                }
-                Some(Word::Listener { fd }) => {
-                    self.hand_over(fd, &state)?;
-                    self.go()?;
-                }
-                Some(Word::Ready) => {
-                    log::debug("init: closing the pipe to signal completion");
-                    return Ok(());
-                }
-                Some(Word::Going) => return Err(Error::system("init goes on without being told")),
-                Some(Word::Failed(wire)) => return Err(during_init(wire)),
-                None => return Err(self.death()),
-            }
-        }
-    }
-
-    fn hand_over(&self, fd: i32, state: &State) -> Result<()> {
-        match self.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()) {
-            Some(asked) => seccomp::notify::hand_over(asked, self.pid, fd, state),
-            None => Ok(()),
-        }
-    }
-
-    fn go(&mut self) -> Result<()> {
-        handshake::go(&mut self.channel).map_err(|_| self.death())
-    }
-
-    /// `run`: the program begins, or says why it does not.
-    fn hear_it_start(&mut self, record: &Record) -> Result<()> {
-        crate::lifecycle::hear_it_start(&mut self.channel)?;
-        let state = record.to_state(Status::Running);
-        hooks::run_all(Moment::Poststart, self.spec.hooks(), &state);
-        Ok(())
-    }
-
-    fn death(&self) -> Error {
-        let how = match wait::wait(self.pid) {
-            Ok(wait::How::Exited(status)) => format!("exited with status {status}"),
-            Ok(wait::How::Killed(signal)) => format!("was killed by {}", signal::name(signal)),
-            Err(_) => "is gone".to_string(),
-        };
-        Error::system(format!("init {how} before the container was ready")).during("unable to start container process")
-    }
-}
-
-/// An error that init sent, in runc's frame.
-pub fn during_init(wire: minidock_base::error::Wire) -> Error {
-    Error::from_wire(wire).during("error during container init").during("unable to start container process")
-}
-
-/// Tells the world: pid file, pidfd socket.
-fn announce(options: &Options, child: &Child<'_>) -> Result<()> {
-    if let Some(path) = &options.pid_file {
-        write_pid_file(path, child.pid)?;
-    }
-    if let Some(path) = &options.pidfd_socket {
-        let socket = console::connect(path)?;
-        fds::send_fd(&socket, &child.pidfd, b"pidfd").doing(|| "send the pidfd")?;
-    }
-    Ok(())
-}
-
-/// Writes the pid beside the file and renames it: a reader never sees half of it.
-///
-/// # Errors
-/// What the disk says.
-pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let doing = || format!("write the pid file {}", path.display());
-    let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: no name for a pid file", path.display())))?;
-    let beside = path.with_file_name(format!(".{}", name.to_string_lossy()));
-    fs::write(&beside, pid.to_string()).doing(doing)?;
-    fs::rename(&beside, path).doing(doing)
 }
 
 /// Takes back what was made, as far as it was made.

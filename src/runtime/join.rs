@@ -15,8 +15,8 @@
 //! Laws: init is checked to be the process of the record *after* its pidfd is open. See: setns(2). Next: [`crate::foreground`]
 
 use crate::{
+    attend::{during_init, write_pid_file},
     birth, bundle, console,
-    create::{during_init, write_pid_file},
     finish::{self, Wish},
     grants,
     handshake::{self, Word},

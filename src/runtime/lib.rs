@@ -21,7 +21,7 @@
 //!
 //! * **The command line**: [`cli`], [`flags`], [`commands`], [`help`], [`log`], [`recording`].
 //! * **Documents**: [`bundle`] is read, [`state`] is kept, [`report`], [`spec_command`] and [`features`] are printed.
-//! * **The making**, in the order of events: [`create`], [`birth`], [`handshake`], [`init`], [`rootfs`] ([`mounts`],
+//! * **The making**, in the order of events: [`create`], [`birth`], [`attend`], [`handshake`], [`init`], [`rootfs`] ([`mounts`],
 //!   [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`console`], [`process`],
 //!   [`grants`], [`privileges`], [`seccomp`], [`finish`], [`door`].
 //! * **The life after**: [`lifecycle`], [`hooks`], [`join`] ([`exec_process`]), [`foreground`], [`resources`], [`device_rules`].
@@ -35,6 +35,7 @@
 //!
 //! See: OCI runtime-spec, runc(8). Next room: [`cli`]
 
+pub mod attend;
 pub mod birth;
 pub mod bundle;
 pub mod cgroup_mounts;
