@@ -47,6 +47,9 @@ fn describe(engine: &Engine, record: &Record) -> Inspect {
     let file = |name: &str| made(&folder.join(name));
     let execs = engine.execs.of(&record.id);
     let logs = matches!(record.host_config.log_config.kind.as_str(), "" | "json-file");
+    // the command line sends an empty set; Docker shows it as none
+    let mut config = record.config.clone();
+    config.volumes = config.volumes.filter(|set| !set.is_empty());
     Inspect {
         id: record.id.clone(),
         created: rfc3339(record.created),
@@ -71,7 +74,7 @@ fn describe(engine: &Engine, record: &Record) -> Inspect {
         size_rw: None,
         size_root_fs: None,
         mounts: summary_mounts(record),
-        config: record.config.clone(),
+        config,
         network_settings: network_settings(record),
     }
 }
