@@ -110,6 +110,11 @@ fn mounts_devices_and_descriptors_are_dockers() {
     assert_eq!(descriptors.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"], "3 is ls's own");
     let groups = status(&daemon, &["-u", "1000:1000"]);
     assert!(["", "1000"].contains(&field(&groups, "Groups:")), "no group of the host");
+    assert_eq!(
+        (field(&groups, "SigIgn:"), field(&groups, "SigBlk:")),
+        ("0000000000000000", "0000000000000000"),
+        "signals as at birth"
+    );
 }
 
 #[test]

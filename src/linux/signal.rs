@@ -162,8 +162,15 @@ pub fn defaults() -> Result<(), CallFailed> {
         || vec!["all".into(), "SIG_DFL".into()],
         || {
             for signal in 1..=RTMAX {
-                // SAFETY: SIG_DFL is a valid disposition for every signal; KILL, STOP and libc's own two answer EINVAL.
+                // SAFETY: SIG_DFL is a valid disposition for every signal; KILL and STOP answer EINVAL.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            // libc keeps two signals for itself and refuses to touch them, but its posix_spawn leaves them ignored
+            let by_default = [0u64; 4];
+            for own in [32, 33] {
+                // SAFETY: the kernel's sigaction is four words here (handler, flags, restorer, mask of 8 bytes), all zero:
+                // SIG_DFL; nothing is written back.
+                unsafe { libc::syscall(libc::SYS_rt_sigaction, own, by_default.as_ptr(), std::ptr::null::<u64>(), 8) };
             }
             Ok::<_, std::io::Error>(())
         },
