@@ -20,7 +20,7 @@ build: setup ## build the debug binary, target/debug/minidock
 	@$(CARGO) build
 
 release: setup ## build the release binary, static, target/release/minidock
-	@$(CARGO) rustc --release --bin minidock -- -C target-feature=+crt-static
+	@$(CARGO) rustc --release --bin minidock -- -C target-feature=+crt-static -C relocation-model=static
 
 images: release ## build the base images (alpine, busybox, hello-world) from this machine's packages
 	@MINIDOCK=$(CURDIR)/$(BIN) images/build

@@ -54,6 +54,9 @@ pub fn main(args: Vec<OsString>) -> i32 {
     };
     // what our caller had open is not ours to hold: its pipe would never end, its mount never be free
     let _ = minidock_linux::fds::close_from(3);
+    // run from a read-only clone of our mount: all that we start as /proc/self/exe is protected, too, and need not execute
+    // itself once more for each container; where that cannot be had, the runtime sees to it by itself
+    let _ = minidock_linux::exec::protect_self();
     minidock_linux::malloc::limit_arenas(2);
     tracing_subscriber::fmt()
         .with_max_level(settings.log_level)
