@@ -81,7 +81,11 @@ impl<'fd> Poll<'fd> {
             match rustix::event::poll(&mut self.list, left.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => {
-                    return Err(CallFailed::new("poll", vec![format!("{} descriptors", self.list.len())], errno.raw_os_error()));
+                    return Err(CallFailed::new(
+                        "poll",
+                        vec![format!("{} descriptors", self.list.len())],
+                        errno.raw_os_error(),
+                    ));
                 }
                 Ok(n) => return Ok(n),
             }

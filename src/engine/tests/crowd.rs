@@ -46,9 +46,9 @@ async fn of_many_who_want_one_name_one_wins() {
         let clients: Vec<_> = (0..32)
             .map(|_| {
                 let stage = stage.clone();
-                tokio::spawn(async move {
-                    create::create(&stage.engine, Some("prize"), stage.body(&["sleep", "1000"]), None).await
-                })
+                tokio::spawn(
+                    async move { create::create(&stage.engine, Some("prize"), stage.body(&["sleep", "1000"]), None).await },
+                )
             })
             .collect();
         let mut winners = Vec::new();
