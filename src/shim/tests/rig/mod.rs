@@ -1,7 +1,7 @@
 //! # Rig: a daemon of a hundred lines
 //!
-//! Starts the real shim with a real OCI runtime (`runc`, or what MINIDOCK_TEST_RUNTIME names) on a bundle of busybox, and
-//! speaks the protocol to it as the engine does, but blocking, so that a test reads from top to bottom.
+//! Starts the real shim with a real OCI runtime (ours once the binary is built, or what MINIDOCK_TEST_RUNTIME
+//! names) on a bundle of busybox, and speaks the protocol to it as the engine does, but blocking, so that a test reads from top to bottom.
 
 use minidock_shim::{protocol::*, socket};
 use serde_json::{Value, json};
@@ -51,8 +51,16 @@ pub fn able() -> bool {
 }
 
 pub fn runtime() -> Vec<String> {
-    let named = std::env::var("MINIDOCK_TEST_RUNTIME").unwrap_or("runc".into());
+    let ours = built().join("minidock");
+    let usual = if ours.exists() { format!("{} runtime", ours.display()) } else { "runc".into() };
+    let named = std::env::var("MINIDOCK_TEST_RUNTIME").unwrap_or(usual);
     named.split_whitespace().map(str::to_string).collect()
+}
+
+/// `target/debug`, where cargo puts what it has built.
+fn built() -> PathBuf {
+    let own = std::env::current_exe().expect("this program");
+    own.parent().and_then(Path::parent).expect("target/debug/deps").to_path_buf()
 }
 
 impl Rig {
@@ -245,10 +253,7 @@ fn boot(id: &str) -> (Child, Wire) {
 fn shim_program() -> PathBuf {
     match std::env::var_os("MINIDOCK_TEST_SHIM") {
         Some(named) => named.into(),
-        None => {
-            let own = std::env::current_exe().expect("this program");
-            own.parent().and_then(Path::parent).expect("target/debug/deps").join("examples/shim")
-        }
+        None => built().join("examples/shim"),
     }
 }
 
