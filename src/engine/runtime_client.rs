@@ -66,5 +66,5 @@ pub async fn call(engine: &Engine, args: &[&str], input: &[u8]) -> Result<()> {
 
 fn last_error(log: &str) -> Option<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
-    lines.filter(|line| line.level == "error").map(|line| line.msg).last()
+    lines.filter(|line| line.level == "error").map(|line| line.msg).next_back()
 }

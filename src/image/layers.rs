@@ -145,7 +145,12 @@ impl Layers {
     /// # Errors
     /// The first failure; the rest is deleted all the same, or at the next start.
     pub fn delete(&self, aside: impl IntoIterator<Item = PathBuf>) -> Result<()> {
-        aside.into_iter().fold(Ok(()), |first, folder| first.and(remove_folder(&folder)))
+        let mut first = Ok(());
+        for folder in aside {
+            let removed = remove_folder(&folder);
+            first = first.and(removed);
+        }
+        first
     }
 
     /// The keys of all unpacked layers.

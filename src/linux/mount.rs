@@ -27,11 +27,11 @@ use std::{
     path::Path,
 };
 
-pub const MS_REC: u64 = libc::MS_REC as u64;
-pub const MS_SHARED: u64 = libc::MS_SHARED as u64;
-pub const MS_SLAVE: u64 = libc::MS_SLAVE as u64;
-pub const MS_PRIVATE: u64 = libc::MS_PRIVATE as u64;
-pub const MS_UNBINDABLE: u64 = libc::MS_UNBINDABLE as u64;
+pub const MS_REC: u64 = libc::MS_REC;
+pub const MS_SHARED: u64 = libc::MS_SHARED;
+pub const MS_SLAVE: u64 = libc::MS_SLAVE;
+pub const MS_PRIVATE: u64 = libc::MS_PRIVATE;
+pub const MS_UNBINDABLE: u64 = libc::MS_UNBINDABLE;
 pub const MNT_DETACH: u32 = libc::MNT_DETACH as u32;
 
 pub const MOUNT_ATTR_RDONLY: u64 = 0x1;

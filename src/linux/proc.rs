@@ -104,7 +104,7 @@ fn verify(folder: OwnedFd) -> std::io::Result<Proc> {
     const ROOT_INODE: u64 = 1;
     let kind = rustix::fs::fstatfs(folder.as_fd())?.f_type;
     let inode = rustix::fs::fstat(folder.as_fd())?.st_ino;
-    match kind as i64 == rustix::fs::PROC_SUPER_MAGIC as i64 && inode == ROOT_INODE {
+    match kind as i64 == rustix::fs::PROC_SUPER_MAGIC && inode == ROOT_INODE {
         true => Ok(Proc(folder)),
         false => Err(std::io::Error::from_raw_os_error(libc::EXDEV)),
     }

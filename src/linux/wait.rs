@@ -147,6 +147,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
+    #[allow(clippy::zombie_processes)] // waited for by its number: that is what is tried
     fn an_exit_and_a_kill_are_told_apart_and_folded_as_docker_does() {
         let spawn = |script: &str| {
             let child = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).spawn().expect("a shell");

@@ -60,10 +60,9 @@ impl Child<'_> {
         if let Some(score) = self.process.oom_score_adj() {
             proc::write_of(self.pid, "oom_score_adj", &score.to_string()).doing(|| format!("set oom score adj to {score}"))?;
         }
-        match waits {
+        if waits {
             // A child that is gone already says why when we attend.
-            true => drop(handshake::go(&mut self.channel)),
-            false => {}
+            drop(handshake::go(&mut self.channel));
         }
         Ok(())
     }

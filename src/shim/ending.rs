@@ -55,10 +55,10 @@ impl Shim {
                 self.runtime_ended(n, ended);
             } else if let Some(process) = self.processes.iter_mut().find(|process| program(process)) {
                 process.ended(ended.how.docker_code(), at);
-            } else if self.processes.iter().any(|process| matches!(process.phase, Phase::Starting { .. })) {
-                if self.strangers.len() < STRANGERS {
-                    self.strangers.push((ended, at));
-                }
+            } else if self.processes.iter().any(|process| matches!(process.phase, Phase::Starting { .. }))
+                && self.strangers.len() < STRANGERS
+            {
+                self.strangers.push((ended, at));
             }
         }
         if !self.processes.iter().any(|process| matches!(process.phase, Phase::Starting { .. })) {

@@ -1,7 +1,7 @@
 //! Known escapes and handling bugs, tried (conformance.md 2.1 and 2.3): each ends in an error or stays inside.
 
 use crate::bundle::{Bundle, can_run, wait_for};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -367,7 +367,7 @@ fn an_init_that_was_killed_leaves_a_container_that_can_be_deleted() {
     bundle.runtime(&["create", &bundle.id]).ok();
     let pid = bundle.pid();
     minidock_linux::signal::kill(pid, 9).expect("ours");
-    wait_for("the end", || bundle.state()["status"] == Value::from("stopped"));
+    wait_for("the end", || bundle.state()["status"] == "stopped");
     assert!(bundle.runtime(&["start", &bundle.id]).fails(1).contains("cannot start a container that has stopped"));
     bundle.runtime(&["delete", &bundle.id]).ok();
 }

@@ -181,7 +181,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in "(\\PC{0,16}|[0-9:/.-]{0,16})") {
-            let _ = ports(&[text.clone()], &[text]);
+            let _ = ports(std::slice::from_ref(&text), std::slice::from_ref(&text));
         }
     }
 }

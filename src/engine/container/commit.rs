@@ -82,7 +82,7 @@ async fn pack(
             minidock_base::Kind::NotFound => Error::conflict(format!("the image of container {} is gone", record.name)),
             _ => e,
         })?;
-        let created_by = [&[record.path.clone()], &record.args[..]].concat().join(" ");
+        let created_by = [std::slice::from_ref(&record.path), &record.args[..]].concat().join(" ");
         let image = store.commit(&Commit {
             base: &base,
             upper: &engine.paths.container_diff(&record.id),

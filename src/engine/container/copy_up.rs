@@ -138,11 +138,11 @@ fn attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), CallFailed
 }
 
 fn accessed(stat: &Stat) -> Moment {
-    Moment { seconds: stat.st_atime as i64, nanoseconds: stat.st_atime_nsec as u32 }
+    Moment { seconds: stat.st_atime, nanoseconds: stat.st_atime_nsec as u32 }
 }
 
 fn modified(stat: &Stat) -> Moment {
-    Moment { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 }
+    Moment { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 }
 }
 
 fn rdev_major(dev: u64) -> u32 {

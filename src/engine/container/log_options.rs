@@ -39,7 +39,7 @@ fn decimal_bytes(text: &str) -> Result<u64> {
     };
     let number: f64 = digits.trim().parse().map_err(|_| bad())?;
     let bytes = number * 1000f64.powi(power);
-    if bytes >= 0.0 && bytes < 1e18 { Ok(bytes as u64) } else { Err(bad()) }
+    if (0.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(bad()) }
 }
 
 /// What `--log-opt labels=…,env=…,tag=…` adds to each line of the log.

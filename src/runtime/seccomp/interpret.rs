@@ -31,7 +31,7 @@ fn run(filter: &Filter, call: Call) -> (u32, usize) {
         4 => call.arch,
         16..64 => {
             let argument = call.args[(offset as usize - 16) / 8];
-            if offset % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+            if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
         }
         _ => panic!("load of offset {offset}"),
     };

@@ -60,10 +60,10 @@ impl Reader {
     /// The next whole line, wherever it is; `None` at the end of everything.
     fn next_line(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
-            if let Some(lines) = &mut self.current {
-                if let Some(line) = lines.next().doing(|| format!("read the log {}", self.wish.path.display()))? {
-                    return Ok(Some(line));
-                }
+            if let Some(lines) = &mut self.current
+                && let Some(line) = lines.next().doing(|| format!("read the log {}", self.wish.path.display()))?
+            {
+                return Ok(Some(line));
             }
             if let Some(page) = self.pages.pop_front() {
                 self.current = Some(Lines::new(page));
