@@ -189,11 +189,8 @@ fn last_error(log: &Path) -> Option<String> {
     let mut text = String::new();
     let file = fs::File::open(log).ok()?;
     io::Read::read_to_string(&mut io::Read::take(file, ENOUGH), &mut text).ok()?;
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    lines
-        .filter(|line| matches!(line.level.as_str(), "error" | "fatal") && !line.msg.is_empty())
-        .next_back()
-        .map(|line| line.msg)
+    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    lines.rfind(|line| matches!(line.level.as_str(), "error" | "fatal") && !line.msg.is_empty()).map(|line| line.msg)
 }
 
 #[cfg(test)]
