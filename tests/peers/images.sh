@@ -16,7 +16,7 @@ tidy() {
 trap tidy EXIT
 cd "$work"
 export MINIDOCK_HOST="unix://$work/m.sock"
-$MINIDOCK daemon --data-root "$work/m" --exec-root "$work/mr" -H "$MINIDOCK_HOST" >m.log 2>&1 &
+unshare -n $MINIDOCK daemon --data-root "$work/m" --exec-root "$work/mr" -H "$MINIDOCK_HOST" >m.log 2>&1 &
 daemon=$!
 unshare -n -m dockerd --data-root "$work/d" --exec-root "$work/dr" --pidfile "$work/d.pid" -H "unix://$work/d.sock" \
 	--bridge none --iptables=false --storage-driver overlay2 >d.log 2>&1 &

@@ -1,13 +1,18 @@
 //! # Props: what every kernel test needs on its stage
 //!
-//! [`Daemon`] is a real daemon with a data root, an exec root and a socket of its own in a temporary folder, with the base
-//! images imported; its [`Daemon::run`] types a command line at it. [`wait_for`] waits for a fact with a deadline, never for
-//! a time. When a `Daemon` goes, so does everything it made, and it says what it could not remove.
+//! [`Daemon`] is a real daemon with a data root, an exec root, a socket and a network namespace ([`home`]) of its own, with the
+//! base images imported; its [`Daemon::run`] types a command line at it, [`Daemon::inside`] runs a program in its namespace.
+//! [`wait_for`] waits for a fact with a deadline, never for a time. When a `Daemon` goes, so does everything it made, and it
+//! says what it could not remove.
 //!
-//! Laws: no test touches the default roots or another's; nothing is mocked; what cannot run here is counted ([`skip`]).
+//! Laws: no test touches the default roots, the machine's network or another's; nothing is mocked; what cannot run here is
+//! counted ([`skip`]).
 
 #![allow(dead_code)] // each test binary uses its own part of the props
 
+pub mod home;
+
+use home::Home;
 use std::{
     fs,
     os::unix::{net::UnixStream, process::CommandExt},
@@ -46,6 +51,8 @@ impl Printed {
 /// A daemon of this test's own.
 pub struct Daemon {
     pub folder: PathBuf,
+    /// Where it lives: survives the daemon, and its restarts come back to it.
+    pub home: Home,
     child: Option<Child>,
     extra: Vec<String>,
 }
@@ -61,7 +68,8 @@ impl Daemon {
     /// Starts one on empty roots, without images, with more flags.
     pub fn bare(extra: &[&str]) -> Daemon {
         let folder = tempfile::Builder::new().prefix("minidock-test-").tempdir().expect("a temporary folder").keep();
-        let mut daemon = Daemon { folder, child: None, extra: extra.iter().map(|s| s.to_string()).collect() };
+        let extra = extra.iter().map(|s| s.to_string()).collect();
+        let mut daemon = Daemon { folder, home: Home::make(), child: None, extra };
         daemon.up();
         daemon
     }
@@ -89,7 +97,8 @@ impl Daemon {
     /// Starts the daemon (again) and waits until it answers.
     pub fn up(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("daemon.log")).expect("a log file");
-        let child = Command::new(MINIDOCK)
+        let mut command = Command::new(MINIDOCK);
+        command
             .arg("daemon")
             .args([
                 format!("--data-root={}", self.data_root().display()),
@@ -100,10 +109,8 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor"))
             .stderr(log)
-            .process_group(0)
-            .spawn()
-            .expect("the daemon starts");
-        self.child = Some(child);
+            .process_group(0);
+        self.child = Some(self.home.enter(|| command.spawn()).expect("the daemon starts"));
         let socket = self.socket();
         wait_for("the daemon to answer", || ping(&socket));
     }
@@ -140,20 +147,32 @@ impl Daemon {
         finish(self.command(args))
     }
 
+    /// Runs a program beside the daemon, in its network namespace: `["ip", "-j", "addr"]`, `["nft", "-j", "list", "ruleset"]`.
+    pub fn inside(&self, words: &[&str]) -> Printed {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).current_dir(&self.folder);
+        self.finish_inside(command)
+    }
+
+    /// A prepared command, run to its end in the daemon's network namespace.
+    pub fn finish_inside(&self, command: Command) -> Printed {
+        self.home.enter(|| finish(command))
+    }
+
     /// `run`, and it must succeed; standard output without the last newline.
     #[track_caller]
     pub fn ok(&self, args: &[&str]) -> String {
         self.run(args).ok().trim_end().to_string()
     }
 
-    /// The same through /bin/sh, with `minidock` on the PATH.
+    /// The same through /bin/sh in the daemon's network namespace, with `minidock` on the PATH.
     pub fn sh(&self, script: &str) -> Printed {
         let mut command = Command::new("/bin/sh");
         let folder = Path::new(MINIDOCK).parent().expect("a folder").display().to_string();
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
         command.args(["-c", script]).env("PATH", path).env("MINIDOCK_HOST", self.host()).stdin(Stdio::null());
         command.env("MINIDOCK_CONFIG", self.folder.join("config")).env_remove("DOCKER_HOST").current_dir(&self.folder);
-        finish(command)
+        self.finish_inside(command)
     }
 
     /// One field of a container's inspect, by Go template.
