@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shim", &["base", "spec", "linux"]),
     ("client", &["base", "spec"]),
     ("image", &["base", "spec", "linux"]),
-    ("engine", &["base", "spec", "linux", "explain", "image", "shim"]),
+    ("network", &["base", "spec", "linux"]),
+    ("engine", &["base", "spec", "linux", "explain", "image", "network", "shim"]),
     ("api", &["base", "spec", "engine"]),
     ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "api"]),
     ("cli", &["base", "spec", "explain", "client"]),
@@ -34,7 +35,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ruzstd", &["image"]),
     ("clap", &["cli", "daemon"]),
     ("hyper", &["client", "api"]),
-    ("tokio", &["client", "engine", "api", "daemon", "cli"]),
+    ("tokio", &["client", "network", "engine", "api", "daemon", "cli"]),
 ];
 
 /// Rooms that may be longer than the wall of 450 lines, each with its reason.
