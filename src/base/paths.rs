@@ -13,10 +13,12 @@
 //! │                /exit.json                  how it ended
 //! │                /actions.jsonl              every kernel call made for it
 //! │                /{hostname,hosts,resolv.conf}
-//! └ volumes/<name>/{volume.json,_data}
+//! ├ volumes/<name>/{volume.json,_data}
+//! └ networks/<id>.json                         one record for each network
 //! exec root  /run/minidock                     is gone after a reboot
 //! ├ containers/<id>/{config.json,rootfs,shim.sock}   the OCI bundle and the shim's door
-//! └ runtime/<id>/state.json                    the OCI runtime's own state
+//! ├ runtime/<id>/state.json                    the OCI runtime's own state
+//! └ netns/<sandbox id>                         a container's network namespace, pinned
 //! ```
 //!
 //! Folders are 0710 or tighter: setuid files in layers must not be reachable by other users (CVE-2021-41091).
@@ -138,6 +140,30 @@ impl Paths {
 
     pub fn volume_record(&self, name: &str) -> PathBuf {
         self.volume(name).join("volume.json")
+    }
+
+    pub fn networks(&self) -> PathBuf {
+        self.data_root.join("networks")
+    }
+
+    /// The record of a network.
+    pub fn network(&self, id: &str) -> PathBuf {
+        self.networks().join(format!("{id}.json"))
+    }
+
+    /// What the host's network settings were before we changed them.
+    pub fn host_settings(&self) -> PathBuf {
+        self.data_root.join("host-settings.json")
+    }
+
+    /// All pinned network namespaces.
+    pub fn sandboxes(&self) -> PathBuf {
+        self.exec_root.join("netns")
+    }
+
+    /// The pin of one sandbox: its network namespace, bound to a file.
+    pub fn netns(&self, id: &str) -> PathBuf {
+        self.sandboxes().join(id)
     }
 
     /// Half-made things; emptied at every start of the daemon.

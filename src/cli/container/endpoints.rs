@@ -18,7 +18,7 @@ use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_spec::engine::{
     container::HostConfig,
-    network::{EndpointSettings, NetworkingConfig},
+    network::{EndpointIpamConfig, EndpointSettings, NetworkingConfig},
 };
 
 /// The network mode: the first network given; none given is Docker's "default".
@@ -38,15 +38,15 @@ fn network_name(value: &str) -> Result<(String, EndpointSettings)> {
     if !value.contains('=') {
         return Ok((value.to_string(), endpoint));
     }
-    let (mut name, mut ipam) = (String::new(), serde_json::Map::new());
+    let (mut name, mut ipam) = (String::new(), EndpointIpamConfig::default());
     for field in value.split(',') {
         let wrong = || Error::invalid(format!("invalid field {field} in --network {value}"));
         let (key, text) = field.split_once('=').ok_or_else(wrong)?;
         match key.trim().to_ascii_lowercase().as_str() {
             "name" => name = text.to_string(),
             "alias" => endpoint.aliases.get_or_insert_default().push(text.to_string()),
-            "ip" => drop(ipam.insert("IPv4Address".into(), text.into())),
-            "ip6" => drop(ipam.insert("IPv6Address".into(), text.into())),
+            "ip" => ipam.ipv4_address = text.to_string(),
+            "ip6" => ipam.ipv6_address = text.to_string(),
             "mac-address" => endpoint.mac_address = text.to_string(),
             _ => return Err(wrong()),
         }
@@ -54,7 +54,7 @@ fn network_name(value: &str) -> Result<(String, EndpointSettings)> {
     if name.is_empty() {
         return Err(Error::invalid(format!("network name is missing in --network {value}")));
     }
-    endpoint.ipam_config = (!ipam.is_empty()).then_some(ipam.into());
+    endpoint.ipam_config = (ipam != EndpointIpamConfig::default()).then_some(ipam);
     Ok((name, endpoint))
 }
 
@@ -74,10 +74,12 @@ pub fn endpoints(m: &ArgMatches, host: &HostConfig) -> Result<NetworkingConfig> 
         let first =
             all.endpoints_config.entry(host.network_mode.clone()).or_default().get_or_insert_with(EndpointSettings::default);
         first.aliases = some_of(aliases);
-        let pairs = [("IPv4Address", ip), ("IPv6Address", ip6)];
-        let ipam: serde_json::Map<_, _> =
-            pairs.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?.into()))).collect();
-        first.ipam_config = (!ipam.is_empty()).then_some(ipam.into());
+        let ipam = EndpointIpamConfig {
+            ipv4_address: ip.unwrap_or_default().to_string(),
+            ipv6_address: ip6.unwrap_or_default().to_string(),
+            link_local_ips: Vec::new(),
+        };
+        first.ipam_config = (ipam != EndpointIpamConfig::default()).then_some(ipam);
     }
     let plain = all.endpoints_config.len() == 1
         && all.endpoints_config.values().all(|e| e.as_ref().is_none_or(|e| *e == EndpointSettings::default()));
@@ -92,7 +94,7 @@ mod tests {
     fn the_long_form_says_name_alias_and_address() {
         let (name, endpoint) = network_name("name=n1,alias=a,alias=b,ip=10.0.0.5").expect("a network");
         assert_eq!((name.as_str(), endpoint.aliases), ("n1", Some(vec!["a".into(), "b".into()])));
-        assert_eq!(endpoint.ipam_config.expect("given")["IPv4Address"], "10.0.0.5");
+        assert_eq!(endpoint.ipam_config.expect("given").ipv4_address, "10.0.0.5");
         assert_eq!(network_name("container:web").expect("a network").0, "container:web");
         assert!(network_name("alias=a").is_err() && network_name("name=n,colour=red").is_err());
     }

@@ -78,7 +78,8 @@ fn respell(value: Value) -> Value {
 
 fn below(name: &str, value: Value) -> Value {
     match value {
-        theirs if THEIRS.contains(&name) => theirs,
+        // a list is never theirs: IPAM's Config is one of ours, a log driver's Config an object of the user's
+        theirs if THEIRS.contains(&name) && !theirs.is_array() => theirs,
         Value::Object(keyed) if KEYED.contains(&name) => {
             Value::Object(keyed.into_iter().map(|(key, value)| (key, respell(value))).collect())
         }
@@ -87,8 +88,19 @@ fn below(name: &str, value: Value) -> Value {
 }
 
 /// Fields whose values are the user's own maps.
-const THEIRS: &[&str] =
-    &["Annotations", "Config", "DriverOpts", "ExposedPorts", "Labels", "Options", "StorageOpt", "Sysctls", "Tmpfs", "Volumes"];
+const THEIRS: &[&str] = &[
+    "Annotations",
+    "AuxiliaryAddresses",
+    "Config",
+    "DriverOpts",
+    "ExposedPorts",
+    "Labels",
+    "Options",
+    "StorageOpt",
+    "Sysctls",
+    "Tmpfs",
+    "Volumes",
+];
 
 /// Fields whose keys are the user's and whose values have fields of ours.
 const KEYED: &[&str] = &["EndpointsConfig", "PortBindings"];
@@ -96,24 +108,27 @@ const KEYED: &[&str] = &["EndpointsConfig", "PortBindings"];
 /// Every field of every request body, in its proper spelling.
 #[rustfmt::skip]
 const FIELDS: &[&str] = &[
-    "Aliases", "Annotations", "ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "AutoRemove", "BindOptions", "Binds",
-    "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps", "BlkioWeight", "BlkioWeightDevice",
-    "CapAdd", "CapDrop", "Cgroup", "CgroupParent", "CgroupPermissions", "CgroupnsMode", "Cmd", "Config", "Consistency",
-    "ConsoleSize", "ContainerIDFile", "CpuCount", "CpuPercent", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod",
+    "Aliases", "Annotations", "ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "Attachable", "AutoRemove",
+    "AuxiliaryAddresses", "BindOptions", "Binds", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps",
+    "BlkioDeviceWriteIOps", "BlkioWeight", "BlkioWeightDevice", "CapAdd", "CapDrop", "Cgroup", "CgroupParent",
+    "CgroupPermissions", "CgroupnsMode", "CheckDuplicate", "Cmd", "Config", "ConfigFrom", "ConfigOnly", "Consistency",
+    "ConsoleSize", "Container", "ContainerIDFile", "CpuCount", "CpuPercent", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod",
     "CpuRealtimeRuntime", "CpuShares", "CpusetCpus", "CpusetMems", "CreateMountpoint", "DNSNames", "Detach", "DetachKeys",
-    "DeviceCgroupRules", "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch", "Domainname", "Driver", "DriverConfig",
-    "DriverOpts", "EndpointID", "EndpointsConfig", "Entrypoint", "Env", "ExposedPorts", "ExtraHosts", "Gateway",
-    "GlobalIPv6Address", "GlobalIPv6PrefixLen", "GroupAdd", "Hard", "Healthcheck", "HostConfig", "HostIp", "HostPort",
-    "Hostname", "IOMaximumBandwidth", "IOMaximumIOps", "IPAMConfig", "IPAddress", "IPPrefixLen", "IPv6Gateway", "Image", "Init",
-    "Interval", "IpcMode", "Isolation", "KernelMemory", "KernelMemoryTCP", "Labels", "Links", "LogConfig", "MacAddress",
-    "MaskedPaths", "MaximumRetryCount", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "Mode", "Mounts", "Name",
-    "NanoCpus", "NetworkDisabled", "NetworkID", "NetworkMode", "NetworkingConfig", "NoCopy", "NonRecursive", "OnBuild",
-    "OomKillDisable", "OomScoreAdj", "OpenStdin", "Options", "Path", "PathInContainer", "PathOnHost", "PidMode", "PidsLimit",
-    "PortBindings", "Privileged", "Propagation", "PublishAllPorts", "Rate", "ReadOnly", "ReadOnlyForceRecursive",
-    "ReadOnlyNonRecursive", "ReadonlyPaths", "ReadonlyRootfs", "RestartPolicy", "Retries", "Runtime", "SecurityOpt", "Shell",
-    "ShmSize", "SizeBytes", "Soft", "Source", "StartInterval", "StartPeriod", "StdinOnce", "StopSignal", "StopTimeout",
-    "StorageOpt", "Subpath", "Sysctls", "Target", "Test", "Timeout", "Tmpfs", "TmpfsOptions", "Tty", "Type", "UTSMode", "Ulimits",
-    "User", "UsernsMode", "VolumeDriver", "VolumeOptions", "Volumes", "VolumesFrom", "Weight", "WorkingDir",
+    "DeviceCgroupRules", "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch", "Domainname", "Driver",
+    "DriverConfig", "DriverOpts", "EnableIPv6", "EndpointConfig", "EndpointID", "EndpointsConfig", "Entrypoint", "Env",
+    "ExposedPorts", "ExtraHosts", "Force", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "GroupAdd", "Hard",
+    "Healthcheck", "HostConfig", "HostIp", "HostPort", "Hostname", "IOMaximumBandwidth", "IOMaximumIOps", "IPAM",
+    "IPAMConfig", "IPAddress", "IPPrefixLen", "IPRange", "IPv4Address", "IPv6Address", "IPv6Gateway", "Image", "Ingress",
+    "Init", "Internal", "Interval", "IpcMode", "Isolation", "KernelMemory", "KernelMemoryTCP", "Labels", "LinkLocalIPs",
+    "Links", "LogConfig", "MacAddress", "MaskedPaths", "MaximumRetryCount", "Memory", "MemoryReservation", "MemorySwap",
+    "MemorySwappiness", "Mode", "Mounts", "Name", "NanoCpus", "Network", "NetworkDisabled", "NetworkID", "NetworkMode",
+    "NetworkingConfig", "NoCopy", "NonRecursive", "OnBuild", "OomKillDisable", "OomScoreAdj", "OpenStdin", "Options", "Path",
+    "PathInContainer", "PathOnHost", "PidMode", "PidsLimit", "PortBindings", "Privileged", "Propagation", "PublishAllPorts",
+    "Rate", "ReadOnly", "ReadOnlyForceRecursive", "ReadOnlyNonRecursive", "ReadonlyPaths", "ReadonlyRootfs", "RestartPolicy",
+    "Retries", "Runtime", "Scope", "SecurityOpt", "Shell", "ShmSize", "SizeBytes", "Soft", "Source", "StartInterval",
+    "StartPeriod", "StdinOnce", "StopSignal", "StopTimeout", "StorageOpt", "Subnet", "Subpath", "Sysctls", "Target", "Test",
+    "Timeout", "Tmpfs", "TmpfsOptions", "Tty", "Type", "UTSMode", "Ulimits", "User", "UsernsMode", "VolumeDriver",
+    "VolumeOptions", "Volumes", "VolumesFrom", "Weight", "WorkingDir",
 ];
 
 #[cfg(test)]
@@ -203,6 +218,13 @@ mod tests {
         check(&(ExecStart { console_size: Some([1, 1]), ..ExecStart::default() }));
         check(&VolumeCreate::default());
         check(&EndpointSettings::default());
+        check(&EndpointIpamConfig { ipv4_address: "a".into(), ipv6_address: "b".into(), link_local_ips: vec!["c".into()] });
+        check(&NetworkCreate { check_duplicate: true, ..NetworkCreate::default() });
+        check(&Ipam::default());
+        check(&IpamConfig { subnet: "s".into(), ip_range: "r".into(), gateway: "g".into(), auxiliary_addresses: one.clone() });
+        check(&ConfigReference::default());
+        check(&NetworkConnect::default());
+        check(&NetworkDisconnect::default());
         check(&PortBinding::default());
         check(&(WeightDevice::default()));
         check(&(ThrottleDevice::default()));
