@@ -9,6 +9,7 @@
 //! * [`units`]: `512m`, `1.5`, `1m30s`: parse and print, the way Docker does.
 //! * [`paths`]: the only file that spells a state path.
 //! * [`state_file`]: write beside, rename; load, or say which file is broken.
+//! * [`ignore`]: the patterns of `.dockerignore`.
 //! * [`clock`]: the wall clock, and one that tests wind by hand.
 //!
 //! Next room: [`error`]
@@ -16,6 +17,7 @@
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod ignore;
 pub mod paths;
 pub mod state_file;
 pub mod units;

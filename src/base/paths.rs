@@ -6,6 +6,7 @@
 //! ```text
 //! data root  /var/lib/minidock                 survives a reboot
 //! ├ oci-layout, index.json, blobs/sha256/…     the image store: an OCI image layout
+//! ├ partial/<hex>                              blobs half downloaded, for the next try
 //! ├ layers/<diff id>/diff                      each layer unpacked once, shared
 //! ├ containers/<id>/container.json             the record
 //! │                /{diff,work}                its writable layer (overlayfs upper and work)
@@ -22,7 +23,7 @@
 //! ```
 //!
 //! Folders are 0710 or tighter: setuid files in layers must not be reachable by other users (CVE-2021-41091).
-//! See: hier(7), XDG Base Directory. Next room: [`crate::state_file`]
+//! See: hier(7), XDG Base Directory. Next room: [`crate::ignore`]
 
 use std::path::{Path, PathBuf};
 
