@@ -12,6 +12,8 @@
 //! * [`Content::begin`] opens an [`Ingest`]; nothing is visible before [`Ingest::commit`], and what is dropped is deleted.
 //! * [`Tail`] reads a blob that is still being written, so that a layer is unpacked while it arrives; the disk is the
 //!   buffer between the two, and memory stays flat however far the reader falls behind.
+//! * [`Content::resume`] is the same for a blob whose digest is known before it comes: what a broken connection left lies in
+//!   `partial/<hex>`, and the next try goes on behind it.
 //! * [`Content::document`] reads a small blob and checks it against its name: a flipped bit on the disk is found here.
 //!
 //! See: OCI image-spec image-layout.md. Next room: [`crate::tags`]
@@ -25,26 +27,35 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 /// The largest manifest or configuration we read (the registry protocol's limit is 4 MiB).
 pub const LARGEST_DOCUMENT: u64 = 8 << 20;
+
+/// How long a blob that was begun and never finished is kept for the next try.
+const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The blobs of a store.
 #[derive(Clone, Debug)]
 pub struct Content {
     blobs: PathBuf,
     scratch: PathBuf,
+    /// Blobs that are half here, by the digest they will have: what a broken download leaves for the next one.
+    partial: PathBuf,
 }
 
 impl Content {
     /// The blobs below the layout at `root`; half-made ones lie in `scratch`, on the same file system.
     pub fn open(root: &Path, scratch: &Path) -> Result<Content> {
         let blobs = root.join("blobs/sha256");
-        for folder in [&blobs, &scratch.to_path_buf()] {
+        let partial = root.join("partial");
+        for folder in [&blobs, &partial, &scratch.to_path_buf()] {
             fs::create_dir_all(folder).map_err(|e| disk(&e, format!("make {}", folder.display())))?;
         }
-        Ok(Content { blobs, scratch: scratch.to_path_buf() })
+        let content = Content { blobs, scratch: scratch.to_path_buf(), partial };
+        content.forget_partial(PATIENCE);
+        Ok(content)
     }
 
     pub fn path(&self, digest: &Digest) -> PathBuf {
@@ -101,7 +112,56 @@ impl Content {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let file = file.map_err(|e| disk(&e, "make a file for a blob"))?;
         let growing = Arc::new(Growing { state: Mutex::default(), grown: Condvar::new() });
-        Ok(Ingest { file, path, blobs: self.blobs.clone(), growing, hasher: Hasher::new(), size: 0, kept: false })
+        let blobs = self.blobs.clone();
+        Ok(Ingest { file, path, blobs, growing, hasher: Hasher::new(), size: 0, kept: false, resumable: false })
+    }
+
+    /// Begins a blob whose digest is known, or goes on with one that was begun before: what is there is hashed again, and
+    /// [`Ingest::size`] tells how far it goes. Dropped unfinished, it stays for the next try. One writer for each digest
+    /// at a time is the caller's care.
+    pub fn resume(&self, digest: &Digest, expected: u64) -> Result<Ingest> {
+        let path = self.partial.join(digest.hex());
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|e| disk(&e, "make a file for a blob"))?;
+        let growing = Arc::new(Growing { state: Mutex::default(), grown: Condvar::new() });
+        let (mut hasher, mut size, mut chunk) = (Hasher::new(), 0u64, vec![0; 128 << 10]);
+        loop {
+            let n = file.read(&mut chunk).map_err(|e| disk(&e, "read what is there of a blob"))?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&chunk[..n]);
+            size += n as u64;
+        }
+        if size > expected {
+            // longer than it may be: not what was meant
+            file.set_len(0).map_err(|e| disk(&e, "begin a blob again"))?;
+            (hasher, size) = (Hasher::new(), 0);
+        }
+        growing.set(|state| state.written = size);
+        Ok(Ingest { file, path, blobs: self.blobs.clone(), growing, hasher, size, kept: false, resumable: true })
+    }
+
+    /// Takes a blob back out of sight, to where a next try finds it.
+    pub(crate) fn put_back(&self, digest: &Digest) -> Result<()> {
+        match fs::rename(self.path(digest), self.partial.join(digest.hex())) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk(&e, format!("put the blob {digest} back"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes half blobs that nobody has written to for so long; gives back their bytes. What cannot be removed stays.
+    pub fn forget_partial(&self, idle: Duration) -> u64 {
+        let Ok(entries) = fs::read_dir(&self.partial) else { return 0 };
+        let mut freed = 0;
+        for entry in entries.flatten() {
+            let Ok(facts) = entry.metadata() else { continue };
+            let old = facts.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|since| since >= idle);
+            if old && fs::remove_file(entry.path()).is_ok() {
+                freed += facts.len();
+            }
+        }
+        freed
     }
 
     /// Removes a blob; one that is gone already is fine.
@@ -132,6 +192,8 @@ pub struct Ingest {
     hasher: Hasher,
     size: u64,
     kept: bool,
+    /// Its file has the digest's name: unfinished, it is of use to the next try.
+    resumable: bool,
 }
 
 impl Ingest {
@@ -171,6 +233,7 @@ impl Ingest {
     pub fn commit(mut self, expected: &Digest) -> Result<()> {
         let found = self.digest();
         if found != *expected {
+            self.resumable = false;
             return Err(mismatch("blob", expected, &found));
         }
         let home = self.blobs.join(found.hex());
@@ -183,7 +246,7 @@ impl Ingest {
 impl Drop for Ingest {
     fn drop(&mut self) {
         self.growing.set(|state| state.ended = true);
-        if !self.kept {
+        if !self.kept && !(self.resumable && self.size > 0) {
             let _ = fs::remove_file(&self.path); // what is left of it goes at the next start
         }
     }
@@ -258,6 +321,30 @@ mod tests {
         fs::write(content.path(&good), "jello").expect("room");
         assert!(content.document(&good).is_err_and(|e| e.message().contains("digest mismatch")));
         assert!(fs::read_dir(folder.path().join("tmp")).expect("scratch").next().is_none());
+    }
+
+    #[test]
+    fn half_a_blob_waits_for_the_other_half_and_a_wrong_one_for_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Content::open(folder.path(), &folder.path().join("tmp")).expect("room");
+        let digest = Digest::of(b"hello");
+        let mut half = content.resume(&digest, 5).expect("room");
+        half.write(b"hel").expect("room");
+        drop(half);
+        let mut rest = content.resume(&digest, 5).expect("there");
+        assert_eq!(rest.size(), 3);
+        rest.write(b"lo").expect("room");
+        rest.commit(&digest).expect("whole");
+        content.put_back(&digest).expect("there");
+        assert!(content.size(&digest).is_none());
+        content.resume(&digest, 5).expect("there").commit(&digest).expect("still whole");
+        let mut wrong = content.resume(&digest, 5).expect("room");
+        wrong.write(b"jello").expect("room");
+        assert!(wrong.commit(&digest).is_err());
+        assert_eq!(content.resume(&digest, 5).expect("room").size(), 0, "what is wrong is not kept");
+        content.resume(&digest, 5).expect("room").write(b"too long").expect("room");
+        assert_eq!(content.resume(&digest, 5).expect("room").size(), 0);
+        assert!(fs::read_dir(folder.path().join("partial")).expect("a folder").next().is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     store::{Image, State, Store},
 };
 use minidock_base::Result;
-use minidock_spec::digest::Digest;
+use minidock_spec::{digest::Digest, image::Manifest};
 use std::{collections::HashSet, path::PathBuf};
 
 /// Everything one image consists of.
@@ -79,6 +79,22 @@ impl Store {
             }
         }
         first.map(|()| gone)
+    }
+
+    /// Clears away what an unfinished image has brought and nobody else needs: layers go, blobs wait for the next try.
+    pub(crate) fn give_up(&self, manifest: &Manifest, layers: &[Digest]) -> Result<()> {
+        let mut aside = Vec::new();
+        {
+            let state = self.state();
+            let kept = reachable(&state);
+            for blob in manifest.layers.iter().map(|layer| &layer.digest).filter(|digest| !kept.contains(digest)) {
+                self.content.put_back(blob)?;
+            }
+            for layer in layers.iter().filter(|key| !kept.contains(key)) {
+                aside.extend(self.layers.put_aside(layer)?);
+            }
+        }
+        self.layers.delete(aside)
     }
 
     /// Removes every blob and layer that no image of the list needs.

@@ -16,7 +16,7 @@
 //! * [`tags`]: names of digests: the annotations of `index.json`.
 //! * [`layers`], [`layer`]: each layer unpacked once; the tar reader, the unpacker and the way back.
 //! * [`store`]: all of these as one: [`store::Store`], from what a user typed to directories.
-//! * [`archive`]: load, save and import.
+//! * [`archive`]: load, save and import. [`arrival`]: an image that comes piece by piece, from a registry.
 //! * [`snapshot`]: an image's layers below one writable layer.
 //! * [`commit`], [`remove`], [`gc`]: a container becomes an image; an image goes; what nobody points at goes too.
 //! * [`config`]: what `--change` may say about a configuration.
@@ -31,6 +31,7 @@
 //! See: OCI image-spec · moby `image/`, `layer/`, `distribution/`. Next room: [`content`]
 
 pub mod archive;
+pub mod arrival;
 pub mod commit;
 pub mod compression;
 pub mod config;

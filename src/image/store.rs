@@ -297,11 +297,28 @@ impl Store {
     /// Keeps digests from being collected until the guard is dropped.
     pub(crate) fn pin(&self, digests: impl IntoIterator<Item = Digest>) -> Pinned<'_> {
         let digests: Vec<Digest> = digests.into_iter().collect();
+        self.hold(&digests);
+        Pinned { store: self, digests }
+    }
+
+    /// Counts digests as needed, until [`Store::let_go`].
+    pub(crate) fn hold(&self, digests: &[Digest]) {
         let mut state = self.state();
-        for digest in &digests {
+        for digest in digests {
             *state.pins.entry(digest.clone()).or_default() += 1;
         }
-        Pinned { store: self, digests }
+    }
+
+    pub(crate) fn let_go(&self, digests: &[Digest]) {
+        let mut state = self.state();
+        for digest in digests {
+            if let Some(count) = state.pins.get_mut(digest) {
+                *count -= 1;
+                if *count == 0 {
+                    state.pins.remove(digest);
+                }
+            }
+        }
     }
 }
 
@@ -313,15 +330,7 @@ pub(crate) struct Pinned<'a> {
 
 impl Drop for Pinned<'_> {
     fn drop(&mut self) {
-        let mut state = self.store.state();
-        for digest in &self.digests {
-            if let Some(count) = state.pins.get_mut(digest) {
-                *count -= 1;
-                if *count == 0 {
-                    state.pins.remove(digest);
-                }
-            }
-        }
+        self.store.let_go(&self.digests);
     }
 }
 

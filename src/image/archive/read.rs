@@ -174,10 +174,14 @@ fn work(
 }
 
 fn one(tail: Tail, name: &str, layers: &Layers, known: &(dyn Fn(&Digest) -> bool + Sync)) -> Result<Layer> {
-    let packed = BufReader::with_capacity(128 << 10, tail);
-    let source = compression::inflate(packed)?;
     // a file named after the diff ID of a layer that is here already need only be hashed
-    if named_digest(name).is_some_and(|digest| known(&digest)) {
+    unpack_stream(tail, named_digest(name).is_some_and(|digest| known(&digest)), layers)
+}
+
+/// Unpacks one packed layer while it arrives; one that is `known` is only hashed.
+pub(crate) fn unpack_stream(packed: impl Read + Send, known: bool, layers: &Layers) -> Result<Layer> {
+    let source = compression::inflate(BufReader::with_capacity(128 << 10, packed))?;
+    if known {
         let ((), diff_id, _) = compression::ahead(source, true, |_| Ok(()))?;
         return Ok(Layer { diff_id, making: None, unpacked: Unpacked::default() });
     }
