@@ -90,7 +90,7 @@ async fn run_create(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 }
 
 /// `key=value` texts as a map; a key alone has an empty value.
-fn pairs(texts: &[String]) -> BTreeMap<String, String> {
+pub fn pairs(texts: &[String]) -> BTreeMap<String, String> {
     let pair = |text: &String| {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
         (key.to_string(), value.to_string())

@@ -47,12 +47,12 @@ pub struct Wish {
 /// # Errors
 /// Everything that is wrong with one flag or with two together, in Docker's words.
 pub fn wish(m: &ArgMatches) -> Result<Wish> {
+    let places = endpoints::places(m)?;
     let host_config = host_config(m)?;
     if m.get_flag("rm") && !matches!(host_config.restart_policy.name.as_str(), "" | "no") {
         return Err(Error::invalid("conflicting options: cannot specify both --restart and --rm"));
     }
     let mut config = config(m)?;
-    let networking_config = endpoints::endpoints(m, &host_config)?;
     let here = std::env::current_dir().doing(|| "find the current folder")?;
     let volumes = mounts::volumes(&list_of(m, "volume"), &here)?;
     let (exposed, bindings) = ports::ports(&list_of(m, "publish"), &list_of(m, "expose"))?;
@@ -63,6 +63,8 @@ pub fn wish(m: &ArgMatches) -> Result<Wish> {
         binds: (!volumes.binds.is_empty()).then_some(volumes.binds),
         mounts: (!mounts.is_empty()).then_some(mounts),
         port_bindings: bindings,
+        network_mode: places.mode,
+        links: (!places.links.is_empty()).then_some(places.links),
         ..host_config
     };
     let pull = match text_of(m, "pull").unwrap_or("missing") {
@@ -77,7 +79,7 @@ pub fn wish(m: &ArgMatches) -> Result<Wish> {
     };
     let owned = |id: &str| text_of(m, id).filter(|text| !text.is_empty()).map(str::to_string);
     Ok(Wish {
-        body: CreateBody { config, host_config, networking_config },
+        body: CreateBody { config, host_config, networking_config: places.networking },
         name: owned("name"),
         platform: owned("platform"),
         pull,
@@ -174,7 +176,6 @@ fn host_config(m: &ArgMatches) -> Result<HostConfig> {
     Ok(HostConfig {
         container_id_file: text("cidfile"),
         log_config: LogConfig { kind: log_driver, config: log_opts },
-        network_mode: endpoints::mode(m)?,
         restart_policy: limits::restart(text_of(m, "restart").unwrap_or_default())?,
         auto_remove: m.get_flag("rm"),
         volume_driver: text("volume-driver"),
@@ -189,7 +190,6 @@ fn host_config(m: &ArgMatches) -> Result<HostConfig> {
         extra_hosts: many("add-host").map(|hosts| hosts.iter().map(|host| extra_host(host)).collect()).transpose()?,
         group_add: many("group-add"),
         ipc_mode: text("ipc"),
-        links: many("link"),
         oom_score_adj: number_of(m, "oom-score-adj").unwrap_or(0),
         pid_mode: mode("pid", "PID", &|v| v == "host" || v.strip_prefix("container:").is_some_and(|c| !c.is_empty()))?,
         privileged: m.get_flag("privileged"),

@@ -5,7 +5,7 @@
 //! is decided in [`crate::container::body`], and by the daemon.
 //!
 //! * Flags for Windows (`--cpu-count`, `--isolation`, …) and those that Docker has removed are left out.
-//! * `-p`, `--network NAME` and their kin are sent as typed; the daemon says what it has.
+//! * Which networks, ports and devices there are is for the daemon to say.
 //!
 //! *See:* docker/cli `cli/command/container/opts.go`. *Next room:* [`crate::container::body`]
 
@@ -129,6 +129,7 @@ fn network(command: Command) -> Command {
         .arg(text("ip", "string", "IPv4 address (e.g., 172.30.100.104)"))
         .arg(text("ip6", "string", "IPv6 address (e.g., 2001:db8::33)"))
         .arg(list("link", "list", "Add link to another container"))
+        .arg(list("link-local-ip", "list", "Container IPv4/IPv6 link-local addresses"))
         .arg(text("mac-address", "string", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"))
         .arg(list("publish", "list", "Publish a container's port(s) to the host").short('p'))
         .arg(switch("publish-all", "Publish all exposed ports to random ports").short('P'))

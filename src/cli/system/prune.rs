@@ -5,7 +5,7 @@
 //!
 //! *See:* docker/cli `cli/command/system/prune.go`. *Next room:* [`super::version`]
 
-use crate::{container, filter, filter::Filters, flag, image, prompt, session::Session, terminal, volume};
+use crate::{container, filter, filter::Filters, flag, image, network, prompt, session::Session, terminal, volume};
 use clap::ArgMatches;
 use minidock_base::{Error, Kind, Result, units};
 use minidock_client::{Docker, Route};
@@ -40,7 +40,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         terminal::print(&text);
     };
     tell(container::prune::prune(&docker, &filters).await?);
-    tell((networks(&docker, &filters).await?, 0));
+    tell((absent_is_empty(network::prune::prune(&docker, &filters).await)?, 0));
     if volumes {
         tell(volume::prune(&docker, &filters).await?);
     }
@@ -66,18 +66,6 @@ fn warning(all: bool, volumes: bool, filters: &Filters) -> String {
         text += &format!("\n  Items to be pruned will be filtered with:\n  - {}\n", named.join("\n  - "));
     }
     text + "\nAre you sure you want to continue?"
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct NetworksPruned {
-    networks_deleted: Option<Vec<String>>,
-}
-
-async fn networks(docker: &Docker, filters: &Filters) -> Result<String> {
-    let route = Route::new("/networks/prune", []).maybe("filters", filters.json());
-    let pruned: NetworksPruned = absent_is_empty(docker.post(&route, &()).await)?;
-    Ok(container::prune::list("Deleted Networks:", pruned.networks_deleted.as_deref()))
 }
 
 #[derive(Default, Deserialize)]

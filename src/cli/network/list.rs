@@ -1,15 +1,16 @@
-//! # Networks: what there is to see of them
+//! # network ls: which networks there are
 //!
-//! `network ls` and `network inspect` ask the daemon; making networks belongs to the network issue.
+//! ```text
+//!   NETWORK ID     NAME      DRIVER    SCOPE
+//!   9d90d01a3870   bridge    bridge    local
+//! ```
 //!
-//! *See:* docker/cli `cli/command/network`. *Next room:* [`crate::system`]
+//! *See:* docker/cli `cli/command/network/list.go`, `formatter.go`. *Next room:* [`super::remove`]
 
 use crate::{
-    command::Command,
     filter::{self, Filters},
     flag,
     format::{self, Columns},
-    inspect::{self, Noun},
     session::Session,
     template::{Value, print, value::Row},
     terminal,
@@ -20,17 +21,6 @@ use minidock_base::{Result, id};
 use minidock_client::Route;
 use serde_json::Value as Json;
 use std::rc::Rc;
-
-/// `network …`.
-pub const COMMANDS: &[Command] = &[
-    Command {
-        path: "network inspect",
-        also: &[],
-        build: inspect,
-        run: |m, s| Box::pin(inspect::inspect(m, s, &[Noun::Network])),
-    },
-    Command { path: "network ls", also: &["network list"], build: ls, run: |m, s| Box::pin(run_ls(m, s)) },
-];
 
 const COLUMNS: Columns = &[
     ("ID", "NETWORK ID"),
@@ -44,13 +34,8 @@ const COLUMNS: Columns = &[
     ("CreatedAt", "CREATED AT"),
 ];
 
-fn inspect() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
-        .arg(flag::names("NAME"))
-}
-
-fn ls() -> clap::Command {
+/// The flags of `network ls`.
+pub fn command() -> clap::Command {
     flag::command("ls", "[OPTIONS]", "List networks")
         .arg(filter::flag("Provide filter values (e.g. \"driver=bridge\")").short('f'))
         .arg(flag::text("format", "string", format::HELP))
@@ -58,7 +43,11 @@ fn ls() -> clap::Command {
         .arg(flag::switch("quiet", "Only display network IDs").short('q'))
 }
 
-async fn run_ls(m: &ArgMatches, session: &mut Session) -> Result<i32> {
+/// Lists networks, sorted by name as people count.
+///
+/// # Errors
+/// A template that is wrong; the daemon's refusal.
+pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let route = Route::new("/networks", []).maybe("filters", Filters::of(m).json());
     let mut networks: Vec<Json> = session.docker().await?.get(&route).await?;
     networks.sort_by_key(|network| natural(text(network, "Name")));
@@ -109,6 +98,11 @@ impl Row for NetworkRow {
             }
             _ => return None,
         }))
+    }
+
+    fn labelled(&self, name: &str, argument: &str) -> Option<Value> {
+        let label = || self.network.get("Labels").and_then(|labels| labels.get(argument)).and_then(Json::as_str);
+        (name == "Label").then(|| Value::text(label().unwrap_or_default()))
     }
 }
 
