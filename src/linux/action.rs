@@ -71,6 +71,11 @@ pub fn start(actor: Actor) {
     });
 }
 
+/// As whom this thread records, if it does: a helper thread that works for it can do the same and hand back its list.
+pub fn recording() -> Option<Actor> {
+    LIST.with_borrow(|list| list.as_ref().map(|(actor, _)| *actor))
+}
+
 /// Takes what was recorded on this thread so far; recording goes on.
 pub fn take() -> Vec<Action> {
     LIST.with_borrow_mut(|list| list.as_mut().map(|(_, actions)| std::mem::take(actions)).unwrap_or_default())

@@ -36,6 +36,8 @@ pub mod loopback;
 pub mod malloc;
 pub mod mount;
 pub mod namespaces;
+pub mod netfilter;
+pub mod netlink;
 pub mod overlayfs;
 pub mod pivot_root;
 pub mod poll;
