@@ -6,26 +6,7 @@
 //! *See:* docker/go-units `ulimit.go`; docker/cli `opts`. *Next room:* [`crate::container::security`]
 
 use minidock_base::{Error, Result, units};
-use minidock_spec::engine::container::{DeviceMapping, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice};
-
-const ULIMITS: [&str; 16] = [
-    "as",
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
+use minidock_spec::engine::container::{DeviceMapping, RestartPolicy, ThrottleDevice, ULIMITS, Ulimit, WeightDevice};
 
 /// `name=soft[:hard]`; -1 is no limit.
 ///

@@ -39,14 +39,10 @@ type Ports = BTreeMap<String, Option<Vec<PortBinding>>>;
 fn lines(ports: &Ports, container: &str, wanted: Option<&str>) -> Result<Vec<String>> {
     let outside = |binding: &PortBinding| host_port(&binding.host_ip, &binding.host_port);
     let Some(wanted) = wanted else {
-        let mut all: Vec<String> = ports
-            .iter()
-            .flat_map(|(inside, bindings)| {
-                bindings.iter().flatten().map(move |binding| format!("{inside} -> {}", outside(binding)))
-            })
-            .collect();
-        all.sort_by_key(|line| natural(line));
-        return Ok(all);
+        let of = |(inside, bindings): (&String, &Option<Vec<PortBinding>>)| {
+            bindings.iter().flatten().map(|binding| format!("{inside} -> {}", outside(binding))).collect::<Vec<_>>()
+        };
+        return Ok(sorted(ports.iter().flat_map(of).collect()));
     };
     let (port, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
     if port.parse::<u16>().is_err() {
@@ -54,9 +50,14 @@ fn lines(ports: &Ports, container: &str, wanted: Option<&str>) -> Result<Vec<Str
     }
     let bindings = ports.get(&format!("{port}/{protocol}")).and_then(Option::as_ref).filter(|list| !list.is_empty());
     match bindings {
-        Some(bindings) => Ok(bindings.iter().map(outside).collect()),
+        Some(bindings) => Ok(sorted(bindings.iter().map(outside).collect())),
         None => Err(Error::not_found(format!("Error: No public port '{wanted}' published for {container}"))),
     }
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort_by_key(|line| natural(line));
+    lines
 }
 
 /// A key that sorts `9/tcp` before `80/tcp`: runs of digits count as numbers.

@@ -14,7 +14,7 @@ use super::{Facts, Host, namespaces};
 use crate::{container::record::Record, users::User};
 use minidock_base::{Error, Result};
 use minidock_linux::reaper;
-use minidock_spec::engine::container::Ulimit;
+use minidock_spec::engine::container::{ULIMITS, Ulimit};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -115,29 +115,11 @@ pub fn rlimits(wanted: &[Ulimit], defaults: &[Ulimit], host: &Host) -> Result<Ve
     Ok(limits)
 }
 
-/// The kernel's limits by Docker's names.
-const LIMITS: &[&str] = &[
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
-
+/// One limit in the words of the runtime-spec.
 fn rlimit(ulimit: &Ulimit) -> Result<Rlimit> {
     let name = ulimit.name.to_ascii_lowercase();
-    if !LIMITS.contains(&name.as_str()) {
-        return Err(Error::invalid(format!("invalid ulimit type: {}", ulimit.name)).hint(LIMITS.join(", ")));
+    if !ULIMITS.contains(&name.as_str()) {
+        return Err(Error::invalid(format!("invalid ulimit type: {}", ulimit.name)).hint(ULIMITS.join(", ")));
     }
     // -1 is "unlimited" and so the highest number
     let (soft, hard) = (ulimit.soft as u64, ulimit.hard as u64);

@@ -236,9 +236,31 @@ pub struct DeviceMapping {
     pub cgroup_permissions: String,
 }
 
+/// The names that a ulimit can have. `as` is left out as Docker leaves it out: a limit on address space stops the program that
+/// sets up the container before its own program begins.
+pub const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// One resource limit; -1 is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Ulimit {
+    /// One of [`ULIMITS`].
     pub name: String,
     pub hard: i64,
     pub soft: i64,
