@@ -167,6 +167,16 @@ impl Paths {
         self.sandboxes().join(id)
     }
 
+    /// Where a daemon that a client started writes what it has to say.
+    pub fn daemon_log(&self) -> PathBuf {
+        self.data_root.join("daemon.log")
+    }
+
+    /// Held by the client that starts a daemon, so that two do not start two.
+    pub fn start_lock(&self) -> PathBuf {
+        self.exec_root.join("start.lock")
+    }
+
     /// Half-made things; emptied at every start of the daemon.
     pub fn scratch(&self) -> PathBuf {
         self.data_root.join("tmp")

@@ -36,7 +36,7 @@ use std::{
     fs::{self, File, OpenOptions},
     os::fd::OwnedFd,
     os::unix::{fs::DirBuilderExt, fs::OpenOptionsExt, process::CommandExt},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -66,24 +66,18 @@ pub async fn start(address: &Address) -> Result<()> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o711).create(folder);
         made.doing(|| format!("make {}", folder.display())).doing(|| "start the daemon")?;
     }
-    let lock = paths.exec_root().join("start.lock");
-    let lock =
-        OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock).doing(|| "start the daemon")?;
+    let lock = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(paths.start_lock());
+    let lock = lock.doing(|| format!("open {}", paths.start_lock().display())).doing(|| "start the daemon")?;
     flock(&lock, FlockOperation::LockExclusive).map_err(std::io::Error::from).doing(|| "start the daemon")?;
     if Docker::connect(address.clone(), None).await.is_ok() {
         return Ok(());
     }
-    let log = log_file(&paths);
+    let log = paths.daemon_log();
     let from = fs::metadata(&log).map(|m| m.len()).unwrap_or(0);
     let mut child = launch(&log).doing(|| "start the daemon")?;
     await_answer(address, &mut child, &log, from).await.doing(|| "start the daemon")?;
     terminal::eprint(&format!("minidock: started the daemon (pid {}, log {})\n", child.id(), log.display()));
     Ok(())
-}
-
-/// Where a daemon started by the client writes what it has to say.
-fn log_file(paths: &Paths) -> PathBuf {
-    paths.data_root().join("daemon.log")
 }
 
 fn launch(log: &Path) -> Result<Child> {
