@@ -285,8 +285,7 @@ fn network(config: &ContainerConfig, wishes: &HostConfig) -> Result<()> {
 /// Docker's `user specified IP address is supported on user defined networks only`.
 pub fn endpoints(networking: &NetworkingConfig) -> Result<()> {
     for endpoint in networking.endpoints_config.values().flatten() {
-        let addresses = endpoint.ipam_config.iter().filter_map(|c| c.as_object()).flat_map(|c| c.values());
-        if addresses.filter_map(|a| a.as_str()).any(|a| !a.is_empty()) {
+        if endpoint.ipam_config.iter().any(|c| !c.ipv4_address.is_empty() || !c.ipv6_address.is_empty()) {
             return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
         }
         if endpoint.aliases.iter().flatten().next().is_some() {
