@@ -19,6 +19,7 @@
 //! * [`archive`]: load, save and import. [`arrival`]: an image that comes piece by piece, from a registry.
 //! * [`snapshot`]: an image's layers below one writable layer.
 //! * [`commit`], [`remove`], [`gc`]: a container becomes an image; an image goes; what nobody points at goes too.
+//! * [`step`]: a build's step becomes a layer and an image, and is found again.
 //! * [`config`]: what `--change` may say about a configuration.
 //! * [`compression`]: gzip, zstd or nothing, and hashing on the way.
 //!
@@ -41,6 +42,7 @@ pub mod layer;
 pub mod layers;
 pub mod remove;
 pub mod snapshot;
+pub mod step;
 pub mod store;
 pub mod tags;
 

@@ -272,6 +272,21 @@ impl Store {
     /// Enters an image whose blobs and layers are in place, under these names.
     pub(crate) fn register(&self, manifest: &Descriptor, names: &[Reference], parent: Option<&Digest>) -> Result<ImageRecord> {
         let mut state = self.state();
+        let (descriptor, image) = self.described(&state, manifest, parent)?;
+        state.tags.change(|list| enlist(list, &descriptor, names))?;
+        Ok(self.admit(&mut state, descriptor, image))
+    }
+
+    /// The same without a name, and written to the disk only with the next change.
+    pub(crate) fn register_lightly(&self, manifest: &Descriptor, parent: Option<&Digest>) -> Result<ImageRecord> {
+        let mut state = self.state();
+        let (descriptor, image) = self.described(&state, manifest, parent)?;
+        state.tags.note(|list| enlist(list, &descriptor, &[]));
+        Ok(self.admit(&mut state, descriptor, image))
+    }
+
+    /// Reads the image of a descriptor, and notes its parent.
+    fn described(&self, state: &State, manifest: &Descriptor, parent: Option<&Digest>) -> Result<(Descriptor, Image)> {
         let mut descriptor = manifest.clone();
         if let Some(parent) = parent {
             descriptor.annotations.insert(tags::PARENT.into(), parent.to_string());
@@ -281,17 +296,13 @@ impl Store {
         if let Some(known) = state.images.iter().find(|(_, known)| known.id == image.id).map(|(m, _)| m.clone()) {
             descriptor = Descriptor { annotations: descriptor.annotations, ..state.descriptor(&known)? };
         }
-        let now = clock::rfc3339(Timestamp::now());
-        state.tags.change(|list| {
-            tags::give(list, &descriptor, None, &now);
-            for name in names {
-                tags::give(list, &descriptor, Some(name), &now);
-            }
-            list.iter_mut().filter(|d| d.digest == descriptor.digest).for_each(|d| drop(d.annotations.remove(tags::HIDDEN)));
-        })?;
+        Ok((descriptor, image))
+    }
+
+    fn admit(&self, state: &mut State, descriptor: Descriptor, image: Image) -> ImageRecord {
         state.images.entry(descriptor.digest.clone()).or_insert_with(|| Arc::new(image));
         state.broken.retain(|(d, _)| d.digest != descriptor.digest);
-        Ok(self.record(&state, &descriptor.digest))
+        self.record(state, &descriptor.digest)
     }
 
     /// Keeps digests from being collected until the guard is dropped.
@@ -320,6 +331,16 @@ impl Store {
             }
         }
     }
+}
+
+/// Puts a manifest on the list, under these names or none; it is hidden no longer.
+fn enlist(list: &mut Vec<Descriptor>, descriptor: &Descriptor, names: &[Reference]) {
+    let now = clock::rfc3339(Timestamp::now());
+    tags::give(list, descriptor, None, &now);
+    for name in names {
+        tags::give(list, descriptor, Some(name), &now);
+    }
+    list.iter_mut().filter(|d| d.digest == descriptor.digest).for_each(|d| drop(d.annotations.remove(tags::HIDDEN)));
 }
 
 /// Digests that stay while this lives.

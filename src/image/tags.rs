@@ -90,6 +90,11 @@ impl Tags {
         Ok(made)
     }
 
+    /// Changes the list in memory only: it is written with the next [`Tags::change`].
+    pub fn note<T>(&mut self, change: impl FnOnce(&mut Vec<Descriptor>) -> T) -> T {
+        change(&mut self.index.manifests)
+    }
+
     fn save(&self) -> Result<()> {
         state_file::save_durably(&self.file, &self.index)
     }

@@ -107,12 +107,18 @@ impl Store {
         names: &[Reference],
         parent: Option<&Digest>,
     ) -> Result<ImageRecord> {
+        let (descriptor, _pinned) = self.put_documents(image, layers)?;
+        self.register(&descriptor, names, parent)
+    }
+
+    /// Stores the configuration and the manifest of an image; they are not collected while the guard lives.
+    pub(crate) fn put_documents(&self, image: &ImageConfig, layers: Vec<Descriptor>) -> Result<(Descriptor, Pinned<'_>)> {
         let bytes = serde_json::to_vec(image).doing(|| "write the image configuration")?;
         let id = Digest::of(&bytes);
         let (descriptor, manifest) = manifest_for(id.clone(), bytes.len() as u64, layers)?;
-        let _pinned = self.pin([id, descriptor.digest.clone()]);
+        let pinned = self.pin([id, descriptor.digest.clone()]);
         self.content.put(&bytes)?;
         self.content.put(&manifest)?;
-        self.register(&descriptor, names, parent)
+        Ok((descriptor, pinned))
     }
 }

@@ -130,7 +130,7 @@ fn differs(old: &Stat, new: &Stat) -> bool {
 }
 
 /// Folders that hold mount points of every container.
-const SCAFFOLD: &[&[u8]] = &[b"dev", b"etc", b"proc", b"sys"];
+pub const SCAFFOLD: &[&[u8]] = &[b"dev", b"etc", b"proc", b"sys"];
 
 /// Whether this is an empty file or folder that the runtime made to mount something on. In Docker these lie in a layer of
 /// their own below the container's.
