@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("client", &["base", "spec"]),
     ("image", &["base", "spec", "linux"]),
     ("network", &["base", "spec", "linux"]),
+    ("consensus", &["base"]),
     ("engine", &["base", "spec", "linux", "explain", "image", "network", "shim"]),
     ("api", &["base", "spec", "engine"]),
     ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "api"]),
@@ -33,9 +34,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustix", &["linux", "cli"]),
     ("oci-spec", &["spec", "runtime", "engine"]),
     ("ruzstd", &["image"]),
+    ("openraft", &["consensus"]),
+    ("redb", &["consensus"]),
     ("clap", &["cli", "daemon"]),
     ("hyper", &["client", "api"]),
-    ("tokio", &["client", "network", "engine", "api", "daemon", "cli"]),
+    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus"]),
 ];
 
 /// Rooms that may be longer than the wall of 450 lines, each with its reason.
