@@ -39,6 +39,7 @@ fn help_has_not_changed_unnoticed() {
         "",
         "container",
         "image",
+        "network",
         "volume",
         "system",
         "context",
@@ -62,6 +63,9 @@ fn help_has_not_changed_unnoticed() {
         "inspect",
         "explain",
         "context create",
+        "network create",
+        "network connect",
+        "network ls",
         "system stop",
     ];
     for words in asked {
@@ -82,7 +86,7 @@ fn help_has_not_changed_unnoticed() {
 
 #[test]
 fn a_noun_alone_prints_what_can_be_done_with_it() {
-    for noun in ["container", "image", "volume", "system", "context"] {
+    for noun in ["container", "image", "network", "volume", "system", "context"] {
         let ended = minidock(&[noun]);
         let text = String::from_utf8(ended.stderr).expect("text");
         assert_eq!(ended.status.code(), Some(0));
@@ -127,6 +131,44 @@ fn flags_are_refused_with_125_and_arguments_with_1() {
     assert!(fails(&["run", "--env-file", "/no/such.env", "alpine"], 125).contains("/no/such.env"));
     assert!(fails(&["run", "-it", "alpine", "sh"], 1).contains("the input device is not a TTY"));
     assert!(fails(&["exec", "-it", "web", "sh"], 1).contains("the input device is not a TTY"));
+}
+
+#[test]
+fn networks_are_misused_in_dockers_words() {
+    assert!(fails(&["network", "foo"], 1).starts_with("minidock: unknown command: minidock network foo\n"));
+    assert!(fails(&["network", "creat", "x"], 1).contains("Did you mean `create`?"));
+    assert!(fails(&["network", "create"], 1).starts_with("\"minidock network create\" requires exactly 1 argument.\n"));
+    assert!(fails(&["network", "connect", "a"], 1).starts_with("\"minidock network connect\" requires exactly 2 arguments.\n"));
+    assert!(fails(&["network", "rm"], 1).starts_with("\"minidock network rm\" requires at least 1 argument.\n"));
+    assert!(fails(&["network", "create", "--subnte", "10.0.0.0/24", "x"], 125).contains("Did you mean `--subnet`?"));
+    assert!(fails(&["network", "create", "--gateway", "10.0.0.1", "x"], 1).contains("must have a corresponding subnet"));
+    assert!(fails(&["network", "connect", "", "x"], 1).contains("invalid network name or ID: value is empty"));
+}
+
+#[test]
+fn wishes_for_networks_and_ports_that_make_no_sense_are_refused_with_125() {
+    for (words, why) in [
+        (&["-p", "65536:80"][..], "invalid hostPort: 65536"),
+        (&["-p", "80:65536"], "invalid containerPort: 65536"),
+        (&["-p", "8000-8002:80-81"], "invalid ranges specified for container and host Ports"),
+        (&["-p", "localhost:80:80"], "invalid IP address: localhost"),
+        (&["-p", "80/foo"], "invalid proto: foo"),
+        (&["--expose", "65536"], "value out of range"),
+        (&["--dns", "resolver"], "IP address is not correctly formatted: resolver"),
+        (&["--dns-search", "a b"], "a b is not a valid domain"),
+        (&["--add-host", "a:b"], "invalid IP address in add-host: \"b\""),
+        (&["--mac-address", "1"], "1 is not a valid mac address"),
+        (&["--network", "host", "--network", "n"], "cannot attach both user-defined and non-user-defined network-modes"),
+        (&["--network", "name=n,ip=10.0.0.2", "--ip", "10.0.0.3"], "cannot specify both --ip and per-network IPv4 address"),
+        (&["--network", "name=n,colour=red"], "invalid field key colour"),
+        (&["--network-alias", "a"], "network-scoped aliases are only supported for user-defined networks"),
+        (&["--link", "a:b:c"], "bad format for links: a:b:c"),
+    ] {
+        for verb in ["run", "create"] {
+            let said = fails(&[&[verb], words, &["alpine"]].concat(), 125);
+            assert!(said.contains(why), "{verb} {words:?}: {said}");
+        }
+    }
 }
 
 #[test]

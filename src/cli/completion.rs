@@ -226,7 +226,7 @@ fn inside(answer: &mut Answer, command: &Command, before: &[String], last: &str)
     }
     let in_program = program && positionals > 0 && built.get_positionals().count() <= positionals + 1;
     if let Some(arg) = value_of {
-        return value(answer, arg);
+        return value(answer, command.path, arg);
     }
     if last.starts_with('-') && !in_program {
         answer.candidates = flags(&built);
@@ -251,10 +251,22 @@ fn takes_value(arg: &Arg, word: &str) -> bool {
         && arg.get_num_args().is_none_or(|n| n.min_values() > 0)
 }
 
+/// What `-o` of a bridge network knows.
+const BRIDGE_OPTIONS: &[&str] = &[
+    "com.docker.network.bridge.name=",
+    "com.docker.network.bridge.enable_icc=",
+    "com.docker.network.bridge.enable_ip_masquerade=",
+    "com.docker.network.bridge.host_binding_ipv4=",
+    "com.docker.network.driver.mtu=",
+];
+
 /// The values of a flag, where they can be known.
-fn value(answer: &mut Answer, arg: &Arg) {
+fn value(answer: &mut Answer, path: &str, arg: &Arg) {
     let known: &[&str] = match arg.get_long().unwrap_or_default() {
-        "network" | "net" => &["none", "host"],
+        "network" => {
+            answer.wanted = Some(Wanted::Networks);
+            &["container:"]
+        }
         "restart" => &["no", "on-failure", "always", "unless-stopped"],
         "pull" => &["always", "missing", "never"],
         "format" => &["json", "table", "table {{", "{{"],
@@ -264,11 +276,16 @@ fn value(answer: &mut Answer, arg: &Arg) {
         "pid" => &["host", "container:"],
         "uts" | "userns" => &["host"],
         "cgroupns" => &["host", "private"],
+        "driver" if path.starts_with("network") => &["bridge"],
         "driver" => &["local"],
+        "opt" if path.starts_with("network") => BRIDGE_OPTIONS,
         "signal" | "stop-signal" => &["HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2", "STOP", "CONT"],
         "security-opt" => &["no-new-privileges", "seccomp=unconfined", "seccomp="],
+        "filter" if path == "network ls" => {
+            &["driver=", "dangling=true", "id=", "label=", "name=", "scope=local", "type=custom"]
+        }
         "filter" => &["name=", "label=", "status=", "id=", "ancestor=", "reference=", "dangling=true"],
-        "volumes-from" => {
+        "volumes-from" | "link" => {
             answer.wanted = Some(Wanted::Containers);
             &[]
         }
@@ -304,7 +321,8 @@ fn positional(answer: &mut Answer, path: &str, at: usize) {
         ("image history" | "image tag" | "image push" | "image ls", 0) => Some(Images),
         ("image rm" | "image save" | "image inspect", _) => Some(Images),
         ("volume rm" | "volume inspect", _) => Some(Volumes),
-        ("network inspect", _) => Some(Networks),
+        ("network inspect" | "network rm", _) | ("network connect" | "network disconnect", 0) => Some(Networks),
+        ("network connect" | "network disconnect", 1) => Some(Containers),
         ("inspect", _) => Some(Anything),
         _ => None,
     };
@@ -381,7 +399,13 @@ mod tests {
 
     #[test]
     fn values_and_names_are_asked_for_where_they_stand() {
-        assert_eq!(words("run --network "), ["none", "host"]);
+        assert_eq!(
+            (asked("run --network ").wanted, words("run --network ")),
+            (Some(Wanted::Networks), vec!["container:".into()])
+        );
+        assert_eq!((words("network create -d "), words("volume create -d ")), (vec!["bridge".into()], vec!["local".into()]));
+        assert_eq!(asked("network connect ").wanted, Some(Wanted::Networks));
+        assert_eq!(asked("network connect n1 ").wanted, Some(Wanted::Containers));
         assert_eq!(asked("run -it --name x ").wanted, Some(Wanted::Images));
         assert_eq!(asked("run -itv ").wanted, Some(Wanted::Volumes));
         assert_eq!(asked("rm -f ").wanted, Some(Wanted::Containers));

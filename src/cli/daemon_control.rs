@@ -20,6 +20,7 @@
 //!   by a file, and waits for its end on a pidfd.
 //!
 //! Laws: at most one daemon for the default socket, whatever races. Stopping the daemon leaves containers alone unless asked.
+//! `--purge-network` is the daemon's to do, and to refuse while a running container needs its network.
 //! *See:* unix(7) SO_PEERCRED, pidfd_open(2), flock(2), setsid(2). *Next room:* [`crate::container`]
 
 use crate::{container::lifecycle, flag, session::Session, terminal};
@@ -128,6 +129,7 @@ pub fn stop_command() -> clap::Command {
     let about = "Stop the daemon; containers go on unless --all is given";
     flag::command("stop", "[OPTIONS]", about)
         .arg(flag::switch("all", "Stop all running containers first").short('a'))
+        .arg(flag::switch("purge-network", "Take every bridge, rule and setting of the daemon off the machine first"))
         .arg(flag::number("timeout", "int", "Seconds to wait before killing a container").short('t'))
 }
 
@@ -151,7 +153,7 @@ pub async fn run_stop(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             return Err(Error::system("some containers could not be stopped, so the daemon goes on"));
         }
     }
-    let said = match stop(&address, &docker).await? {
+    let said = match stop(&address, &docker, m.get_flag("purge-network")).await? {
         Some(pid) => format!("minidock: stopped the daemon (pid {pid})\n"),
         None => format!("minidock: stopped the daemon at {address}\n"),
     };
@@ -160,12 +162,14 @@ pub async fn run_stop(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 }
 
 /// Asks the daemon to end and waits until it has; gives its pid where the kernel tells it.
-async fn stop(address: &Address, docker: &Docker) -> Result<Option<u32>> {
+async fn stop(address: &Address, docker: &Docker, purge_network: bool) -> Result<Option<u32>> {
     // held before the daemon is asked, so that its number cannot come to mean another process
     let process = behind(address).await;
-    docker.poke(&Route::new("/minidock/stop", [])).await.map_err(|error| match error.kind() {
-        Kind::NotFound => Error::invalid(format!("what answers at {address} is no minidock daemon, so it is left alone")),
-        _ => error.during("stop the daemon"),
+    docker.poke(&Route::new("/minidock/stop", []).flag("purge-network", purge_network)).await.map_err(|error| {
+        match error.kind() {
+            Kind::NotFound => Error::invalid(format!("what answers at {address} is no minidock daemon, so it is left alone")),
+            _ => error.during("stop the daemon"),
+        }
     })?;
     let deadline = Instant::now() + PATIENCE;
     let Some((pid, handle)) = process else {

@@ -13,7 +13,7 @@
 //! `cli/command/container/opts.go` `parse`. *Next room:* [`crate::container::create`]
 
 use crate::container::{
-    endpoints, environment, limits, mounts, ports,
+    endpoints, environment, limits, mounts, names, ports,
     resources::{bytes, resources},
     security,
 };
@@ -184,10 +184,10 @@ fn host_config(m: &ArgMatches) -> Result<HostConfig> {
         cap_add: many("cap-add"),
         cap_drop: many("cap-drop"),
         cgroupns_mode: mode("cgroupns", "CGROUP", &|v| matches!(v, "host" | "private"))?,
-        dns: list_of(m, "dns"),
+        dns: names::servers(&list_of(m, "dns"))?,
         dns_options: list_of(m, "dns-option"),
-        dns_search: list_of(m, "dns-search"),
-        extra_hosts: many("add-host").map(|hosts| hosts.iter().map(|host| extra_host(host)).collect()).transpose()?,
+        dns_search: names::domains(&list_of(m, "dns-search"))?,
+        extra_hosts: many("add-host").map(|hosts| names::hosts(&hosts)).transpose()?,
         group_add: many("group-add"),
         ipc_mode: text("ipc"),
         oom_score_adj: number_of(m, "oom-score-adj").unwrap_or(0),
@@ -209,21 +209,6 @@ fn host_config(m: &ArgMatches) -> Result<HostConfig> {
         resources: resources(m)?,
         ..HostConfig::default()
     })
-}
-
-/// `host:ip`, `host=ip`.
-fn extra_host(value: &str) -> Result<String> {
-    let parts = value.split_once('=').or_else(|| value.split_once(':'));
-    match parts {
-        Some((host, address)) if !host.is_empty() => {
-            let address = address.trim_start_matches('[').trim_end_matches(']');
-            if address != "host-gateway" && address.parse::<std::net::IpAddr>().is_err() {
-                return Err(Error::invalid(format!("invalid IP address in add-host: {address:?}")));
-            }
-            Ok(format!("{host}:{address}"))
-        }
-        _ => Err(Error::invalid(format!("bad format for add-host: {value:?}")).hint("--add-host name:address")),
-    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@
 //!   (nothing)                                    NetworkMode "default"
 //! ```
 //!
-//! * A link on a network of one's own is a name there; on the default bridge it is a line in `/etc/hosts`, a wish of the container.
+//! * A link is a wish of the container: on the default bridge it becomes a line in `/etc/hosts`. On a network of one's own it is a
+//!   name there, and so it is the endpoint's too.
 //!
 //! Laws: which networks there are is the daemon's to say. *See:* docker/cli `opts/network.go`, `container/opts.go`
-//! parseNetworkOpts. *Next room:* [`crate::container::environment`]
+//! parseNetworkOpts. *Next room:* [`crate::container::names`]
 
 use crate::container::resources::some_of;
 use crate::flag::{list_of, text_of};
@@ -28,7 +29,7 @@ use std::net::IpAddr;
 pub struct Places {
     /// The first network given; none given is Docker's "default".
     pub mode: String,
-    /// Links that are the container's and no endpoint's.
+    /// What the container is linked to, whichever network that is about.
     pub links: Vec<String>,
     pub networking: NetworkingConfig,
 }
@@ -47,10 +48,9 @@ pub fn places(m: &ArgMatches) -> Result<Places> {
     let mut places = Places { mode: wishes[0].network.clone(), ..Places::default() };
     older_flags(&mut wishes[0], m)?;
     if is_own(&places.mode) {
-        wishes[0].place.links = some_of(links);
-    } else {
-        places.links = links;
+        wishes[0].place.links = some_of(links.clone());
     }
+    places.links = links;
     let own = wishes.iter().filter(|wish| is_own(&wish.network)).count();
     if own > 0 && own < wishes.len() {
         return Err(Error::invalid("conflicting options: cannot attach both user-defined and non-user-defined network-modes"));
@@ -197,9 +197,14 @@ pub fn mac(text: &str) -> Result<String> {
 pub fn link(value: &str) -> Result<String> {
     match value.split(':').collect::<Vec<_>>().as_slice() {
         [name] | [name, _] if !name.is_empty() => Ok(value.to_string()),
-        [_] => Err(Error::invalid("empty string specified for links")),
-        _ => Err(Error::invalid(format!("bad format for links: {value}")).hint("--link CONTAINER or --link CONTAINER:ALIAS")),
+        [_] => Err(wrong_link(value, "empty string specified for links".into())),
+        _ => Err(wrong_link(value, format!("bad format for links: {value}"))),
     }
+}
+
+fn wrong_link(value: &str, why: String) -> Error {
+    Error::invalid(format!("invalid argument {value:?} for \"--link\" flag: {why}"))
+        .hint("--link CONTAINER or --link CONTAINER:ALIAS")
 }
 
 #[cfg(test)]
@@ -270,7 +275,7 @@ mod tests {
         let aliases = "network-scoped aliases are only supported for user-defined networks";
         assert_eq!((why("--network-alias a"), why("--network host --network-alias a")), (aliases.into(), aliases.into()));
         assert_eq!(why("--mac-address foo"), "foo is not a valid mac address");
-        assert_eq!(why("--link a:b:c"), "bad format for links: a:b:c");
+        assert!(why("--link a:b:c").ends_with("bad format for links: a:b:c"));
         assert!(why("--network name=n,colour=red").ends_with("invalid field key colour"));
         assert!(why("--network alias=n").ends_with("network name/id is not specified"));
     }

@@ -30,6 +30,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod logs;
 pub mod mounts;
+pub mod names;
 pub mod pack;
 pub mod port;
 pub mod ports;

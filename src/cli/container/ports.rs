@@ -38,13 +38,21 @@ pub fn ports(publish: &[String], expose: &[String]) -> Result<(Set, Bindings)> {
                 Error::invalid(format!("invalid port format for --expose: {value}")).hint("--expose 80 or --expose 80/udp")
             );
         }
+        let wrong = |why: String| {
+            Error::invalid(format!("invalid range format for --expose: {value}, error: {why}"))
+                .hint("--expose PORT or --expose FIRST-LAST, up to 65535")
+        };
+        if value.is_empty() {
+            return Err(wrong("empty string specified for ports".into()));
+        }
         let (numbers, protocol) = protocol(value)?;
-        let (first, last) = range(numbers)
-            .ok_or_else(|| Error::invalid(format!("invalid range format for --expose: {value}, error: invalid port")))?;
+        let (first, last) = range(numbers).map_err(wrong)?;
         exposed.extend((first..=last).map(|port| (format!("{port}/{protocol}"), serde_json::json!({}))));
     }
     Ok((exposed, bindings))
 }
+
+const UP_TO: &str = "a port is a number up to 65535, a range two of them: 8080-8090";
 
 fn published(value: &str) -> Result<Vec<(String, PortBinding)>> {
     if value.split(',').any(|field| field.starts_with("target=") || field.starts_with("published=")) {
@@ -55,10 +63,10 @@ fn published(value: &str) -> Result<Vec<(String, PortBinding)>> {
     if !address.is_empty() && address.parse::<IpAddr>().is_err() {
         return Err(Error::invalid(format!("invalid IP address: {address}")).hint("-p [address:][port:]port"));
     }
-    let (first, last) = range(inside).ok_or_else(|| Error::invalid(format!("invalid containerPort: {inside}")))?;
+    let (first, last) = range(inside).map_err(|_| Error::invalid(format!("invalid containerPort: {inside}")).hint(UP_TO))?;
     let outer = match outside {
         "" => None,
-        text => Some(range(text).ok_or_else(|| Error::invalid(format!("invalid hostPort: {text}")))?),
+        text => Some(range(text).map_err(|_| Error::invalid(format!("invalid hostPort: {text}")).hint(UP_TO))?),
     };
     let bind = |port: String| PortBinding { host_ip: address.to_string(), host_port: port };
     match outer {
@@ -122,11 +130,22 @@ fn protocol(text: &str) -> Result<(&str, String)> {
     }
 }
 
-fn range(text: &str) -> Option<(u16, u16)> {
+/// `80` or `80-90`; what is wrong otherwise, in the words of Go's numbers.
+fn range(text: &str) -> std::result::Result<(u16, u16), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |digits: &str| digits.parse::<u16>().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
+    let number = |digits: &str| {
+        let said = |why: &str| format!("strconv.ParseUint: parsing {digits:?}: {why}");
+        match digits.parse::<u64>() {
+            _ if !digits.bytes().all(|b| b.is_ascii_digit()) || digits.is_empty() => Err(said("invalid syntax")),
+            Ok(n) => u16::try_from(n).map_err(|_| said("value out of range")),
+            Err(_) => Err(said("value out of range")),
+        }
+    };
     let (first, last) = (number(first)?, number(last)?);
-    (first <= last).then_some((first, last))
+    if first > last {
+        return Err(format!("invalid range specified for port: {text}"));
+    }
+    Ok((first, last))
 }
 
 #[cfg(test)]

@@ -103,6 +103,6 @@ mod tests {
         assert_eq!(wish.aliases, Some(vec!["a".into(), "b".into(), "c".into()]));
         assert_eq!(wish.links, Some(vec!["db:data".into(), "x".into()]));
         assert_eq!(read("n1 web").expect("a wish"), EndpointSettings::default());
-        assert_eq!(read("--link a:b:c n1 web").unwrap_err().message(), "bad format for links: a:b:c");
+        assert!(read("--link a:b:c n1 web").unwrap_err().message().ends_with("bad format for links: a:b:c"));
     }
 }
