@@ -170,22 +170,10 @@ impl Arrival {
         &self.manifest.config.digest
     }
 
-    /// Whether layer `nth` is here whole: its blob, and its directory.
-    pub fn has(&self, nth: usize) -> bool {
-        self.store.has_blob(&self.manifest.layers[nth]) && self.has_directory(nth)
-    }
-
-    fn has_directory(&self, nth: usize) -> bool {
-        self.store.layers.key(&self.config.rootfs.diff_ids[..=nth]).is_ok_and(|found| found.is_some())
-    }
-
-    /// What will unpack layer `nth` as it arrives through `ingest`: [`Unpacking::run`] blocks, on a thread of the caller's.
-    ///
-    /// # Errors
-    /// The half blob cannot be read.
-    pub fn unpacking(&self, nth: usize, ingest: &Ingest) -> Result<Unpacking> {
-        let read = Arc::new(AtomicU64::new(0));
-        Ok(Unpacking { store: self.store.clone(), tail: ingest.tail()?, known: self.has_directory(nth), read })
+    /// What one layer of it needs to be fetched by a task of its own.
+    pub fn slot(&self, nth: usize) -> Slot {
+        let diff_ids = self.config.rootfs.diff_ids[..=nth].to_vec();
+        Slot { store: self.store.clone(), blob: self.manifest.layers[nth].clone(), diff_ids }
     }
 
     /// Settles layer `nth`, whose blob is in the store by now, upon those below; in order, lowest first.
@@ -242,6 +230,43 @@ impl Drop for Arrival {
             // what is left now goes when the store is opened next
             tracing::warn!("an unfinished image could not be cleared away: {}", error.message());
         }
+    }
+}
+
+/// One layer's place.
+#[derive(Clone)]
+pub struct Slot {
+    store: Arc<Store>,
+    pub blob: Descriptor,
+    diff_ids: Vec<Digest>,
+}
+
+impl Slot {
+    /// Whether the blob is here, whole.
+    pub fn has_blob(&self) -> bool {
+        self.store.has_blob(&self.blob)
+    }
+
+    /// Whether the layer is here, unpacked.
+    pub fn has_directory(&self) -> bool {
+        self.store.layers.key(&self.diff_ids).is_ok_and(|found| found.is_some())
+    }
+
+    /// The blob half here, or new.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn resume(&self) -> Result<Ingest> {
+        self.store.resume_blob(&self.blob)
+    }
+
+    /// What will unpack the layer as it arrives through `ingest`: [`Unpacking::run`] blocks, on a thread of the caller's.
+    ///
+    /// # Errors
+    /// The half blob cannot be read.
+    pub fn unpacking(&self, ingest: &Ingest) -> Result<Unpacking> {
+        let read = Arc::new(AtomicU64::new(0));
+        Ok(Unpacking { store: self.store.clone(), tail: ingest.tail()?, known: self.has_directory(), read })
     }
 }
 

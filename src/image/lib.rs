@@ -21,7 +21,7 @@
 //! * [`commit`], [`remove`], [`gc`]: a container becomes an image; an image goes; what nobody points at goes too.
 //! * [`step`]: a build's step becomes a layer and an image, and is found again.
 //! * [`config`]: what `--change` may say about a configuration.
-//! * [`compression`]: gzip, zstd or nothing, and hashing on the way.
+//! * [`compression`]: gzip, zstd or nothing, and hashing on the way. [`gzip`], [`repack`]: compressing on all cores, before a push.
 //!
 //! Laws: what is stored and hashed is always the raw bytes, never a value written out again; a blob, a layer and the list
 //! of names are each whole or absent, so the process may be killed at any line; everything that comes from an archive is a
@@ -38,9 +38,11 @@ pub mod compression;
 pub mod config;
 pub mod content;
 pub mod gc;
+pub mod gzip;
 pub mod layer;
 pub mod layers;
 pub mod remove;
+pub mod repack;
 pub mod snapshot;
 pub mod step;
 pub mod store;

@@ -13,10 +13,10 @@ use crate::{
     byte_stream::{ByteStream, blocking, reading, stream_of, writing},
 };
 use futures_util::stream::BoxStream;
-use minidock_base::{Error, Result, units};
+use minidock_base::{Error, Result};
 use minidock_image::archive;
 use minidock_spec::{
-    engine::image::{ErrorDetail, Progress, ProgressDetail},
+    engine::image::{ErrorDetail, Progress, bar},
     reference::Reference,
 };
 use std::{
@@ -104,17 +104,8 @@ pub fn import(engine: &Arc<Engine>, archive: ByteStream, options: ImportOptions)
     }))
 }
 
-/// `POST /images/create?fromImage=`: pulling waits for the registry client.
-///
-/// # Errors
-/// Always: what is not here cannot be fetched yet.
-pub fn pull(name: &str, tag: &str) -> Result<ProgressStream> {
-    let name = super::target(name, tag)?;
-    Err(Error::not_implemented(format!("cannot pull {}: the registry client is not there yet", name.canonical()))
-        .hint("make images builds alpine, busybox and hello-world; minidock image load takes archives of docker save"))
-}
-
-fn telling(work: impl FnOnce(&Sender<Result<Progress>>) -> Result<()> + Send + 'static) -> ProgressStream {
+/// Runs `work` on a thread for blocking work; what it says, and how it failed, is the stream.
+pub fn telling(work: impl FnOnce(&Sender<Result<Progress>>) -> Result<()> + Send + 'static) -> ProgressStream {
     let (to, lines) = mpsc::channel(64);
     tokio::task::spawn_blocking(move || {
         if let Err(error) = work(&to) {
@@ -150,24 +141,10 @@ impl Bars<'_> {
             return;
         }
         self.drawn.insert(id.clone(), now);
-        let line = Progress {
-            status: Some("Loading layer".into()),
-            progress_detail: Some(ProgressDetail { current: Some(current), total: Some(total) }),
-            progress: Some(bar(current, total)),
-            id: Some(id),
-            ..Progress::default()
-        };
+        let line = Progress::bar(&id, "Loading layer", current, total);
         // a slow reader of bars must not hold up the unpacking: bars it has no time for are not drawn
         let _ = self.to.try_send(Ok(line));
     }
-}
-
-/// `[=====>    ]  1.2MB/3MB`, fifty wide, as Docker draws it.
-pub fn bar(current: u64, total: u64) -> String {
-    let done = (current.saturating_mul(50) / total.max(1)).min(50) as usize;
-    let head = if done < 50 { ">" } else { "" };
-    let sizes = format!("{}/{}", units::human_size(current as f64), units::human_size(total as f64));
-    format!("[{}{head}{}]  {sizes:>8}", "=".repeat(done), " ".repeat(50 - done - head.len()))
 }
 
 #[cfg(test)]

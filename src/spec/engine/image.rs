@@ -6,6 +6,7 @@ use super::{
     container::{ContainerConfig, GraphDriver},
     null_is_default,
 };
+use minidock_base::units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -129,6 +130,33 @@ pub struct ProgressDetail {
     pub current: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+}
+
+impl Progress {
+    /// `{"status":"Pull complete","progressDetail":{},"id":"30eb…"}`: a word about one layer.
+    pub fn of(id: &str, status: &str) -> Progress {
+        let detail = Some(ProgressDetail::default());
+        Progress { status: Some(status.into()), progress_detail: detail, id: Some(id.into()), ..Progress::default() }
+    }
+
+    /// The same with a bar.
+    pub fn bar(id: &str, status: &str, current: u64, total: u64) -> Progress {
+        let detail = Some(ProgressDetail { current: Some(current), total: Some(total) });
+        Progress { progress: Some(bar(current, total)), progress_detail: detail, ..Progress::of(id, status) }
+    }
+
+    /// A line of its own.
+    pub fn line(status: impl Into<String>) -> Progress {
+        Progress { status: Some(status.into()), ..Progress::default() }
+    }
+}
+
+/// `[=====>    ]  1.2MB/3MB`, fifty wide, as Docker draws it.
+pub fn bar(current: u64, total: u64) -> String {
+    let done = (current.saturating_mul(50) / total.max(1)).min(50) as usize;
+    let head = if done < 50 { ">" } else { "" };
+    let sizes = format!("{}/{}", units::human_size(current as f64), units::human_size(total as f64));
+    format!("[{}{head}{}]  {sizes:>8}", "=".repeat(done), " ".repeat(50 - done - head.len()))
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
