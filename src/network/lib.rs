@@ -34,4 +34,13 @@
 //!
 //! See: network_namespaces(7), veth(4), bridge(8), RFC 1918, moby `libnetwork/docs/design.md`. Next room: [`model`]
 
+pub mod bridge;
+pub mod dns;
+pub mod home;
+pub mod hosts;
+pub mod ipam;
 pub mod model;
+pub mod nft;
+pub mod resolv_conf;
+pub mod sandbox;
+pub mod settings;
