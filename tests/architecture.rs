@@ -37,6 +37,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openraft", &["consensus"]),
     ("redb", &["consensus"]),
     ("clap", &["cli", "daemon"]),
+    ("hickory-proto", &["network"]),
     ("hyper", &["client", "api"]),
     ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus"]),
 ];

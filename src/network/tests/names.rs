@@ -3,167 +3,20 @@
 //! Every claim makes sandboxes of its own (network namespaces, pinned in a scratch folder), serves them, and asks as a program
 //! in there would: at 127.0.0.11, port 53. Servers outside are plain sockets on a loopback address. Without root: SKIP.
 
+mod house;
+
 use hickory_proto::{
-    op::{Edns, Message, Query, ResponseCode},
-    rr::{Name, RData, Record, RecordType, rdata},
+    op::{Edns, Message, ResponseCode},
+    rr::{Name, RecordType},
 };
-use minidock_network::{
-    dns::{
-        server::{Handle, Resolver, Service},
-        upstream::{Side, Upstream},
-        zone::{Member, Zones},
-    },
-    sandbox::Sandbox,
-};
+use house::{House, SERVER, addresses, answer, ask, ask_by_tcp, bytes, data, good, outside, question, until};
+use minidock_network::dns::upstream::{Side, Upstream};
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::Path,
-    sync::Arc,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
-
-const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 11), 53);
-
-/// A house with a name server, and a folder for pins.
-struct House {
-    runtime: tokio::runtime::Runtime,
-    zones: Arc<Zones>,
-    resolver: Resolver,
-    folder: tempfile::TempDir,
-}
-
-impl House {
-    fn new() -> House {
-        let zones = Arc::new(Zones::default());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        House { runtime, resolver: Resolver::new(zones.clone()), zones, folder: tempfile::tempdir().expect("room") }
-    }
-
-    /// A sandbox of this name; `None` (and a SKIP) without root.
-    fn sandbox(&self, name: &str) -> Option<Pinned> {
-        let pin = self.folder.path().join(name);
-        match Sandbox::create(&pin) {
-            Ok(sandbox) => Some(Pinned { sandbox: Some(sandbox), pin }),
-            Err(error) if error.message().contains("EPERM") => {
-                println!("SKIP: needs root ({error})");
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn serve(&self, sandbox: &Sandbox, asker: &str, upstreams: Vec<Upstream>) -> Handle {
-        let _inside = self.runtime.enter();
-        let service = Service { asker: asker.into(), upstreams, dots_wanted: false, forwarding: true };
-        self.resolver.serve(sandbox, service).expect("a name server")
-    }
-
-    fn member(&self, container: &str, names: &[&str], addresses: &[&str]) {
-        self.zones.set(Member {
-            network_id: "n1".into(),
-            network: "pets".into(),
-            container_id: container.into(),
-            names: names.iter().map(|name| name.to_string()).collect(),
-            links: Vec::new(),
-            addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
-        });
-    }
-}
-
-struct Pinned {
-    sandbox: Option<Sandbox>,
-    pin: std::path::PathBuf,
-}
-
-impl std::ops::Deref for Pinned {
-    type Target = Sandbox;
-
-    fn deref(&self) -> &Sandbox {
-        self.sandbox.as_ref().expect("until it is dropped")
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        drop(self.sandbox.take());
-        Sandbox::remove(&self.pin).expect("a pin can be taken away");
-    }
-}
-
-fn question(name: &str, kind: RecordType) -> Message {
-    let mut message = Message::query();
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
-    message
-}
-
-fn bytes(message: &Message) -> Vec<u8> {
-    message.to_vec().expect("it encodes")
-}
-
-/// Asks by UDP from where the calling thread is.
-fn ask(message: &Message) -> io::Result<Message> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.set_read_timeout(Some(Duration::from_secs(9)))?;
-    socket.connect(SERVER)?;
-    socket.send(&bytes(message))?;
-    let mut room = [0; 65_535];
-    let length = socket.recv(&mut room)?;
-    let reply = Message::from_vec(&room[..length]).expect("a message");
-    assert_eq!(reply.metadata.id, message.metadata.id);
-    Ok(reply)
-}
-
-fn ask_by_tcp(stream: &mut TcpStream, message: &Message) -> io::Result<Message> {
-    let packet = bytes(message);
-    stream.write_all(&[&(packet.len() as u16).to_be_bytes()[..], &packet].concat())?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut reply)?;
-    Ok(Message::from_vec(&reply).expect("a message"))
-}
-
-fn data(reply: &Message) -> Vec<String> {
-    reply.answers.iter().map(|record| record.data.to_string()).collect()
-}
-
-/// Asks in a sandbox for addresses of a name.
-#[track_caller]
-fn addresses(sandbox: &Sandbox, name: &str) -> (ResponseCode, Vec<String>) {
-    let reply = sandbox.visit(|| ask(&question(name, RecordType::A))).expect("a visit").expect("an answer");
-    (reply.metadata.response_code, data(&reply))
-}
-
-/// A server outside: what it does with each question is up to `behave`.
-fn outside(at: &str, behave: impl Fn(&UdpSocket, Message, SocketAddr) + Send + 'static) -> Upstream {
-    let socket = UdpSocket::bind((at, 0)).expect("a port");
-    let address = socket.local_addr().expect("bound");
-    thread::spawn(move || {
-        let mut room = [0; 4096];
-        while let Ok((length, from)) = socket.recv_from(&mut room) {
-            match Message::from_vec(&room[..length]) {
-                Ok(message) if message.queries.is_empty() => return,
-                Ok(message) => behave(&socket, message, from),
-                Err(_) => return,
-            }
-        }
-    });
-    Upstream { address: address.ip(), link: None, port: address.port(), side: Side::Home }
-}
-
-fn answer(message: &Message, last: u8) -> Message {
-    let mut reply = message.clone().into_response();
-    let name = message.queries[0].name().clone();
-    reply.answers = vec![Record::from_rdata(name, 60, RData::A(rdata::A::new(192, 0, 2, last)))];
-    reply
-}
-
-fn good(records: &[&str]) -> (ResponseCode, Vec<String>) {
-    (ResponseCode::NoError, records.iter().map(|record| record.to_string()).collect())
-}
 
 #[test]
 fn a_program_in_a_sandbox_finds_names_by_packet_and_by_stream() {
@@ -284,21 +137,16 @@ fn nothing_of_the_server_keeps_a_sandbox_alive() {
     let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&sandbox.pin).expect("the pin"));
     let held = || {
         let files = std::fs::read_dir("/proc/self/fd").expect("our descriptors").flatten();
-        files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|at| at.to_string_lossy().contains(&format!("net:[{inode}]")))).count()
+        files
+            .filter(|file| {
+                std::fs::read_link(file.path()).is_ok_and(|at| at.to_string_lossy().contains(&format!("net:[{inode}]")))
+            })
+            .count()
     };
     assert!(held() >= 2, "the test's own and the server's");
     drop(handle);
     drop(sandbox);
     until(|| held() == 0);
-}
-
-#[track_caller]
-fn until(fact: impl Fn() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(10);
-    while !fact() {
-        assert!(Instant::now() < limit, "waited too long");
-        thread::yield_now();
-    }
 }
 
 #[test]
@@ -427,71 +275,4 @@ fn garbage_is_refused_and_the_next_question_answered() {
             assert_eq!(data(&ask_by_tcp(&mut stream, &question("dog.", RecordType::A)).expect("an answer")), ["172.18.0.2"]);
         })
         .expect("a visit");
-}
-
-#[test]
-fn a_flood_costs_no_memory_and_names_are_answered_all_the_while() {
-    let house = House::new();
-    let Some(sandbox) = house.sandbox("dog") else { return };
-    house.member("C1", &["dog"], &["172.18.0.2"]);
-    let silent = outside("127.0.0.1", |_, _, _| {});
-    let _handle = house.serve(&sandbox, "C1", vec![silent]);
-    let refused = sandbox.visit(|| {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        socket.connect(SERVER).expect("a destination");
-        socket.set_nonblocking(true).expect("a socket");
-        let flood = |times: usize| {
-            let mut refused = 0;
-            for n in 0..times {
-                let packet = bytes(&question(&format!("x{n}.example."), RecordType::A));
-                let _ = socket.send(&packet);
-                let mut room = [0; 512];
-                while let Ok(length) = socket.recv(&mut room) {
-                    let reply = Message::from_vec(&room[..length]).expect("a message");
-                    refused += usize::from(reply.metadata.response_code == ResponseCode::Refused);
-                }
-                if n % 1000 == 0 {
-                    assert_eq!(data(&ask(&question("dog.", RecordType::A)).expect("an answer")), ["172.18.0.2"]);
-                }
-            }
-            refused
-        };
-        let first = flood(4000);
-        let before = resident_kib();
-        let second = flood(16_000);
-        let after = resident_kib();
-        assert!(after < before + 4096, "{before} KiB before, {after} KiB after");
-        first + second
-    });
-    assert!(refused.expect("a visit") > 5000, "beyond a thousand under way: REFUSED");
-}
-
-fn resident_kib() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-#[test]
-fn many_sandboxes_need_no_threads_and_little_memory() {
-    let house = House::new();
-    let Some(first) = house.sandbox("first") else { return };
-    house.member("C1", &["dog"], &["172.18.0.2"]);
-    let _first = house.serve(&first, "C1", Vec::new());
-    let threads = || std::fs::read_dir("/proc/self/task").expect("/proc").count();
-    let (threads_before, before) = (threads(), resident_kib());
-    let many: Vec<(Pinned, Handle)> = (0..100)
-        .map(|n| {
-            let sandbox = house.sandbox(&format!("s{n}")).expect("the first one worked");
-            let handle = house.serve(&sandbox, "C1", Vec::new());
-            (sandbox, handle)
-        })
-        .collect();
-    let (threads_after, after) = (threads(), resident_kib());
-    assert!(threads_after <= threads_before + 40, "other tests have threads, too: {threads_before} before, {threads_after} after");
-    assert!(after < before + 100 * 100, "{before} KiB before, {after} KiB after a hundred");
-    for (sandbox, _) in &many {
-        assert_eq!(addresses(sandbox, "dog."), good(&["172.18.0.2"]));
-    }
-    assert!(Path::new("/proc/self/task").exists());
 }
