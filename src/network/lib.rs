@@ -41,6 +41,7 @@ pub mod hosts;
 pub mod ipam;
 pub mod model;
 pub mod nft;
+pub mod port_map;
 pub mod resolv_conf;
 pub mod sandbox;
 pub mod settings;

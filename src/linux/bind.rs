@@ -1,0 +1,158 @@
+//! # Bind: to have a port, without listening
+//!
+//! A published port is only an entry in a firewall's map; nobody listens. But somebody must *have* the port, or a web server
+//! of the host could take it, and whose packets go where would be a riddle. The kernel keeps one list of who has a port: its bound
+//! sockets.
+//!
+//! ```text
+//!   ours: bind 0.0.0.0:8080, no SO_REUSEADDR, no listen
+//!   another's bind on 0.0.0.0:8080, 127.0.0.1:8080, [::]:8080 (both families): EADDRINUSE, whatever it sets
+//!   a connection that reaches it all the same: refused at once, as if nobody were there
+//! ```
+//!
+//! * [`tcp`] and [`udp`] give such a socket. An IPv6 one is for IPv6 alone (IPV6_V6ONLY), so that both families can be had.
+//! * **What lingers.** The connections of a server that has just ended keep its port against a plain bind for a minute
+//!   (TIME_WAIT). SO_REUSEADDR passes them by, but it also passes, and lets pass, anyone else who sets it and does not listen yet. So after
+//!   a refusal we bind with it and listen for an instant, which is the kernel's test for real owners; then stop listening (the port stays
+//!   ours: it was asked for by number), and take the option back.
+//! * A UDP socket that nobody reads would collect what reaches it: its buffer is made as small as can be.
+//!
+//! See: bind(2), socket(7), tcp(7); `net/ipv4/inet_connection_sock.c`. Next room: [`crate::netlink`]
+
+use crate::{action, errno::CallFailed};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, listen, shutdown, socket_with, sockopt},
+};
+use std::{net::SocketAddr, os::fd::OwnedFd};
+
+/// Takes a TCP port.
+///
+/// # Errors
+/// EADDRINUSE: somebody has it; EADDRNOTAVAIL: not an address of this machine; EACCES: below 1024 without the capability.
+#[track_caller]
+pub fn tcp(address: SocketAddr) -> Result<OwnedFd, CallFailed> {
+    action::call("bind", shown("SOCK_STREAM", address), || {
+        let socket = fresh(SocketType::STREAM, address)?;
+        match bind(&socket, &address) {
+            Err(Errno::ADDRINUSE) => past_what_lingers(address),
+            other => other.map(|()| socket),
+        }
+    })
+}
+
+/// Takes a UDP port.
+///
+/// # Errors
+/// As [`tcp`].
+#[track_caller]
+pub fn udp(address: SocketAddr) -> Result<OwnedFd, CallFailed> {
+    action::call("bind", shown("SOCK_DGRAM", address), || {
+        let socket = fresh(SocketType::DGRAM, address)?;
+        sockopt::set_socket_recv_buffer_size(&socket, 1)?;
+        bind(&socket, &address)?;
+        Ok::<_, Errno>(socket)
+    })
+}
+
+fn shown(kind: &'static str, address: SocketAddr) -> impl FnOnce() -> Vec<String> {
+    move || vec![kind.into(), address.to_string()]
+}
+
+fn fresh(kind: SocketType, address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    Ok(socket)
+}
+
+fn past_what_lingers(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let socket = fresh(SocketType::STREAM, address)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    // refused when somebody else listens; the backlog of 0 and the end of listening turn away who knocks meanwhile
+    listen(&socket, 0)?;
+    shutdown(&socket, Shutdown::Read)?;
+    sockopt::set_socket_reuseaddr(&socket, false)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{ErrorKind, Read, Write},
+        net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
+    };
+
+    const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    /// A port that is free just now. No other test of this crate binds loopback ports.
+    fn free_port() -> u16 {
+        let listener = TcpListener::bind((LOOPBACK, 0)).expect("loopback");
+        listener.local_addr().expect("bound").port()
+    }
+
+    fn any(port: u16) -> SocketAddr {
+        (Ipv4Addr::UNSPECIFIED, port).into()
+    }
+
+    #[test]
+    fn a_port_that_is_had_is_had_on_every_address_and_from_both_sides() {
+        let port = free_port();
+        let ours = tcp(any(port)).expect("free");
+        for theirs in ["0.0.0.0", "127.0.0.1"] {
+            // std sets SO_REUSEADDR, as most servers do
+            let refused = TcpListener::bind((theirs, port)).expect_err("it is had");
+            assert_eq!(refused.kind(), ErrorKind::AddrInUse, "{theirs}");
+            assert!(tcp(SocketAddr::new(theirs.parse().expect("an address"), port)).is_err_and(|e| e.is(libc::EADDRINUSE)));
+        }
+        assert!(
+            TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_err(),
+            "a socket for both families wants the IPv4 one, too"
+        );
+        let v6 = tcp((Ipv6Addr::UNSPECIFIED, port).into()).expect("the other family is free");
+        assert!(TcpStream::connect((LOOPBACK, port)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused));
+        drop((ours, v6));
+        let theirs = TcpListener::bind((LOOPBACK, port)).expect("free again");
+        for address in [any(port), (LOOPBACK, port).into()] {
+            assert!(tcp(address).is_err_and(|e| e.is(libc::EADDRINUSE)), "a listener has {address}");
+        }
+        drop(theirs);
+        let ours = tcp((LOOPBACK, port).into()).expect("free again");
+        assert!(TcpListener::bind(any(port)).is_err(), "one address is had, so not all can be");
+        drop(ours);
+    }
+
+    #[test]
+    fn connections_that_linger_are_no_owners_and_let_nobody_in() {
+        let port = free_port();
+        let listener = TcpListener::bind(any(port)).expect("free");
+        let mut client = TcpStream::connect((LOOPBACK, port)).expect("listening");
+        let (server, _) = listener.accept().expect("a client");
+        drop((server, listener)); // closed first by the server: its end lingers in TIME_WAIT
+        let _ = client.write_all(b"x");
+        let _ = client.read(&mut [0; 1]);
+        drop(client);
+        let ours = tcp(any(port)).expect("lingering connections are no owners");
+        assert!(TcpListener::bind(any(port)).is_err_and(|e| e.kind() == ErrorKind::AddrInUse));
+        assert!(TcpListener::bind((LOOPBACK, port)).is_err_and(|e| e.kind() == ErrorKind::AddrInUse));
+        assert!(TcpStream::connect((LOOPBACK, port)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused));
+        drop(ours);
+        TcpListener::bind(any(port)).expect("free again");
+    }
+
+    #[test]
+    fn udp_ports_are_had_too_and_independently() {
+        let port = UdpSocket::bind((LOOPBACK, 0)).and_then(|s| s.local_addr()).expect("loopback").port();
+        let ours = udp(any(port)).expect("free");
+        assert!(UdpSocket::bind((LOOPBACK, port)).is_err_and(|e| e.kind() == ErrorKind::AddrInUse));
+        assert!(udp((LOOPBACK, port).into()).is_err_and(|e| e.is(libc::EADDRINUSE)));
+        drop(ours);
+        UdpSocket::bind((LOOPBACK, port)).expect("free again");
+        let nowhere = udp(SocketAddr::new("192.0.2.1".parse().expect("an address"), port)).expect_err("not ours");
+        assert!(nowhere.is(libc::EADDRNOTAVAIL) && nowhere.to_string().contains("192.0.2.1"), "{nowhere}");
+    }
+}
