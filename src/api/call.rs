@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use minidock_base::{Error, Result};
 use minidock_engine::Engine;
+use minidock_registry::client::Client;
 use minidock_spec::engine::{body, filters::Filters};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ const MOST: usize = 8 << 20;
 /// One request to the engine.
 pub struct Call {
     pub engine: Arc<Engine>,
+    /// The way to registries.
+    pub registry: Arc<Client>,
     pub method: Method,
     /// The parts of the path behind the version, unescaped; empty ones left out.
     pub path: Vec<String>,
@@ -42,12 +45,13 @@ pub struct Call {
 
 impl Call {
     /// Takes a request apart; `path` is its path without the version.
-    pub fn new(engine: Arc<Engine>, mut request: Request<Incoming>, path: &str, minor: u16) -> Call {
+    pub fn new(engine: Arc<Engine>, registry: Arc<Client>, mut request: Request<Incoming>, path: &str, minor: u16) -> Call {
         let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let (head, body) = request.into_parts();
         Call {
             engine,
+            registry,
             method: head.method,
             path: path.split('/').filter(|part| !part.is_empty()).map(|part| unescape(part, false)).collect(),
             minor,

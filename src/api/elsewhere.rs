@@ -1,6 +1,6 @@
 //! # Elsewhere: doors that this house does not have yet
 //!
-//! Clients ask for more than there is: a swarm, plugins, BuildKit, a registry. A bare 404 would make them guess, so each such
+//! Clients ask for more than there is: a swarm, plugins, BuildKit. A bare 404 would make them guess, so each such
 //! door says what it is, in the words and with the status that clients already understand from a Docker without it.
 //!
 //! See: moby `daemon/cluster/errors.go`. Next room: [`crate::answer`]
@@ -52,10 +52,4 @@ pub fn build() -> Result<Answer> {
 /// `POST /build/prune`: no builder, no cache, nothing to reclaim.
 pub fn build_prune() -> Result<Answer> {
     json(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 }))
-}
-
-/// What needs a registry.
-pub fn registry(what: &str) -> Result<Answer> {
-    Err(Error::not_implemented(format!("{what} is not there yet: it comes with the registry client"))
-        .hint("minidock load and minidock save carry images as archives"))
 }

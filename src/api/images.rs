@@ -6,13 +6,14 @@
 //! * Archives stream: what comes in is unpacked while it comes, what goes out is made while it goes.
 //! * **Progress** is one JSON value a line. What fails before the first line is an ordinary refusal; what fails later can only be
 //!   said in a line of its own, `{"errorDetail": …}`, for the 200 has left already ([`progress`]).
-//! * Pulling needs a registry client, which is not there yet; the refusal says how to get the stand-ins.
+//! * What needs a registry is in [`registry`].
 //!
 //! See: moby `api/server/router/image`. Next room: [`crate::volumes`]
 
 use crate::{
     answer::{Answer, bytes_once_begun, empty, json, json_lines},
     call::Call,
+    registry,
 };
 use futures_util::{
     StreamExt,
@@ -98,11 +99,14 @@ pub async fn save(call: Call, name: Option<String>) -> Result<Answer> {
     bytes_once_begun("application/x-tar", transfer::save(&call.engine, names).await?).await
 }
 
-/// `POST /images/create`: `fromSrc=-` takes a tree from the body, `fromImage` would pull.
+/// `POST /images/create`: `fromSrc=-` takes a tree from the body, `fromImage` pulls.
 pub async fn create(call: Call) -> Result<Answer> {
     let text = |key: &str| call.query.text(key).unwrap_or_default().to_string();
     match (call.query.text("fromImage"), call.query.text("fromSrc")) {
-        (Some(name), _) => pull(name, &text("tag")),
+        (Some(name), _) => {
+            let name = name.to_string();
+            registry::pull(call, &name).await
+        }
         (None, Some("-")) => {
             let options = transfer::ImportOptions {
                 repository: text("repo"),
@@ -121,18 +125,8 @@ pub async fn create(call: Call) -> Result<Answer> {
     }
 }
 
-/// No registry client yet: the image is as missing as it was, and 404 says so to clients.
-fn pull(name: &str, tag: &str) -> Result<Answer> {
-    let name = images::target(name, tag).or_else(|_| images::target(name, ""))?;
-    Err(Error::not_found(format!(
-        "pull access denied for {}, repository does not exist here and cannot be fetched: the registry client is not built yet",
-        name.familiar_name()
-    ))
-    .hint("make images builds alpine, busybox and hello-world; minidock load takes archives of docker save"))
-}
-
 /// A stream of progress: what fails before the first line is a refusal, what fails later is a line.
-async fn progress(mut lines: BoxStream<'static, Result<Progress>>) -> Result<Answer> {
+pub async fn progress(mut lines: BoxStream<'static, Result<Progress>>) -> Result<Answer> {
     let first = match lines.next().await {
         Some(first) => vec![first?],
         None => Vec::new(),

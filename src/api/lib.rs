@@ -18,10 +18,10 @@
 //! * **A request that changes something is finished** even when its client goes away: it runs in a task of its own. A
 //!   request that only looks, waits or streams is dropped with its client.
 //! * **What is not here** says so in a way that clients understand: swarm calls answer 503 as outside a swarm, plugins are an
-//!   empty list, networks beyond `none` and `host` and the builder answer 501, anything unknown is 404 `page not found`.
+//!   empty list, the builder answers 501, anything unknown is 404 `page not found`.
 //!
 //! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`], [`hijack`] and [`framed`] the bare connection;
-//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`volumes`], [`networks`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
+//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`volumes`], [`networks`], [`registry`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
 //!
 //! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
 //!
@@ -40,6 +40,7 @@ pub mod glass_box;
 pub mod hijack;
 pub mod images;
 pub mod networks;
+pub mod registry;
 pub mod streams;
 pub mod system;
 pub mod volumes;
@@ -52,25 +53,27 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 use minidock_base::{Error, Result};
 use minidock_engine::Engine;
+use minidock_registry::client::Client;
 use minidock_spec::engine::{API_VERSION, MIN_API_VERSION};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-/// Serves one connection to this engine; `closing` ends it, and `POST /minidock/stop` cancels `closing`.
-pub async fn serve<S>(engine: Arc<Engine>, socket: S, closing: CancellationToken)
+/// Serves one connection to this engine, which reaches registries by `registry`; `closing` ends it, and `POST /minidock/stop`
+/// cancels `closing`.
+pub async fn serve<S>(engine: Arc<Engine>, registry: Arc<Client>, socket: S, closing: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
 {
     let stop = closing.clone();
-    door::serve(socket, closing, move |request| handle(engine.clone(), request, stop.clone())).await
+    door::serve(socket, closing, move |request| handle(engine.clone(), registry.clone(), request, stop.clone())).await
 }
 
 /// Begins the work of a request. What only looks, waits or streams belongs to its client; what changes something is a task of
 /// its own from the first moment, before the web server can notice that the client has gone.
-fn handle(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationToken) -> BoxFuture<'static, Answer> {
+fn handle(engine: Arc<Engine>, registry: Arc<Client>, request: Request<Incoming>, stop: CancellationToken) -> BoxFuture<'static, Answer> {
     let looks = request.method() == Method::GET || request.method() == Method::HEAD;
-    let work = respond(engine, request, stop);
+    let work = respond(engine, registry, request, stop);
     if looks {
         return work.boxed();
     }
@@ -83,11 +86,11 @@ fn handle(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationTok
 }
 
 /// From request to answer: version, route, errors, headers.
-async fn respond(engine: Arc<Engine>, request: Request<Incoming>, stop: CancellationToken) -> Answer {
+async fn respond(engine: Arc<Engine>, registry: Arc<Client>, request: Request<Incoming>, stop: CancellationToken) -> Answer {
     let line = format!("{} {}", request.method(), request.uri());
     let path = request.uri().path().to_string();
     let answered = match cut_version(&path) {
-        Ok((minor, rest)) => route(Call::new(engine, request, rest, minor), stop).await,
+        Ok((minor, rest)) => route(Call::new(engine, registry, request, rest, minor), stop).await,
         Err(error) => Err(error),
     };
     let mut answer = answered.unwrap_or_else(|error| {
@@ -145,7 +148,7 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
 
         ("GET", ["images", "json"]) => images::list(call).await,
         ("GET", ["images", "get"]) => images::save(call, None).await,
-        ("GET", ["images", "search"]) => elsewhere::registry("searching for images"),
+        ("GET", ["images", "search"]) => registry::search(call).await,
         ("POST", ["images", "create"]) => images::create(call).await,
         ("POST", ["images", "load"]) => images::load(call).await,
         ("POST", ["images", "prune"]) => images::prune(call).await,
@@ -153,7 +156,7 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("GET", ["images", name @ .., "history"]) => images::history(call, name).await,
         ("GET", ["images", name @ .., "get"]) => images::save(call, Some(images::join(name))).await,
         ("POST", ["images", name @ .., "tag"]) => images::tag(call, name).await,
-        ("POST", ["images", _, .., "push"]) => elsewhere::registry("pushing images"),
+        ("POST", ["images", name @ .., "push"]) => registry::push(call, &images::join(name)).await,
         ("DELETE", ["images", name @ ..]) => images::remove(call, name).await,
 
         ("GET", ["volumes"]) => volumes::list(call).await,
@@ -164,18 +167,24 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
 
         ("GET", ["networks"]) => networks::list(call).await,
         ("GET", ["networks", id]) => networks::inspect(call, id).await,
-        ("POST", ["networks", "prune"]) => networks::prune().await,
-        (_, ["networks", ..]) => networks::not_yet(),
+        ("POST", ["networks", "create"]) => networks::create(call).await,
+        ("POST", ["networks", "prune"]) => networks::prune(call).await,
+        ("POST", ["networks", id, "connect"]) => networks::connect(call, id).await,
+        ("POST", ["networks", id, "disconnect"]) => networks::disconnect(call, id).await,
+        ("DELETE", ["networks", id]) => networks::remove(call, id).await,
 
         ("GET", ["plugins"]) => answer::json(&[(); 0]),
         (_, ["plugins", rest @ ..]) => elsewhere::plugin(rest),
         (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..]) => elsewhere::swarm(&path),
         ("POST", ["build"]) => elsewhere::build(),
         ("POST", ["build", "prune"]) => elsewhere::build_prune(),
-        ("POST", ["auth"]) => elsewhere::registry("logging in"),
-        ("GET", ["distribution", ..]) => elsewhere::registry("asking a registry"),
+        ("POST", ["auth"]) => registry::log_in(call).await,
+        ("GET", ["distribution", name @ .., "json"]) => registry::look(call, &images::join(name)).await,
 
-        ("POST", ["minidock", "stop"]) => glass_box::stop(stop),
+        ("POST", ["minidock", "network", "purge"]) => networks::purge(call).await,
+        ("GET", ["minidock", "registry", "catalog"]) => registry::catalogue(call).await,
+        ("GET", ["minidock", "registry", "tags"]) => registry::tags(call).await,
+        ("POST", ["minidock", "stop"]) => glass_box::stop(call, stop).await,
         ("GET", ["minidock", "containers", id, "explain"]) => glass_box::explain(call, id).await,
         ("GET", ["minidock", "containers", id, "actions"]) => glass_box::actions(call, id).await,
         _ => Err(Error::not_found("page not found")),

@@ -12,6 +12,7 @@
 use crate::{
     answer::{Answer, bytes, empty, json, line, text},
     call::Call,
+    registry,
 };
 use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
@@ -40,7 +41,10 @@ pub async fn version(call: Call) -> Result<Answer> {
 
 /// `GET /info`.
 pub async fn info(call: Call) -> Result<Answer> {
-    json(&system::info(&call.engine).await?)
+    let mut info = system::info(&call.engine).await?;
+    info.registry_config = registry::facts(&call.registry);
+    info.index_server_address = "https://index.docker.io/v1/".into();
+    json(&info)
 }
 
 /// `GET /system/df?type=`.

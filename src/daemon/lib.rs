@@ -31,6 +31,7 @@ pub mod settings;
 use listen::Listener;
 use minidock_base::{Doing, Result};
 use minidock_engine::{Engine, Options};
+use minidock_registry::client::Client;
 use settings::{Settings, Wish};
 use std::{ffi::OsString, fs, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -91,13 +92,16 @@ async fn run(settings: &Settings) -> Result<()> {
     for host in &settings.hosts {
         listeners.push(listen::open(host, &settings.group).await.doing(|| "start the daemon")?);
     }
-    let engine = Engine::open(Options::new(settings.paths.clone())).await.doing(|| "start the daemon")?;
+    let engine = Engine::open(Options { bridges: settings.bridges, ..Options::new(settings.paths.clone()) })
+        .await
+        .doing(|| "start the daemon")?;
     fs::write(&settings.pid_file, format!("{}\n", std::process::id()))
         .doing(|| format!("write {}", settings.pid_file.display()))?;
     let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
+    let registry = Client::new(settings.registry.clone());
     for listener in listeners {
         tracing::info!("API listen on {}", listener.address());
-        tokio::spawn(accept(listener, engine.clone(), closing.clone(), connections.clone()));
+        tokio::spawn(accept(listener, engine.clone(), registry.clone(), closing.clone(), connections.clone()));
     }
     notify::systemd("READY=1");
     tokio::select! {
@@ -116,7 +120,13 @@ async fn run(settings: &Settings) -> Result<()> {
 }
 
 /// Takes connections until the daemon ends; the listener's socket file goes with it.
-async fn accept(listener: Listener, engine: Arc<Engine>, closing: CancellationToken, connections: TaskTracker) {
+async fn accept(
+    listener: Listener,
+    engine: Arc<Engine>,
+    registry: Arc<Client>,
+    closing: CancellationToken,
+    connections: TaskTracker,
+) {
     loop {
         let taken = tokio::select! {
             taken = listener.accept() => taken,
@@ -124,7 +134,7 @@ async fn accept(listener: Listener, engine: Arc<Engine>, closing: CancellationTo
         };
         match taken {
             Ok(socket) => {
-                connections.spawn(minidock_api::serve(engine.clone(), socket, closing.clone()));
+                connections.spawn(minidock_api::serve(engine.clone(), registry.clone(), socket, closing.clone()));
             }
             Err(error) => {
                 // out of descriptors, mostly: those who are being served will give some back

@@ -15,6 +15,7 @@ use minidock_base::{
     paths::{self, Paths},
     state_file,
 };
+use minidock_registry::settings::RegistryConfig;
 use serde_json::{Map, Value};
 use std::{
     ffi::OsString,
@@ -31,6 +32,9 @@ pub struct Settings {
     pub group: Option<String>,
     pub log_level: Level,
     pub pid_file: PathBuf,
+    pub registry: RegistryConfig,
+    /// Whether networks with bridges are wanted.
+    pub bridges: bool,
 }
 
 /// What the words asked for.
@@ -41,6 +45,21 @@ pub enum Wish {
 }
 
 const DEFAULT_FILE: &str = "/etc/minidock/daemon.json";
+
+/// The keys of that file.
+const KNOWN: &[&str] = &[
+    "data-root",
+    "exec-root",
+    "hosts",
+    "group",
+    "debug",
+    "log-level",
+    "pidfile",
+    "bridge",
+    "insecure-registries",
+    "registry-mirrors",
+    "registry-certs",
+];
 
 /// The flags of `minidock daemon`.
 pub fn command() -> Command {
@@ -56,6 +75,17 @@ pub fn command() -> Command {
         .arg(Arg::new("debug").long("debug").short('D').action(ArgAction::SetTrue).help("Log every step"))
         .arg(text("log-level", "LEVEL", "debug, info, warn or error").short('l'))
         .arg(text("pidfile", "FILE", "Where to write the process id").short('p'))
+        .arg(text("bridge", "NAME", "none: make no bridges; containers have the networks none and host").short('b'))
+        .arg(
+            text("insecure-registry", "HOST", "Talk to this registry without TLS if need be: host:port or a network")
+                .action(ArgAction::Append),
+        )
+        .arg(text("registry-mirror", "URL", "Ask here first for images of the Hub").action(ArgAction::Append))
+        .arg(text(
+            "registry-certs",
+            "DIR",
+            "Where certificates of registries lie (default: /etc/minidock/certs.d, /etc/docker/certs.d)",
+        ))
         .arg(text("config-file", "FILE", "A JSON file with these settings").default_value(DEFAULT_FILE))
 }
 
@@ -107,6 +137,20 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
     if hosts.is_empty() {
         hosts.push(format!("unix://{}", paths::default_socket(uid).display()));
     }
+    let many = |name: &str, key: &str| -> Vec<String> {
+        let given = flags.get_many::<String>(name).into_iter().flatten().cloned();
+        let kept = kept.get(key).and_then(Value::as_array).into_iter().flatten();
+        given.chain(kept.map(|value| value.as_str().unwrap_or_default().to_string())).collect()
+    };
+    let mut registry = RegistryConfig {
+        insecure: many("insecure-registry", "insecure-registries"),
+        mirrors: many("registry-mirror", "registry-mirrors"),
+        ..RegistryConfig::default()
+    };
+    if let Some(folder) = one("registry-certs", "registry-certs")? {
+        registry.certs = vec![folder.into()];
+    }
+    registry.check()?;
     let debug = flags.get_flag("debug") || kept.get("debug").and_then(Value::as_bool).unwrap_or(false);
     let level = one("log-level", "log-level")?.unwrap_or_else(|| "info".into());
     let level = level
@@ -116,6 +160,15 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
         hosts,
         group: one("group", "group")?,
         log_level: if debug { Level::DEBUG } else { level },
+        bridges: match one("bridge", "bridge")?.as_deref() {
+            None | Some("" | "minidock0") => true,
+            Some("none") => false,
+            Some(other) => {
+                return Err(Error::invalid(format!("the default network's bridge cannot be called {other:?}"))
+                    .hint("its name is minidock0; --bridge none makes no bridges at all"));
+            }
+        },
+        registry,
         pid_file: one("pidfile", "pidfile")?.map_or_else(|| paths.pid_file(), PathBuf::from),
         paths,
     })
@@ -124,10 +177,14 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
 /// A setting that is given as a flag and in the file, or that nobody knows.
 fn refuse_twice(flags: &ArgMatches, kept: &Map<String, Value>, file: &Path) -> Result<()> {
     for (key, value) in kept {
-        let name = if key == "hosts" { "host" } else { key };
-        if !["data-root", "exec-root", "hosts", "group", "debug", "log-level", "pidfile"].contains(&key.as_str()) {
-            return Err(Error::invalid(format!("{}: unknown setting {key:?}", file.display()))
-                .hint("data-root, exec-root, hosts, group, debug, log-level or pidfile"));
+        let name = match key.as_str() {
+            "hosts" => "host",
+            "insecure-registries" => "insecure-registry",
+            "registry-mirrors" => "registry-mirror",
+            key => key,
+        };
+        if !KNOWN.contains(&key.as_str()) {
+            return Err(Error::invalid(format!("{}: unknown setting {key:?}", file.display())).hint(KNOWN.join(", ")));
         }
         if flags.value_source(name) == Some(clap::parser::ValueSource::CommandLine) {
             return Err(Error::invalid(format!(

@@ -21,7 +21,7 @@ pub struct Credentials {
     pub username: String,
     pub password: String,
     /// `user:password` in base64, as old configuration files have it.
-    auth: String,
+    pub auth: String,
     #[serde(rename = "identitytoken")]
     pub identity_token: String,
     #[serde(rename = "registrytoken")]
@@ -32,7 +32,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({})", if self.is_empty() { "nobody" } else { "kept secret" })
+        write!(f, "Credentials({})", if self.is_empty() { "nobody" } else { "hidden" })
     }
 }
 

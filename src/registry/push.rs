@@ -23,7 +23,7 @@ use crate::{
     pull::{Teller, layers::blocking},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use minidock_base::{Error, Kind, Result};
@@ -128,7 +128,10 @@ pub async fn push(
     let layers: Vec<(Digest, Descriptor)> =
         packed.diff_ids().iter().cloned().zip(manifest.layers.iter().cloned()).rev().collect();
     let (once, again): (Vec<_>, Vec<_>) = layers.into_iter().partition(|(_, blob)| seen.insert(blob.digest.clone()));
-    let uploads = once.iter().map(|(diff_id, blob)| sending.layer(diff_id, blob));
+    let mut uploads: Vec<BoxFuture<'_, Result<()>>> = Vec::new();
+    for (diff_id, blob) in &once {
+        uploads.push(sending.layer(diff_id, blob).boxed());
+    }
     stream::iter(uploads).buffer_unordered(UPLOADS).try_collect::<Vec<()>>().await.map_err(|e| denied(e, reference))?;
     for (diff_id, _) in &again {
         tell(Progress::of(diff_id.short(), "Layer already exists"));

@@ -214,7 +214,7 @@ mod tests {
         config.check().expect("good settings");
         assert_eq!(addresses(&config, "quay.io", false), ["https://quay.io"]);
         assert_eq!(addresses(&config, "localhost:5000", false), ["https://localhost:5000 unverified", "http://localhost:5000"]);
-        assert_eq!(addresses(&config, "[::1]:5000", false), ["https://[::1]:5000 unverified", "http://[::1]:5000"]);
+        assert_eq!(addresses(&config, "[::1]:5000", false), ["https://[::1]:5000 unverified", "http://[::1]:5000 unverified"]);
         assert_eq!(addresses(&config, "10.1.2.3", false).len(), 2);
         assert_eq!((addresses(&config, "11.1.2.3", false).len(), addresses(&config, "lab:5001", false).len()), (1, 1));
         assert_eq!(addresses(&config, "lab:5000", true).len(), 2);

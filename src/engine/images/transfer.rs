@@ -16,7 +16,7 @@ use futures_util::stream::BoxStream;
 use minidock_base::{Error, Result};
 use minidock_image::archive;
 use minidock_spec::{
-    engine::image::{ErrorDetail, Progress, bar},
+    engine::image::{ErrorDetail, Progress},
     reference::Reference,
 };
 use std::{
@@ -149,7 +149,7 @@ impl Bars<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use minidock_spec::engine::image::bar;
 
     #[test]
     fn a_bar_is_fifty_wide() {
