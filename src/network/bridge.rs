@@ -49,7 +49,7 @@ fn make(home: &Home, bridge: &Bridge) -> Result<()> {
         }
         Some(found) => {
             if !found.up {
-                home.ask(|socket| link::set_up(socket, found.index, name, true)).doing(|| "switch it on")?;
+                home.ask(|socket| link::set_up(socket, found.index, name)).doing(|| "switch it on")?;
             }
             found.index
         }

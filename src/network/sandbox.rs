@@ -7,14 +7,18 @@
 //! ```text
 //!   create(pin)   fresh thread: unshare(CLONE_NEWNET) ─ netlink socket ─ lo up       the thread ends, the descriptors stay
 //!                 open_tree(ns) ─ move_mount ─► /run/minidock/netns/<id>
-//!   plug          1  at home  ip link add vethA master br… up type veth peer name eth0 address 02:42:… netns PIN up
-//!                 2  inside   ip addr add 172.17.0.2/16 dev eth0
-//!   set_default_routes  3     ip route replace default via 172.17.0.1
-//!   leave         at home     ip link set vethA type bridge_slave state 0             silent at once
+//!   plug          1  at home  ip link add vethA master br… up type veth peer name eth0 address 02:42:… netns PIN
+//!                 2  inside   ip link set eth0 up; ip addr add 172.17.0.2/16 dev eth0             one datagram
+//!                 3  at home  ip link show vethA; ip link show br…                       one datagram; see below
+//!   set_default_routes        ip route replace default via 172.17.0.1          once for a sandbox, however many endpoints
+//!   leave         at home     ip link set vethA down                                  silent at once
 //!   remove(pin)   umount, unlink: with the last process the kernel takes the whole namespace apart, cables and all
 //! ```
 //!
 //! * The socket that was opened inside works from any thread: only [`Sandbox::visit`] and the sysctls of IPv6 need a thread in there.
+//! * A cable that has just been completed carries nothing until the kernel's *linkwatch* work has run: the bridge starts its port only then,
+//!   and on a busy machine the container's first packets would be lost (and its first ARP question asked again a second later). Looking at a
+//!   link makes the kernel do that work at once (`rtnl_getlink`, Linux 6.2): hence the third datagram.
 //! * IPv6 is off on new links (as in Docker) until an endpoint has an IPv6 address.
 //! * [`leave`] must come before an address is given to somebody else: a dying namespace answers ARP until the kernel gets round to
 //!   it, tens of milliseconds later.
@@ -49,8 +53,11 @@ use std::{
     path::{Path, PathBuf},
     sync::Mutex,
     thread,
+    time::{Duration, Instant},
 };
 
+/// A bridge port's state: frames go in and out.
+const FORWARDING: u8 = 3;
 const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// A network namespace that we can work in. Dropping it lets go of the descriptors; the pin stays.
@@ -78,7 +85,7 @@ impl Sandbox {
             let namespace = namespaces::open(Path::new(OWN_NAMESPACE), Namespace::Network)?;
             let mut socket = Socket::open(Family::Route)?.named(prefix(pin));
             const LO: u32 = 1;
-            link::set_up(&mut socket, LO, "lo", true)?;
+            link::set_up(&mut socket, LO, "lo")?;
             Ok((namespace, settings::of_link(6, "default", "disable_ipv6", "1").map(|()| socket)))
         })
         .doing(|| "make a network namespace")?;
@@ -217,31 +224,27 @@ impl Sandbox {
     }
 
     fn configure(&self, home: &Home, bridge: &Bridge, endpoint: &Endpoint, far: Option<u32>) -> Result<()> {
-        let port = bridge::Port {
-            isolated: (!bridge.icc).then_some(true),
-            hairpin: bridged_frames_are_filtered().then_some(true),
-            state: None,
-        };
-        if port != bridge::Port::default() {
-            home.ask(|socket| bridge::set_port(socket, &endpoint.host_link, port)).doing(|| "set up the bridge's port")?;
+        if !bridge.icc {
+            let alone = bridge::Port { isolated: Some(true), ..bridge::Port::default() };
+            home.ask(|socket| bridge::set_port(socket, &endpoint.host_link, alone)).doing(|| "isolate the bridge's port")?;
         }
         let name = endpoint.inside.as_str();
         let index = match far {
             Some(index) => index,
             None => self.index_of(name)?,
         };
-        if let Some((v4, prefix)) = endpoint.v4 {
-            self.ask(|socket| address::add(socket, index, name, v4.into(), prefix))?;
-        }
+        let mut steps = vec![link::up(index, name)];
+        steps.extend(endpoint.v4.map(|(v4, prefix)| address::adding(index, name, v4.into(), prefix)));
         if let Some((v6, prefix)) = endpoint.v6 {
             self.visit(|| {
                 settings::of_link(6, name, "accept_dad", "0")?;
                 settings::of_link(6, name, "accept_ra", "0")?;
                 settings::of_link(6, name, "disable_ipv6", "0")
             })??;
-            self.ask(|socket| address::add(socket, index, name, v6.into(), prefix))?;
+            steps.push(address::adding(index, name, v6.into(), prefix));
         }
-        Ok(())
+        self.ask(|socket| socket.batch(steps))?;
+        alive(home, bridge, endpoint)
     }
 
     fn index_of(&self, name: &str) -> Result<u32> {
@@ -285,18 +288,32 @@ impl Sandbox {
     }
 }
 
-/// Silences the ports of these endpoints: nothing goes in or out any more, and their addresses may be given to others, though
-/// their sandbox takes a while to die. Ports that are gone already are silent enough.
+/// Makes sure that the bridge's port forwards; a kernel before 6.2 does it in its own time, which is looked for with patience.
+fn alive(home: &Home, bridge: &Bridge, endpoint: &Endpoint) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let began = Instant::now();
+    loop {
+        let seen =
+            home.ask(|socket| link::look_at(socket, &[&endpoint.host_link, &bridge.link])).doing(|| "look at the cable")?;
+        if seen.first().is_none_or(|near| near.port_state.is_none_or(|state| state == FORWARDING)) || began.elapsed() > PATIENCE
+        {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_micros(500));
+    }
+}
+
+/// Switches these endpoints' cables off at the near end: nothing goes in or out any more, and their addresses may be given to
+/// others, though their sandbox takes a while to die. Cables that are gone already are silent enough.
 ///
 /// # Errors
-/// The first refusal; the others are silenced all the same.
+/// The first refusal; the others are switched off all the same.
 pub fn leave(home: &Home, endpoints: &[Endpoint]) -> Result<()> {
     let mut first = Ok(());
     for endpoint in endpoints {
-        let silent = bridge::Port { state: Some(0), ..bridge::Port::default() };
-        match home.ask(|socket| bridge::set_port(socket, &endpoint.host_link, silent)) {
+        match home.ask(|socket| link::set_down(socket, &endpoint.host_link)) {
             Err(failed) if !failed.is(ENODEV) && first.is_ok() => {
-                first = Err(failed).doing(|| format!("silence {}", endpoint.host_link));
+                first = Err(failed).doing(|| format!("switch off {}", endpoint.host_link));
             }
             _ => {}
         }
@@ -304,10 +321,21 @@ pub fn leave(home: &Home, endpoints: &[Endpoint]) -> Result<()> {
     first
 }
 
-/// Whether frames inside a bridge pass the IP filters too (`br_netfilter`, which Docker loads). Then a container that
-/// knocks at its own published port is turned back inside the bridge, to the port it came from, which only a hairpin port allows.
-fn bridged_frames_are_filtered() -> bool {
-    fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|value| value.trim() == "1")
+/// Lets an endpoint reach its own published ports, by the host's address, where that needs help.
+///
+/// Where frames inside a bridge pass the IP filters too (`br_netfilter`, which Docker loads), a container that knocks at its own
+/// published port is turned back by the bridge itself, through the port it came from; only a hairpin port lets that out.
+/// Elsewhere nothing is done: a hairpin port also echoes each broadcast to its sender. To be called for endpoints that publish ports.
+///
+/// # Errors
+/// The cable is gone.
+pub fn allow_hairpin(home: &Home, endpoint: &Endpoint) -> Result<()> {
+    let knob = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+    if !fs::read_to_string(knob).is_ok_and(|value| value.trim() == "1") {
+        return Ok(());
+    }
+    let hairpin = bridge::Port { hairpin: Some(true), ..bridge::Port::default() };
+    home.ask(|socket| bridge::set_port(socket, &endpoint.host_link, hairpin)).doing(|| "make the bridge's port a hairpin")
 }
 
 fn prefix(place: &Path) -> String {

@@ -11,7 +11,7 @@
 
 use super::{
     address_of, family, octets,
-    socket::Socket,
+    socket::{Request, Socket},
     wire::{self, CREATE, EXCL, Message, u32_at},
     word,
 };
@@ -39,26 +39,30 @@ fn header(address: Option<IpAddr>, prefix: u8, flags: u8, index: u32) -> [u8; 8]
     [address.map_or(0, family), prefix, flags, 0, a, b, c, d]
 }
 
-/// Gives the link of this number (and name) an address.
-///
-/// # Errors
-/// EEXIST when it has it already, ENODEV when the link is gone, EACCES for IPv6 where it is disabled.
-#[track_caller]
-pub fn add(socket: &mut Socket, index: u32, name: &str, address: IpAddr, prefix: u8) -> Result<(), CallFailed> {
+/// Gives the link of this number (and name) an address: the request, for a batch.
+pub fn adding(index: u32, name: &str, address: IpAddr, prefix: u8) -> Request {
     let flags = if address.is_ipv6() { IFA_F_NODAD } else { 0 };
     let mut message = Message::new(RTM_NEWADDR, CREATE | EXCL);
     let bytes = octets(address);
     message.raw(&header(Some(address), prefix, flags, index)).attr(IFA_LOCAL, &bytes).attr(IFA_ADDRESS, &bytes);
     if let (IpAddr::V4(v4), true) = (address, prefix < 31) {
-        message.attr(IFA_BROADCAST, &(v4.to_bits() | u32::MAX.checked_shr(prefix.into()).unwrap_or(0)).to_be_bytes());
+        message.attr(IFA_BROADCAST, &(v4.to_bits() | u32::MAX >> prefix).to_be_bytes());
     }
     let extra = match address {
         IpAddr::V6(_) => " nodad",
         IpAddr::V4(_) if prefix < 31 => " broadcast +",
         IpAddr::V4(_) => "",
     };
-    let command = || format!("ip addr add {address}/{prefix}{extra} dev {}", word(name));
-    socket.request("RTM_NEWADDR", command, message).map(drop)
+    Request { name: "RTM_NEWADDR", command: format!("ip addr add {address}/{prefix}{extra} dev {}", word(name)), message }
+}
+
+/// Gives the link of this number (and name) an address.
+///
+/// # Errors
+/// EEXIST when it has it already, ENODEV when the link is gone, EACCES for IPv6 where it is disabled.
+#[track_caller]
+pub fn add(socket: &mut Socket, index: u32, name: &str, address: IpAddr, prefix: u8) -> Result<(), CallFailed> {
+    socket.batch(vec![adding(index, name, address, prefix)]).map(drop)
 }
 
 /// Takes an address from a link.

@@ -6,8 +6,9 @@
 //!
 //! * [`add`] makes one with a MAC of our choice. Without one the bridge takes the lowest MAC among its ports, and each
 //!   container that comes or goes may change the gateway's MAC under everybody's feet.
-//! * [`set_port`] turns a port's knobs: `state` 0 silences it at once (nothing in, nothing out); `hairpin` lets a
-//!   frame leave through the port it came in by; an *isolated* port reaches only those that are not.
+//! * [`set_port`] turns a port's knobs: `hairpin` lets a frame leave through the port it came in by; an *isolated* port
+//!   reaches only those that are not. (A port's *state* is no knob of ours: whenever a cable's other end comes up, which the
+//!   kernel notices a little later, the bridge starts the port again.)
 //!
 //! See: bridge(8), `linux/if_link.h` IFLA_BRPORT_*. Next room: [`crate::netlink::vxlan`]
 
@@ -68,33 +69,29 @@ pub fn add(socket: &mut Socket, bridge: &Bridge<'_>) -> Result<Option<u32>, Call
 /// Knobs of a port; `None` is left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Port {
-    /// 0 disabled, 3 forwarding.
-    pub state: Option<u8>,
     pub hairpin: Option<bool>,
     pub isolated: Option<bool>,
 }
 
-/// Turns knobs of the port that the link of this number is.
+/// Turns knobs of the port that the link of this name is.
 ///
 /// # Errors
 /// ENODEV when the link is gone, EINVAL or EOPNOTSUPP when it is in no bridge, ENETDOWN to start a port that is down.
 #[track_caller]
-pub fn set_port(socket: &mut Socket, index: u32, name: &str, port: Port) -> Result<(), CallFailed> {
-    let mut message = Message::new(RTM_SETLINK, 0);
-    message.raw(&link::header(libc::AF_BRIDGE as u8, index, 0, 0)).nest(ifla::PROTINFO, |knobs| {
-        for (kind, value) in [(STATE, port.state), (MODE, port.hairpin.map(u8::from)), (ISOLATED, port.isolated.map(u8::from))]
-        {
-            if let Some(value) = value {
-                knobs.u8(kind, value);
+pub fn set_port(socket: &mut Socket, name: &str, port: Port) -> Result<(), CallFailed> {
+    let mut message = Message::new(RTM_NEWLINK, 0);
+    message.raw(&link::header(0, 0, 0, 0)).text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
+        info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |knobs| {
+            for (kind, value) in [(MODE, port.hairpin.map(u8::from)), (ISOLATED, port.isolated.map(u8::from))] {
+                if let Some(value) = value {
+                    knobs.u8(kind, value);
+                }
             }
-        }
+        });
     });
     let on_off = |on: bool| if on { "on" } else { "off" };
     let command = || {
-        let mut line = format!("bridge link set dev {}", word(name));
-        if let Some(state) = port.state {
-            line += &format!(" state {state}");
-        }
+        let mut line = format!("ip link set {} type bridge_slave", word(name));
         if let Some(hairpin) = port.hairpin {
             line += &format!(" hairpin {}", on_off(hairpin));
         }
@@ -103,7 +100,7 @@ pub fn set_port(socket: &mut Socket, index: u32, name: &str, port: Port) -> Resu
         }
         line
     };
-    socket.request("RTM_SETLINK", command, message).map(drop)
+    socket.request("RTM_NEWLINK", command, message).map(drop)
 }
 
 /// Plugs a link into a bridge (by number and name), or out of any (`None`).

@@ -31,7 +31,7 @@ pub mod veth;
 pub mod vxlan;
 pub mod wire;
 
-pub use socket::{Family, Socket};
+pub use socket::{Family, Request, Socket};
 
 /// A word for a shell: as it is when it is harmless, else in single quotes.
 pub fn word(text: &str) -> String {

@@ -101,7 +101,7 @@ pub fn remove_forwarding(socket: &mut Socket, index: u32, link: &str, lladdr: [u
 #[track_caller]
 fn forwarding(
     socket: &mut Socket,
-    (kind, name, verb): (u16, &str, &str),
+    (kind, name, verb): (u16, &'static str, &str),
     flags: u16,
     (index, link): (u32, &str),
     lladdr: [u8; 6],

@@ -14,6 +14,7 @@
 //! * A socket belongs to the network namespace of the thread that opened it, for good: who holds one can work in that
 //!   namespace from any thread. [`Socket::named`] says how to get there by hand, for the record.
 //! * Each request is recorded as the `ip` command that would do the same.
+//! * [`Socket::batch`] puts several requests into one datagram: the kernel does them in order before `sendto` returns.
 //!
 //! Laws: an answer with another number belongs to an earlier request that was given up, and is dropped; a dump that the kernel
 //! calls inconsistent is asked for again; every wait has a limit.
@@ -52,6 +53,15 @@ pub enum Family {
     Netfilter,
     /// Who listens where (NETLINK_SOCK_DIAG).
     SockDiag,
+}
+
+/// One request of a batch.
+pub struct Request {
+    /// The message's kind in the kernel's words: `RTM_NEWLINK`.
+    pub name: &'static str,
+    /// What a person would type.
+    pub command: String,
+    pub message: Message,
 }
 
 /// A conversation with the kernel about one network namespace.
@@ -102,22 +112,56 @@ impl Socket {
     #[track_caller]
     pub fn request(
         &mut self,
-        name: &str,
+        name: &'static str,
         command: impl FnOnce() -> String,
         message: Message,
     ) -> Result<Vec<Vec<u8>>, CallFailed> {
-        let mut sentence = None;
-        let prefix = &self.prefix;
-        let shown = || {
-            let space = if prefix.is_empty() { "" } else { " " };
-            vec![name.to_string(), format!("{prefix}{space}{}", command())]
-        };
-        let (socket, sequence, room) = (&self.socket, &mut self.sequence, &mut self.room);
-        let answer = action::call("netlink", shown, || transact(socket, sequence, room, message, &mut sentence));
-        answer.map_err(|mut failed| {
-            failed.args.extend(sentence.map(|words| format!("{words:?}")));
-            failed
-        })
+        Ok(self.batch(vec![Request { name, command: command(), message }])?.pop().unwrap_or_default())
+    }
+
+    /// Sends several requests in one datagram and waits for the end of all; what was told about each. The kernel goes on after
+    /// one that it refuses.
+    ///
+    /// # Errors
+    /// The first refusal, as [`Socket::request`].
+    #[track_caller]
+    pub fn batch(&mut self, requests: Vec<Request>) -> Result<Vec<Vec<Vec<u8>>>, CallFailed> {
+        let (mut datagram, mut shown) = (Vec::new(), Vec::new());
+        let first = self.sequence.wrapping_add(1);
+        for Request { name, command, mut message } in requests {
+            self.sequence = self.sequence.wrapping_add(1);
+            message.add_flags(wire::ACK);
+            datagram.extend(message.finish(self.sequence));
+            let space = if self.prefix.is_empty() { "" } else { " " };
+            shown.push(vec![name.to_string(), format!("{}{space}{command}", self.prefix)]);
+        }
+        let count = shown.len();
+        let mut open = (0..count).map(|_| Pending::default()).collect::<Vec<_>>();
+        let (mut sent, mut refusal, mut told) = (false, None, Vec::new());
+        for (n, shown) in shown.into_iter().enumerate() {
+            let answer = action::call(
+                "netlink",
+                || shown,
+                || {
+                    if !std::mem::replace(&mut sent, true) {
+                        converse(&self.socket, &mut self.room, &datagram, first, &mut open)?;
+                    }
+                    match open[n].errno {
+                        Some(0) => Ok(std::mem::take(&mut open[n].told)),
+                        Some(errno) => Err(std::io::Error::from_raw_os_error(errno)),
+                        None => Err(std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+                    }
+                },
+            );
+            match answer {
+                Ok(bodies) => told.push(bodies),
+                Err(mut failed) => {
+                    failed.args.extend(open[n].sentence.take().map(|words| format!("{words:?}")));
+                    refusal.get_or_insert(failed);
+                }
+            }
+        }
+        refusal.map_or(Ok(told), Err)
     }
 
     /// Asks for all of a kind: the bodies of the answers.
@@ -132,52 +176,56 @@ impl Socket {
         mut message: Message,
     ) -> Result<Vec<Vec<u8>>, CallFailed> {
         message.add_flags(wire::DUMP);
-        let (socket, sequence, room) = (&self.socket, &mut self.sequence, &mut self.room);
+        let mut attempt = || -> std::io::Result<Vec<Vec<u8>>> {
+            self.sequence = self.sequence.wrapping_add(1);
+            let mut open = [Pending::default()];
+            converse(&self.socket, &mut self.room, &message.clone().finish(self.sequence), self.sequence, &mut open)?;
+            match open[0].errno {
+                Some(0) => Ok(std::mem::take(&mut open[0].told)),
+                errno => Err(std::io::Error::from_raw_os_error(errno.unwrap_or(libc::ETIMEDOUT))),
+            }
+        };
         action::call(
             "netlink",
             || vec![name.to_string(), command()],
             || {
-                for _ in 0..PATIENCE {
-                    match transact(socket, sequence, room, message.clone(), &mut None) {
-                        Err(e) if e.raw_os_error() == Some(libc::EINTR) => continue,
-                        other => return other,
-                    }
-                }
-                Err(std::io::Error::from_raw_os_error(libc::EINTR))
+                let patchwork = |answer: &std::io::Result<_>| matches!(answer, Err(e) if e.raw_os_error() == Some(libc::EINTR));
+                (1..PATIENCE).map(|_| attempt()).find(|answer| !patchwork(answer)).unwrap_or_else(|| attempt())
             },
         )
     }
 }
 
-fn transact(
-    socket: &OwnedFd,
-    sequence: &mut u32,
-    room: &mut [u8],
-    mut message: Message,
-    sentence: &mut Option<String>,
-) -> std::io::Result<Vec<Vec<u8>>> {
-    *sequence = sequence.wrapping_add(1);
-    message.add_flags(wire::ACK);
-    rustix::net::send(socket, &message.finish(*sequence), SendFlags::empty())?;
-    let (mut told, mut patchwork) = (Vec::new(), false);
-    loop {
+/// What is known about one request so far.
+#[derive(Default)]
+struct Pending {
+    told: Vec<Vec<u8>>,
+    patchwork: bool,
+    /// 0: done; EINTR for a dump: it was a patchwork.
+    errno: Option<i32>,
+    sentence: Option<String>,
+}
+
+/// Sends a datagram of requests numbered from `first` on, and reads until each has its end.
+fn converse(socket: &OwnedFd, room: &mut [u8], datagram: &[u8], first: u32, open: &mut [Pending]) -> std::io::Result<()> {
+    rustix::net::send(socket, datagram, SendFlags::empty())?;
+    while open.iter().any(|request| request.errno.is_none()) {
         let (_, length) = rustix::net::recv(socket, &mut *room, RecvFlags::TRUNC)?;
-        let datagram = room.get(..length).ok_or(std::io::Error::from_raw_os_error(libc::EMSGSIZE))?;
-        for answer in wire::messages(datagram).filter(|a| a.sequence == *sequence) {
-            patchwork |= answer.flags & wire::INTERRUPTED != 0;
+        let answers = room.get(..length).ok_or(std::io::Error::from_raw_os_error(libc::EMSGSIZE))?;
+        for answer in wire::messages(answers) {
+            let Some(request) = open.get_mut(answer.sequence.wrapping_sub(first) as usize) else { continue };
+            request.patchwork |= answer.flags & wire::INTERRUPTED != 0;
             match answer.kind {
-                NLMSG_ERROR | NLMSG_DONE => match wire::u32_at(answer.body, 0).unwrap_or(0) as i32 {
-                    0 if patchwork => return Err(std::io::Error::from_raw_os_error(libc::EINTR)),
-                    0 => return Ok(told),
-                    refusal => {
-                        *sentence = words(&answer);
-                        return Err(std::io::Error::from_raw_os_error(-refusal));
-                    }
-                },
-                _ => told.push(answer.body.to_vec()),
+                NLMSG_ERROR | NLMSG_DONE => {
+                    let refusal = -(wire::u32_at(answer.body, 0).unwrap_or(0) as i32);
+                    request.errno = Some(if refusal == 0 && request.patchwork { libc::EINTR } else { refusal });
+                    request.sentence = words(&answer);
+                }
+                _ => request.told.push(answer.body.to_vec()),
             }
         }
     }
+    Ok(())
 }
 
 /// The kernel's own sentence: behind the errno and the header of the request that it answers.

@@ -2,13 +2,14 @@
 //!
 //! What is sent into one end of a veth pair comes out of the other, and the ends may lie in different namespaces: this is
 //! how a container's `eth0` hangs on the host's bridge. Docker makes the pair at home, moves one end, renames it, gives it a
-//! MAC, switches both on: eight messages. The kernel takes all of that in *one*, because the far end is described by a message of its
-//! own inside the attributes of the near one.
+//! MAC, switches both on: eight messages. The kernel takes nearly all of that in *one*, because the far end is described by a message of
+//! its own inside the attributes of the near one. Only switching on the far end needs a second one, over there: while it is
+//! being made, its other end is not yet there (`veth_open` says ENOTCONN).
 //!
 //! ```text
 //!   RTM_NEWLINK  name vethA, up, mtu, master 5 (the bridge), group
 //!     └ LINKINFO kind veth
-//!         └ INFO_DATA └ VETH_INFO_PEER { name eth0, up, mtu, address 02:42:…, NET_NS_FD → the sandbox }
+//!         └ INFO_DATA └ VETH_INFO_PEER { name eth0, mtu, address 02:42:…, NET_NS_FD → the sandbox }
 //! ```
 //!
 //! * With `NLM_F_ECHO` (Linux 6.2) the kernel answers with the link as it now is, and a cable's end knows the number of its
@@ -46,7 +47,7 @@ pub struct Veth<'a> {
     pub peer_namespace: Option<(BorrowedFd<'a>, &'a str)>,
 }
 
-/// Lays it; both ends are up. Gives back the numbers of the two ends, when the kernel tells them.
+/// Lays it; the near end is up. Gives back the numbers of the two ends, when the kernel tells them.
 ///
 /// # Errors
 /// EEXIST for a name in use (at either end), ENODEV or EINVAL when the bridge is gone, EXFULL for a bridge with 1,023 ports.
@@ -74,7 +75,7 @@ pub fn add(socket: &mut Socket, veth: &Veth<'_>) -> Result<Option<(u32, u32)>, C
 }
 
 fn far_end(peer: &mut Message, veth: &Veth<'_>) {
-    peer.raw(&link::header(0, 0, IFF_UP, IFF_UP)).text(ifla::IFNAME, veth.peer);
+    peer.raw(&link::header(0, 0, 0, 0)).text(ifla::IFNAME, veth.peer);
     if veth.mtu != 0 {
         peer.u32(ifla::MTU, veth.mtu);
     }
@@ -86,7 +87,7 @@ fn far_end(peer: &mut Message, veth: &Veth<'_>) {
     }
 }
 
-/// What a person would type; `ip` switches the ends on by messages of its own.
+/// What a person would type.
 fn command(veth: &Veth<'_>) -> String {
     let mut line = format!("ip link add {}", word(veth.name));
     let mut say = |words: String| {
@@ -112,6 +113,5 @@ fn command(veth: &Veth<'_>) -> String {
     if let Some((_, place)) = veth.peer_namespace {
         say(format!("netns {}", word(place)));
     }
-    say("up".into());
     line
 }

@@ -208,7 +208,9 @@ mod tests {
     fn what_is_written_is_read_back() {
         let mut message = Message::new(16, ACK);
         message.raw(&[1; 16]).text(3, "eth0").nest(18, |inside| {
-            inside.text(1, "veth").nest(2, |deeper| drop(deeper.u8(1, 7)));
+            inside.text(1, "veth").nest(2, |deeper| {
+                deeper.u8(1, 7);
+            });
         });
         let bytes = message.finish(9);
         assert_eq!(bytes.len() % 4, 0);
