@@ -14,9 +14,11 @@ use crate::{
 };
 use http::StatusCode;
 use minidock_base::{Error, Result};
-use minidock_engine::container::{
-    attach, changes, commit, create, inspect, list, pause, prune, remove, rename, start, stop, top, update,
+use minidock_engine::{
+    container::{attach, changes, commit, create, inspect, list, pause, prune, remove, rename, start, stop, top, update},
+    networks::wishes,
 };
+use minidock_spec::engine::container::CreateBody;
 
 /// `GET /containers/json`.
 pub async fn list(call: Call) -> Result<Answer> {
@@ -32,14 +34,17 @@ pub async fn list(call: Call) -> Result<Answer> {
 
 /// `POST /containers/create?name=&platform=`.
 pub async fn create(mut call: Call) -> Result<Answer> {
-    let body = call.json().await?;
+    let mut body: CreateBody = call.json().await?;
+    let warnings = wishes::for_version(&mut body, call.minor)?;
     let (name, platform) = (call.query.text("name"), call.query.text("platform"));
-    json_with(StatusCode::CREATED, &create::create(&call.engine, name, body, platform).await?)
+    let mut created = create::create(&call.engine, name, body, platform).await?;
+    created.warnings.extend(warnings);
+    json_with(StatusCode::CREATED, &created)
 }
 
 /// `GET /containers/{id}/json`.
 pub async fn inspect(call: Call, id: &str) -> Result<Answer> {
-    json(&inspect::inspect(&call.engine, id, call.query.flag("size")).await?)
+    json(&inspect::inspect(&call.engine, id, call.query.flag("size"), call.minor).await?)
 }
 
 /// `POST /containers/{id}/start`.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use minidock_base::Result;
-use minidock_engine::container::explain;
+use minidock_engine::{container::explain, networks::remove};
 use tokio_util::sync::CancellationToken;
 
 /// `GET /minidock/containers/{id}/explain?format=prose|json|sh`.
@@ -29,8 +29,12 @@ pub async fn actions(call: Call, id: &str) -> Result<Answer> {
     Ok(bytes("application/json", explain::follow(&call.engine, id).await?))
 }
 
-/// `POST /minidock/stop`: the daemon ends, containers go on.
-pub fn stop(stop: CancellationToken) -> Result<Answer> {
+/// `POST /minidock/stop?purge-network=`: the daemon ends, containers go on. With the flag the host's network becomes what it was
+/// before minidock came, unless a container is still on a network of ours.
+pub async fn stop(call: Call, stop: CancellationToken) -> Result<Answer> {
+    if call.query.flag("purge-network") {
+        remove::purge(&call.engine).await?;
+    }
     stop.cancel();
     Ok(empty(StatusCode::NO_CONTENT))
 }

@@ -4,9 +4,9 @@
 //! everything. The shim tells us (or its silence does), and what follows is always the same, in this order:
 //!
 //! ```text
-//!   Exited ─► record: exit code, time ─► who waits is woken ─► "stop" if somebody asked for it ─► "die"
-//!                                                                                                   │
-//!   Gone ───► runtime's leftovers are away ─► bundle removed ─► restart policy? ── yes ─► back-off, start again
+//!   Exited ─► off its networks ─► record: code, time ─► who waits is woken ─► "stop" if somebody asked for it ─► "die"
+//!                                                                                                                 │
+//!   Gone ───► runtime's leftovers are away ─► bundle removed ─► restart policy? ── yes ─► back-off, start again ◄─┘
 //!                                                                     └─ no ──► --rm? ─► remove ─► "destroy"
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! * A shim that goes without a word leaves `exit.json`, or nothing: then the container's processes are killed, and the
 //!   code is 137, for that is how they ended.
 //!
-//! Laws: `life` is held from the exit until the leftovers are away, so that nobody starts or removes a container whose
+//! Laws: ports and addresses are free before anybody is told that it has ended; `life` is held from the exit until the leftovers are away, so that nobody starts or removes a container whose
 //! cgroup is still there. *See:* moby `daemon/monitor.go`. *Next room:* [`crate::container::restart`]
 
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
         remove, restart,
         store::{Container, Kept},
     },
+    networks::{self, connect},
     runtime_client,
     shim_client::Happening,
     volumes,
@@ -75,6 +76,7 @@ async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: Option<Ex
         Some(exit) => exit,
         None => without_a_word(engine, &record).await,
     };
+    networks::leave(engine, container).await;
     let restarts = write_down(engine, container, &exit);
     container.set_shim(None);
     clear_up(engine, container, told.then_some(rest)).await;
@@ -100,6 +102,7 @@ pub(crate) fn write_down(engine: &Engine, container: &Container, exit: &Exit) ->
         if restarts.is_some() {
             r.restart_count += 1;
         }
+        connect::clean(&mut r.networking);
         r.state.ended(next, code, exit.oom_killed || r.state.oom_killed, at)
     });
     if let Err(error) = written {

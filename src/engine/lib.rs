@@ -7,10 +7,11 @@
 //! ```text
 //!    api  ── one call each ─►  engine
 //!                               │
-//!      ┌──────────┬─────────────┼─────────────┬───────────┐
-//!      ▼          ▼             ▼             ▼           ▼
-//!  containers   images       volumes       events       execs       five departments, each with its own lock
-//!      │          │             │
+//!      ┌──────────┬─────────────┼─────────────┬───────────┬──────────┐
+//!      ▼          ▼             ▼             ▼           ▼          ▼
+//!  containers   images       volumes       networks     events     execs     departments, each with its own lock
+//!      │          │                          │
+//!      │          │                          └ network: bridges, cables, rules, names
 //!      │          └ image::Store: an OCI layout, layers unpacked once
 //!      ▼
 //!  oci_config: wishes → config.json           (pure)
@@ -27,7 +28,7 @@
 //! * [`exits`]: the end of a process: record, events, restart policy, `--rm`, those who wait.
 //! * [`restore`]: the daemon was away. What is on disk, in the kernel and behind the sockets is matched, by the same
 //!   functions that run on an ordinary day.
-//! * [`images`], [`volumes`], [`events`], [`system`]: the other departments.
+//! * [`images`], [`volumes`], [`networks`], [`events`], [`system`]: the other departments.
 //!
 //! Laws, in the order in which locks are taken: a container's `life` (async, one at a time) → the store's index → a record
 //! (std mutex, short, never across `.await`). The daemon may be killed at any line: whatever is written is written so that
@@ -45,6 +46,8 @@ pub mod events;
 pub mod exits;
 pub mod host;
 pub mod images;
+pub mod networks;
+pub mod nursery;
 pub mod oci_config;
 pub mod prune;
 pub mod restore;
@@ -76,6 +79,8 @@ pub struct Options {
     pub cgroup_parent: String,
     /// What every container gets unless it asks for something else; clamped to what we may give.
     pub default_ulimits: Vec<Ulimit>,
+    /// Whether networks with bridges are wanted (`--bridge none`: they are not).
+    pub bridges: bool,
 }
 
 impl Options {
@@ -88,6 +93,7 @@ impl Options {
             shim_program: vec![this, "shim".into()],
             cgroup_parent: "/minidock".into(),
             default_ulimits: Vec::new(),
+            bridges: true,
         }
     }
 }
@@ -103,6 +109,8 @@ pub struct Engine {
     pub events: events::Events,
     pub images: images::Images,
     pub volumes: volumes::Volumes,
+    pub nursery: nursery::Nursery,
+    pub networks: networks::store::Networks,
     /// The user databases of images, as containers of them begin with.
     pub(crate) users: Mutex<HashMap<Digest, Arc<users::Databases>>>,
     /// Held as long as the engine lives: one daemon for each data root.
@@ -117,11 +125,17 @@ impl Engine {
     /// Another daemon holds the data root, or the folders cannot be made. A broken record is no error: it is set aside.
     pub async fn open(options: Options) -> Result<Arc<Engine>> {
         let paths = options.paths.clone();
-        for folder in
-            [paths.containers(), paths.volumes(), paths.layers(), paths.scratch(), paths.bundles(), paths.runtime_root()]
-        {
-            private_folder(&folder)?;
-        }
+        let folders = [
+            paths.containers(),
+            paths.volumes(),
+            paths.networks(),
+            paths.layers(),
+            paths.scratch(),
+            paths.bundles(),
+            paths.runtime_root(),
+            paths.sandboxes(),
+        ];
+        folders.iter().try_for_each(|folder| private_folder(folder))?;
         private_folder(&mountpoint(&paths))?;
         let lock = lock_data_root(&paths)?;
         restore::empty_scratch(&paths.scratch())?;
@@ -132,6 +146,8 @@ impl Engine {
             events: events::Events::new(),
             images: images::Images::open(&paths)?,
             volumes: volumes::Volumes::open(&paths)?,
+            nursery: nursery::Nursery::new(options.shim_program.clone(), paths.exec_root().join("shim.log")),
+            networks: networks::restore::open(&paths, options.bridges)?,
             users: Mutex::default(),
             paths,
             options,

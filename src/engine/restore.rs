@@ -30,7 +30,7 @@ use crate::{
         remove, restart, start,
         store::Container,
     },
-    exits, runtime_client,
+    exits, networks, runtime_client,
     shim_client::{Happening, Shim},
 };
 use futures_util::future::join_all;
@@ -44,7 +44,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 
 /// What is written when nobody can know how a container ended.
 const UNKNOWN: i32 = 255;
@@ -79,7 +79,13 @@ pub async fn restore(engine: &Arc<Engine>) -> Result<()> {
     let records = load_all(engine)?;
     let containers: Vec<_> = records.into_iter().map(|record| adopt_record(engine, record)).collect();
     clear_strangers(engine).await;
-    join_all(containers.iter().map(|container| one(engine, container))).await;
+    let shims = join_all(containers.iter().map(|container| shim_of(engine, container))).await;
+    let with_a_shim = containers.iter().zip(&shims).filter(|(_, shim)| shim.is_some());
+    let (e, running) = (engine.clone(), with_a_shim.map(|(container, _)| container.clone()).collect::<Vec<_>>());
+    if spawn_blocking(move || networks::restore::restore(&e, &running)).await.is_err() {
+        tracing::error!("the thread that restores networks ended early");
+    }
+    join_all(containers.iter().zip(shims).map(|(container, shim)| one(engine, container, shim))).await;
     tracing::info!(containers = containers.len(), "restored");
     Ok(())
 }
@@ -156,20 +162,27 @@ async fn clear(engine: &Arc<Engine>, id: &str) {
 }
 
 /// One container, matched with what is really there.
-async fn one(engine: &Arc<Engine>, container: &Arc<Container>) {
+async fn one(engine: &Arc<Engine>, container: &Arc<Container>, shim: Option<Living>) {
     let record = container.record();
     if matches!(record.state.phase, Phase::Removing | Phase::Dead) {
         clear(engine, &record.id).await;
         return remove_later(engine, container);
     }
-    match shim(engine, &record).await {
+    match shim {
         Some((shim, happenings, pid)) => adopt_running(engine, container, shim, happenings, pid),
         None => without_shim(engine, container, &record).await,
     }
 }
 
+/// A shim that lives, what it reports, and its container's process.
+type Living = (Shim, UnboundedReceiver<Happening>, i32);
+
 /// The container's shim, if it lives and has or had a process: with its pid, 0 if that has ended.
-async fn shim(engine: &Engine, record: &Record) -> Option<(Shim, UnboundedReceiver<Happening>, i32)> {
+async fn shim_of(engine: &Engine, container: &Container) -> Option<Living> {
+    let record = container.record();
+    if matches!(record.state.phase, Phase::Removing | Phase::Dead) {
+        return None;
+    }
     let (shim, happenings) = Shim::find(&engine.paths.shim_socket(&record.id)).await.ok()?;
     let began = Instant::now();
     loop {

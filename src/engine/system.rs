@@ -22,6 +22,7 @@ use minidock_spec::{
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use tokio::task::spawn_blocking;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -80,7 +81,8 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
     let count = |wanted: &dyn Fn(Phase) -> bool| phases.iter().filter(|p| wanted(**p)).count() as i64;
     let limits = Limits::of_this_machine();
     let os = OsRelease::read();
-    let warnings = limits.warnings();
+    let mut warnings = limits.warnings();
+    warnings.extend(network_warnings(engine).await);
     Ok(Info {
         id: engine_id(engine),
         containers: phases.len() as i64,
@@ -93,7 +95,7 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
         docker_root_dir: engine.paths.data_root().to_string_lossy().into_owned(),
         plugins: Plugins {
             volume: vec!["local".into()],
-            network: vec!["host".into(), "null".into()],
+            network: network_drivers(engine),
             authorization: None,
             log: vec!["json-file".into(), "none".into()],
         },
@@ -267,15 +269,42 @@ fn where_things_are(engine: &Engine) -> BTreeMap<String, Value> {
         "containers": place(&paths.containers(), "/var/lib/docker/containers"),
         "volumes": place(&paths.volumes(), "/var/lib/docker/volumes"),
         "bundles": place(&paths.bundles(), "/run/containerd/io.containerd.runtime.v2.task/moby"),
+        "networks": place(&paths.networks(), "/var/lib/docker/network/files"),
+        "sandboxes": place(&paths.sandboxes(), "/run/docker/netns"),
         "runtime state": place(&paths.runtime_root(), "/run/docker/runtime-runc/moby"),
     });
     let built_in = json!({ "ID": VERSION, "Expected": VERSION });
     BTreeMap::from([
         ("MinidockPaths".to_string(), all),
+        ("MinidockHostSettings".to_string(), changed_settings(engine)),
         ("RuncCommit".to_string(), built_in.clone()),
         ("InitCommit".to_string(), built_in),
         ("ContainerdCommit".to_string(), json!({ "ID": "none: each container has a shim of its own", "Expected": "" })),
     ])
+}
+
+fn network_drivers(engine: &Engine) -> Vec<String> {
+    let bridge = engine.networks.ground().is_ok().then_some("bridge");
+    bridge.into_iter().chain(["host", "null"]).map(str::to_string).collect()
+}
+
+/// Why there are no networks; and what other firewalls do to ours.
+async fn network_warnings(engine: &Arc<Engine>) -> Vec<String> {
+    let engine = engine.clone();
+    let look = move || match engine.networks.ground() {
+        Err(why) => vec![format!("WARNING: {}", why.message())],
+        Ok(ground) => {
+            let findings = ground.table.findings().unwrap_or_default();
+            findings.into_iter().map(|f| format!("WARNING: {}; {}", f.what, f.hint)).collect()
+        }
+    };
+    spawn_blocking(look).await.unwrap_or_default()
+}
+
+/// What of the host's network settings had to be changed, and what they were.
+fn changed_settings(engine: &Engine) -> Value {
+    let changed = engine.networks.ground().map(|ground| ground.settings.changed()).unwrap_or_default();
+    changed.into_iter().map(|(name, turned)| (name, json!({ "was": turned.was, "is": turned.now }))).collect()
 }
 
 /// Drawn once and kept beside the lock, so that two engines can be told apart.

@@ -41,17 +41,18 @@ use std::{
     sync::Arc,
 };
 
-/// Writes the bundle of a container that is about to start, on a thread that may block.
+/// Writes the bundle of a container that is about to start, on a thread that may block; `sandbox` is where its network
+/// namespace is or will be pinned, if it is to have one of ours.
 ///
 /// # Errors
 /// Whatever is not as the record says: an image, volume, bind source or other container that is gone; an unknown user.
-pub fn write(engine: &Arc<Engine>, record: &Record) -> Result<()> {
+pub fn write(engine: &Arc<Engine>, record: &Record, sandbox: Option<&Path>) -> Result<()> {
     recorded(&engine.paths, &record.id, || {
         let folder = engine.paths.bundle(&record.id);
         clear(engine, &record.id)?;
         let _ = fs::remove_file(engine.paths.container_exit(&record.id)); // how it ended last time
         snapshot::folder(&folder, 0o700)?;
-        let config = oci_config::config(&gather(engine, record, &folder)?)?;
+        let config = oci_config::config(&gather(engine, record, &folder, sandbox)?)?;
         let text = serde_json::to_vec(&config).doing(|| "encode config.json")?;
         fs::write(folder.join("config.json"), text).doing(|| format!("write {}", folder.join("config.json").display()))
     })
@@ -82,7 +83,7 @@ pub fn clear(engine: &Engine, id: &str) -> Result<()> {
 pub fn preview(engine: &Arc<Engine>, record: &Record) -> Result<serde_json::Value> {
     let folder = engine.paths.scratch().join(format!("preview-{}", minidock_base::id::random_id()));
     fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
-    let config = gather(engine, record, &folder).and_then(|facts| oci_config::config(&facts));
+    let config = gather(engine, record, &folder, None).and_then(|facts| oci_config::config(&facts));
     let shm = folder.join("shm");
     if shm.exists() {
         let _ = mount::umount2(&shm.to_string_lossy(), mount::MNT_DETACH); // it may not be mounted
@@ -91,12 +92,12 @@ pub fn preview(engine: &Arc<Engine>, record: &Record) -> Result<serde_json::Valu
     config
 }
 
-fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Result<Facts<'a>> {
+fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path, sandbox: Option<&Path>) -> Result<Facts<'a>> {
     let wishes = &record.host_config;
     // by its ID: an image removed by force is in no list any more, and still here for this container
     let image = root::image_of(engine, record)
         .map_err(|e| e.with_kind(Kind::System).hint("its image is gone: make the container again from one that is there"))?;
-    let joins = joins(engine, record, folder)?;
+    let joins = joins(engine, record, folder, sandbox)?;
     let sharing = wishes.network_mode.strip_prefix("container:");
     let overlay = snapshot::overlay(&engine.paths, record, image.lower.clone());
     Ok(Facts {
@@ -107,7 +108,7 @@ fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path) -> Res
         joins,
         overlay: overlay.options().into_iter().map(|o| o.to_string_lossy().into_owned()).collect(),
         root: crate::mountpoint(&engine.paths),
-        files: etc_files::write(&engine.paths, record, sharing)?,
+        files: etc_files::write(engine, record, sharing)?,
         devices: devices::gather(wishes)?,
         volumes: sources(engine, record)?,
         cgroups_path: cgroups_path(engine, record),
@@ -209,12 +210,15 @@ fn below(volume: &str, subpath: &str) -> Result<()> {
 }
 
 /// The containers whose namespaces this one shares must be running.
-fn joins(engine: &Engine, record: &Record, folder: &Path) -> Result<Joins> {
+fn joins(engine: &Engine, record: &Record, folder: &Path, sandbox: Option<&Path>) -> Result<Joins> {
     let wishes = &record.host_config;
     let mut joins = Joins {
         pid: running(engine, record, &wishes.pid_mode, "PID namespace")?.map(|r| r.state.pid),
         ipc: None,
-        network: running(engine, record, &wishes.network_mode, "network")?.map(|r| r.state.pid),
+        network: match running(engine, record, &wishes.network_mode, "network")? {
+            Some(donor) => Some(PathBuf::from(format!("/proc/{}/ns/net", donor.state.pid))),
+            None => sandbox.map(Path::to_path_buf),
+        },
         shm: None,
     };
     if let Some(donor) = running(engine, record, &wishes.ipc_mode, "IPC namespace")? {

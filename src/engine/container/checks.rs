@@ -6,21 +6,20 @@
 //! * [`settings`] checks everything of a new container and gives the warnings that come with the answer.
 //! * [`resources`] is the part that `update` needs as well; it also *fills in* what Docker fills in (swap twice the
 //!   memory, no negative swappiness).
-//! * What this engine does not have yet, bridge networks and published ports, is refused here in one sentence.
+//! * Which networks there are is not asked here: [`crate::networks::wishes`] does that.
 //!
 //! *See:* moby `daemon/container.go`, `daemon/daemon_unix.go`, `runconfig/hostconfig_unix.go`.
 //! *Next room:* [`crate::container::create`]
 
 use crate::{
     container::mounts,
+    networks::ports,
     oci_config::{Host, devices, namespaces, process, security},
 };
 use minidock_base::{Error, Result};
 use minidock_linux::signal;
-use minidock_spec::engine::{
-    container::{ContainerConfig, HealthConfig, HostConfig, Resources, RestartPolicy},
-    network::NetworkingConfig,
-};
+use minidock_network::resolv_conf;
+use minidock_spec::engine::container::{ContainerConfig, HealthConfig, HostConfig, Resources, RestartPolicy};
 
 const LEAST_MEMORY: i64 = 6 << 20;
 /// Docker's shortest time for a health check: a millisecond, in nanoseconds.
@@ -242,13 +241,19 @@ fn numbers(list: &str) -> Option<Vec<u32>> {
     Some(all)
 }
 
-/// The network, as far as this engine has one.
+/// What of the network can be known to be wrong without looking at networks.
 fn network(config: &ContainerConfig, wishes: &HostConfig) -> Result<()> {
     let mode = wishes.network_mode.as_str();
     let bad = |why: &str| Err(Error::invalid(format!("conflicting options: {why}")));
-    if mode.starts_with("container:") {
+    if let Some(other) = mode.strip_prefix("container:") {
+        if other.is_empty() {
+            return Err(Error::invalid("Invalid network mode: invalid container format container:<name|id>"));
+        }
         if !config.hostname.is_empty() {
             return bad("hostname and the network mode");
+        }
+        if wishes.links.iter().flatten().next().is_some() {
+            return bad("container type network can't be used with links. This would result in undefined behavior");
         }
         if !wishes.dns.is_empty() {
             return bad("dns and the network mode");
@@ -259,42 +264,15 @@ fn network(config: &ContainerConfig, wishes: &HostConfig) -> Result<()> {
         if wishes.publish_all_ports || !wishes.port_bindings.is_empty() {
             return bad("port publishing and the container type network mode");
         }
+        if config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
+            return bad("port exposing and the container type network mode");
+        }
     }
     if wishes.uts_mode == "host" && !config.hostname.is_empty() {
         return bad("hostname and the UTS mode");
     }
-    if wishes.links.iter().flatten().next().is_some() {
-        return Err(Error::not_implemented("links are not there yet: this minidock has no bridge network")
-            .hint("--network container:NAME shares another container's network"));
-    }
-    let publishes = wishes.publish_all_ports || !wishes.port_bindings.is_empty();
-    if publishes && !matches!(mode, "host" | "none") {
-        return Err(Error::not_implemented("published ports are not there yet: this minidock has no bridge network")
-            .hint("leave -p away, or share the machine's network with --network host"));
-    }
-    if !matches!(mode, "" | "default" | "bridge" | "none" | "host") && !mode.starts_with("container:") {
-        return Err(Error::not_implemented(format!("network {mode} not found: networks of your own are not there yet"))
-            .hint("--network none, host or container:NAME"));
-    }
-    Ok(())
-}
-
-/// Addresses and aliases need a network of one's own.
-///
-/// # Errors
-/// Docker's `user specified IP address is supported on user defined networks only`.
-pub fn endpoints(networking: &NetworkingConfig) -> Result<()> {
-    for endpoint in networking.endpoints_config.values().flatten() {
-        if endpoint.ipam_config.iter().any(|c| !c.ipv4_address.is_empty() || !c.ipv6_address.is_empty()) {
-            return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
-        }
-        if endpoint.aliases.iter().flatten().next().is_some() {
-            return Err(Error::invalid(
-                "network-scoped aliases are only supported for user-defined networks, which are not there yet",
-            ));
-        }
-    }
-    Ok(())
+    resolv_conf::check(&wishes.dns)?;
+    ports::doors(config, wishes).map(drop)
 }
 
 #[cfg(test)]
@@ -316,7 +294,11 @@ mod tests {
         assert!(why(|_, w| w.pid_mode = "mine".into()).contains("invalid PID mode: mine"));
         assert!(why(|_, w| w.resources.cpuset_cpus = "99".into()).contains("Requested CPUs are not available"));
         assert!(why(|c, _| c.env = vec!["=x".into()]).contains("invalid environment variable: =x"));
-        assert!(why(|_, w| w.publish_all_ports = true).contains("not there yet"));
+        let (shared, publish) = ("container:x".to_string(), true);
+        assert_eq!(
+            why(|_, w| (w.network_mode, w.publish_all_ports) = (shared, publish)),
+            "conflicting options: port publishing and the container type network mode"
+        );
         assert_eq!(why(|_, _| {}), "");
     }
 

@@ -23,11 +23,13 @@ use crate::{
         recording::recorded,
         snapshot, to_the_end,
     },
+    networks::{links, place::Networking, wishes},
     oci_config::security,
 };
 use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, id};
 use minidock_linux::files;
+use minidock_network::hosts;
 use minidock_spec::{
     engine::container::{ContainerConfig, CreateBody, Created, HostConfig},
     image::ImageConfig,
@@ -49,9 +51,10 @@ async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platf
     let image = snapshot::image(engine, &config.image).await?;
     right_platform(&config.image, &image.config, platform)?;
     image_defaults::merge(&mut config, &image.config.config)?;
-    etc_files::check(host_config.extra_hosts.as_deref().unwrap_or_default())?;
-    checks::endpoints(&networking_config)?;
+    hosts::extra(host_config.extra_hosts.as_deref().unwrap_or_default(), &etc_files::gateways(engine))?;
     let warnings = checks::settings(&mut config, &mut host_config, &engine.host)?;
+    let places = wishes::settle(&engine.networks, &config, &mut host_config, networking_config)?;
+    links::settle(engine, &mut host_config)?;
     let id = id::random_id();
     fill_in(engine, &id, &mut config, &mut host_config)?;
     let reservation = engine.containers.reserve(name, &id)?;
@@ -64,7 +67,7 @@ async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platf
         image: image.id.clone(),
         config,
         host_config,
-        endpoints: networking_config.endpoints_config,
+        networking: Networking { places, ..Networking::default() },
         path,
         args,
         mounts: std::mem::take(&mut plan.mounts),
@@ -120,9 +123,6 @@ fn fill_in(engine: &Engine, id: &str, config: &mut ContainerConfig, wishes: &mut
     default(&mut wishes.ipc_mode, "private");
     default(&mut wishes.cgroupns_mode, if engine.host.cgroup_v2 { "private" } else { "host" });
     default(&mut wishes.runtime, "minidock");
-    if matches!(wishes.network_mode.as_str(), "" | "default") {
-        wishes.network_mode = "bridge".into();
-    }
     if wishes.shm_size == 0 {
         wishes.shm_size = 64 << 20;
     }

@@ -7,8 +7,8 @@
 //!
 //! * [`inspect`] is the call; [`summary_mounts`] and [`networks`] are shared with the list.
 //! * A start that failed leaves a container that never ran: Docker calls that `created`, with an exit code and an error.
-//! * There is no network floor yet: `none` and `host` are what they say; a container that asked for the default network has
-//!   a network stack of its own with loopback alone, and shows its endpoint without addresses.
+//! * Networks are shown as Docker shows them: what was asked for always, what is only while it runs; the fields beside
+//!   `Networks` are those of the default network, for clients older than other networks.
 //!
 //! See: moby `daemon/inspect.go`, `api/types/container`. Next room: [`crate::container::list`]
 
@@ -18,26 +18,45 @@ use crate::{
         record::{Phase, Record},
         size,
     },
+    networks::{
+        links, ports,
+        wishes::{BRIDGE, is_user_defined},
+    },
 };
-use minidock_base::{Result, clock::rfc3339};
+use minidock_base::{Result, clock::rfc3339, id};
 use minidock_spec::engine::{
-    container::{GraphDriver, Inspect, MountPoint, State},
+    container::{GraphDriver, HostConfig, Inspect, MountPoint, State},
     network::{EndpointSettings, NetworkSettings},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// `GET /containers/{id}/json?size=`.
+/// `GET /containers/{id}/json?size=`, as the API's version `1.<minor>` has it.
 ///
 /// # Errors
 /// `No such container: x`; with `with_size`, what the disk says.
-pub async fn inspect(engine: &Arc<Engine>, id: &str, with_size: bool) -> Result<Inspect> {
+pub async fn inspect(engine: &Arc<Engine>, id: &str, with_size: bool, minor: u16) -> Result<Inspect> {
     let record = engine.containers.find(id)?.record();
     let mut shown = describe(engine, &record);
+    if minor < 45 {
+        names_among_aliases(&record, &mut shown.network_settings.networks);
+    }
     if with_size {
         let sizes = size::of_container(engine, &record).await?;
         (shown.size_rw, shown.size_root_fs) = (Some(sizes.rw), Some(sizes.root_fs));
     }
     Ok(shown)
+}
+
+/// Before `DNSNames` were shown, clients looked for them among the aliases.
+fn names_among_aliases(record: &Record, networks: &mut BTreeMap<String, EndpointSettings>) {
+    for place in networks.iter_mut().filter(|(name, _)| is_user_defined(name)).map(|(_, place)| place) {
+        let aliases = place.aliases.get_or_insert_default();
+        for name in [id::short(&record.id), record.config.hostname.as_str()] {
+            if !aliases.iter().any(|known| known == name) {
+                aliases.push(name.to_string());
+            }
+        }
+    }
 }
 
 fn describe(engine: &Engine, record: &Record) -> Inspect {
@@ -50,6 +69,10 @@ fn describe(engine: &Engine, record: &Record) -> Inspect {
     // the command line sends an empty set; Docker shows it as none
     let mut config = record.config.clone();
     config.volumes = config.volumes.filter(|set| !set.is_empty());
+    let main = record.networking.places.get(&record.host_config.network_mode);
+    if let Some(mac) = main.map(|place| place.desired_mac.clone()).filter(|mac| !mac.is_empty()) {
+        config.mac_address.get_or_insert(mac); // where clients before 1.44 look for it
+    }
     Inspect {
         id: record.id.clone(),
         created: rfc3339(record.created),
@@ -69,13 +92,13 @@ fn describe(engine: &Engine, record: &Record) -> Inspect {
         process_label: String::new(),
         app_armor_profile: String::new(),
         exec_ids: (!execs.is_empty()).then_some(execs),
-        host_config: record.host_config.clone(),
+        host_config: HostConfig { links: links::shown(engine, record), ..record.host_config.clone() },
         graph_driver: graph_driver(engine, record),
         size_rw: None,
         size_root_fs: None,
         mounts: summary_mounts(record),
         config,
-        network_settings: network_settings(record),
+        network_settings: network_settings(engine, record),
     }
 }
 
@@ -112,29 +135,45 @@ fn graph_driver(engine: &Engine, record: &Record) -> GraphDriver {
     GraphDriver { name: "overlay2".into(), data: data.into_iter().map(|(key, value)| (key.to_string(), value)).collect() }
 }
 
-fn network_settings(record: &Record) -> NetworkSettings {
-    NetworkSettings { networks: networks(record), ..NetworkSettings::default() }
+fn network_settings(engine: &Engine, record: &Record) -> NetworkSettings {
+    let networking = &record.networking;
+    let networks = networks(record);
+    let default = networks.get(BRIDGE).cloned().unwrap_or_default();
+    let ports = match networking.places.values().any(|place| place.plugged.is_some()) {
+        true => ports::shown(&record.config, &networking.published),
+        false => BTreeMap::new(),
+    };
+    NetworkSettings {
+        sandbox_id: networking.sandbox_id.clone(),
+        sandbox_key: sandbox_key(engine, record),
+        ports,
+        endpoint_id: default.endpoint_id,
+        gateway: default.gateway,
+        global_ipv6_address: default.global_ipv6_address,
+        global_ipv6_prefix_len: default.global_ipv6_prefix_len,
+        ip_address: default.ip_address,
+        ip_prefix_len: default.ip_prefix_len,
+        ipv6_gateway: default.ipv6_gateway,
+        mac_address: default.mac_address,
+        networks,
+        ..NetworkSettings::default()
+    }
+}
+
+/// Where its network namespace can be entered: the pin, or, where none is needed (`none`, `host`), its process.
+fn sandbox_key(engine: &Engine, record: &Record) -> String {
+    let pin = record.networking.sandbox_id.get(..12).map(|id| engine.paths.netns(id));
+    let unpinned = record.networking.places.keys().any(|name| matches!(name.as_str(), "host" | "none"));
+    match pin {
+        Some(_) if unpinned && record.state.has_process() => format!("/proc/{}/ns/net", record.state.pid),
+        Some(pin) if !unpinned => text(&pin),
+        _ => String::new(),
+    }
 }
 
 /// Its places on networks, by the network's name.
 pub fn networks(record: &Record) -> BTreeMap<String, EndpointSettings> {
-    let name = match record.host_config.network_mode.as_str() {
-        mode if mode.starts_with("container:") => return BTreeMap::new(),
-        "" | "default" | "bridge" => "bridge",
-        named => named,
-    };
-    let mut endpoint =
-        record.endpoints.get(name).or_else(|| record.endpoints.get("default")).cloned().flatten().unwrap_or_default();
-    if matches!(name, "none" | "host") {
-        endpoint.network_id = network_id(name);
-    }
-    BTreeMap::from([(name.to_string(), endpoint)])
-}
-
-/// The id of a network that is always there: its name in hexadecimal, filled up.
-pub fn network_id(name: &str) -> String {
-    let hex: String = name.bytes().map(|b| format!("{b:02x}")).collect();
-    format!("{hex:0<64}")
+    record.networking.places.iter().map(|(name, place)| (name.clone(), place.settings.clone())).collect()
 }
 
 fn text(path: &Path) -> String {

@@ -14,10 +14,11 @@
 use crate::{
     Engine,
     container::{
-        inspect::{network_id, networks, never_ran, state, summary_mounts},
+        inspect::{networks, never_ran, state, summary_mounts},
         record::{Phase, Record},
         size,
     },
+    networks::ports,
 };
 use jiff::Timestamp;
 use minidock_base::{Error, Result, units::human_duration};
@@ -26,6 +27,7 @@ use minidock_spec::{
     engine::{
         container::{Summary, SummaryHostConfig, SummaryNetworks},
         filters::Filters,
+        network::Port,
     },
     reference::Reference,
 };
@@ -104,9 +106,18 @@ fn summary(record: &Record) -> Summary {
             network_mode: record.host_config.network_mode.clone(),
             annotations: record.host_config.annotations.clone(),
         },
+        ports: rows(record),
         network_settings: SummaryNetworks { networks: networks(record) },
         mounts: summary_mounts(record),
         ..Summary::default()
+    }
+}
+
+/// Its ports; none while it does not run.
+fn rows(record: &Record) -> Vec<Port> {
+    match record.networking.places.values().any(|place| place.plugged.is_some()) {
+        true => ports::rows(&record.config, &record.networking.published),
+        false => Vec::new(),
     }
 }
 
@@ -189,6 +200,20 @@ impl Filter {
         })
     }
 
+    /// `publish` and `expose` are alternatives to each other, and look at the ports as they are now, as with Docker.
+    fn ports(&self, record: &Record) -> bool {
+        let filters = &self.filters;
+        if !filters.contains("publish") && !filters.contains("expose") {
+            return true;
+        }
+        let any = |key: &str, port: Option<u16>, kind: &str| {
+            port.is_some_and(|port| filters.values(key).any(|v| in_range(v, &format!("{port}/{kind}"))))
+        };
+        rows(record)
+            .iter()
+            .any(|row| any("publish", row.public_port, &row.kind) || any("expose", Some(row.private_port), &row.kind))
+    }
+
     /// Whether this container is to be shown.
     fn fits(&self, record: &Record) -> bool {
         let filters = &self.filters;
@@ -206,10 +231,9 @@ impl Filter {
             && self.since.is_none_or(|at| record.created > at)
             && any("is-task", &|v| matches!(v, "0" | "false" | "False"))
             && any("volume", &|v| record.mounts.iter().any(|m| m.point.name == v || m.point.destination == v))
-            && any("network", &|v| networks(record).keys().any(|n| n == v || network_id(n).starts_with(v)))
+            && any("network", &|v| networks(record).iter().any(|(name, place)| name == v || place.network_id.starts_with(v)))
             && any("ancestor", &|v| self.ancestors.contains(&record.image) || same_image(v, record))
-            && any("publish", &|v| record.host_config.port_bindings.keys().any(|port| in_range(v, port)))
-            && any("expose", &|v| record.config.exposed_ports.iter().flat_map(|p| p.keys()).any(|port| in_range(v, port)))
+            && self.ports(record)
     }
 }
 

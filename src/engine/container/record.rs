@@ -21,6 +21,7 @@
 //! believed together with `pid_began`, for the kernel gives numbers away again.
 //! See: moby `container/state.go`. Next room: [`crate::container::store`]
 
+use crate::networks::place::Networking;
 use jiff::Timestamp;
 use minidock_base::{
     Error, Result,
@@ -29,10 +30,8 @@ use minidock_base::{
 use minidock_spec::{
     digest::Digest,
     engine::container::{self as api, ContainerConfig, Health, HostConfig, MountPoint},
-    engine::network::EndpointSettings,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// One container, as it lies on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,9 +45,9 @@ pub struct Record {
     /// With the image's defaults underneath; `config.image` is what the user typed.
     pub config: ContainerConfig,
     pub host_config: HostConfig,
-    /// The networks asked for, by name.
+    /// Where it is to be on networks, and where it is.
     #[serde(default)]
-    pub endpoints: BTreeMap<String, Option<EndpointSettings>>,
+    pub networking: Networking,
     /// The program and its arguments: entrypoint and command joined.
     pub path: String,
     pub args: Vec<String>,

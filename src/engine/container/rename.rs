@@ -2,7 +2,7 @@
 //!
 //! *See:* moby `daemon/rename.go`. *Next room:* [`crate::container::update`]
 
-use crate::{Engine, container::publish};
+use crate::{Engine, container::publish, networks::names};
 use minidock_base::{Error, Result};
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub async fn rename(engine: &Arc<Engine>, text: &str, new: &str) -> Result<()> {
         return Err(Error::invalid("Renaming a container with the same name as its current name".to_string()));
     }
     engine.containers.rename(&container, new).map_err(|e| e.during(format!("rename container {text}")))?;
+    names::announce(engine, &container);
     publish(engine, &container.record(), "rename", &[("oldName", format!("/{old}"))]);
     Ok(())
 }

@@ -4,8 +4,9 @@
 //!
 //! ```text
 //!   1  may it start?           paused, running, being removed: no
-//!   2  execute a shim          [`crate::shim_client`]: the parent that will outlive us; it gets ready beside the next step
-//!   3  write the bundle        [`bundle`]: image, users, mounts, limits → config.json
+//!   2  have a shim born        [`crate::nursery`]: the parent that will outlive us; it gets ready beside the next step
+//!   3  its place on networks   [`join`]: addresses, ports, a sandbox with its cables, beside the next step
+//!      write the bundle        [`bundle`]: image, users, mounts, limits → config.json
 //!   4  connect who waits       clients that attached before the start lose no byte
 //!   5  go                      the shim runs the runtime; a pid comes back, or the reason why not
 //!   6  write it down, say so   record, "start", and [`crate::exits`] listens for the end
@@ -19,8 +20,13 @@
 
 use crate::{
     Engine,
-    container::{bundle, health, log_options, publish, record::Phase, record::Record, remove, store::Container, to_the_end},
-    exits, runtime_client,
+    container::{
+        bundle, health, log_options, publish, record::Phase, record::Record, recording::recorded, remove, store::Container,
+        to_the_end,
+    },
+    exits,
+    networks::{self, connect, join},
+    runtime_client,
     shim_client::{self, Happening, Shim},
     volumes,
 };
@@ -105,12 +111,8 @@ async fn run(
     container: &Arc<Container>,
     record: &Arc<Record>,
 ) -> Result<(i32, UnboundedReceiver<Happening>)> {
-    let words = engine.paths.exec_root().join("shim.log");
-    let born = shim_client::spawn(&engine.options.shim_program, &record.id, words)?;
-    let (e, r) = (engine.clone(), record.clone());
-    spawn_blocking(move || bundle::write(&e, &r))
-        .await
-        .map_err(|_| Error::system("the thread that writes bundles ended early"))??;
+    let born = shim_client::spawn(&engine.nursery, &record.id)?;
+    join_networks_and_write_bundle(engine, container, record).await?;
     let (shim, shim_pid, happenings) = Shim::launch(born, launch(engine, record)?).await?;
     let shim = Arc::new(shim);
     container.change_in_memory(|r| {
@@ -121,6 +123,35 @@ async fn run(
         Answer::Started { pid } => Ok((pid, happenings)),
         other => Err(Error::system(format!("the shim answered start with {other:?}"))),
     }
+}
+
+/// Two things that need each other's plan but not each other's work, side by side.
+async fn join_networks_and_write_bundle(engine: &Arc<Engine>, container: &Arc<Container>, record: &Arc<Record>) -> Result<()> {
+    let (networking, standing) = join::plan(engine, record)?;
+    let pin = standing.pin.clone();
+    let standing = engine.networks.stand(&container.id, standing);
+    let placed = Arc::new(Record { networking: networking.clone(), ..Record::clone(record) });
+    let (e, r, p) = (engine.clone(), placed.clone(), pin.clone());
+    let network = spawn_blocking(move || match p {
+        Some(pin) => {
+            recorded(&e.paths, &r.id, || join::erect(&e.networks, &r, &mut standing.lock().expect("no holder panics"), &pin))
+        }
+        None => Ok(()),
+    });
+    let (e, c) = (engine.clone(), container.clone());
+    let bundle = spawn_blocking(move || {
+        // on disk before its first process runs: should we die, the next daemon knows what it holds
+        c.change(|r| {
+            r.networking = networking;
+            Ok(())
+        })?;
+        bundle::write(&e, &placed, pin.as_deref())
+    });
+    let (network, bundle) = tokio::join!(network, bundle);
+    network.map_err(|_| Error::system("the thread that plugs cables in ended early"))??;
+    bundle.map_err(|_| Error::system("the thread that writes bundles ended early"))??;
+    networks::joined(engine, container);
+    Ok(())
 }
 
 /// The shim's orders.
@@ -155,6 +186,7 @@ async fn failed(engine: &Arc<Engine>, container: &Arc<Container>, error: Error) 
     container.set_shim(None);
     container.drop_waiting();
     let _ = runtime_client::call(engine, &["delete", "--force", &container.id], &[]).await; // usually the shim did it
+    networks::leave(engine, container).await;
     let (e, id) = (engine.clone(), container.id.clone());
     let cleared = spawn_blocking(move || bundle::clear(&e, &id)).await;
     if let Ok(Err(error)) = cleared {
@@ -163,6 +195,7 @@ async fn failed(engine: &Arc<Engine>, container: &Arc<Container>, error: Error) 
     let saved = container.change(|r| {
         (r.state.shim_pid, r.state.shim_began) = (0, 0);
         (r.state.exit_code, r.state.error) = (code, error.message());
+        connect::clean(&mut r.networking);
         Ok(())
     });
     if let Err(error) = saved {

@@ -50,12 +50,14 @@ pub struct Host {
     pub hard_limits: Vec<(String, u64)>,
 }
 
-/// Whose namespaces are shared: process ids of other containers, looked up when starting.
+/// Which namespaces are there already: those of other containers, by process id, looked up when starting, and the network
+/// namespace that was made and plugged in before the container.
 #[derive(Clone, Debug, Default)]
 pub struct Joins {
     pub pid: Option<i32>,
     pub ipc: Option<i32>,
-    pub network: Option<i32>,
+    /// The pin, or another container's below `/proc`.
+    pub network: Option<PathBuf>,
     /// The other container's `/dev/shm`, with `--ipc container:X`, or ours when it is shareable.
     pub shm: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   wish                   pid      ipc                  uts      network
-//!   "" / private           own      own (shm own)        own      own
+//!   "" / private           own      own (shm own)        own      own, or the pinned sandbox
 //!   host                   host     host                 host     host
 //!   container:X            X's      X's (and its shm)    –        X's
 //!   shareable / none       –        own / own, no shm    –        own, only lo
@@ -18,7 +18,7 @@ use super::Facts;
 use crate::container::record::Record;
 use minidock_base::{Error, Result};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Whose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,15 +74,16 @@ pub fn shares_host_name(record: &Record) -> bool {
 pub fn list(facts: &Facts<'_>) -> Vec<Value> {
     let (wishes, joins) = (&facts.record.host_config, &facts.joins);
     let mut list = vec![json!({ "type": "mount" })];
-    let mut add = |kind: &str, mode: &str, pid: Option<i32>, proc_name: &str| match (Mode::of(mode), pid) {
+    let of_process = |pid: Option<i32>, name: &str| pid.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/{name}")));
+    let mut add = |kind: &str, mode: &str, path: Option<PathBuf>| match (Mode::of(mode), path) {
         (Mode::Host, _) => {}
-        (Mode::Container(_), Some(pid)) => list.push(json!({ "type": kind, "path": format!("/proc/{pid}/ns/{proc_name}") })),
-        _ => list.push(json!({ "type": kind })),
+        (_, Some(path)) => list.push(json!({ "type": kind, "path": path })),
+        (_, None) => list.push(json!({ "type": kind })),
     };
-    add("network", &wishes.network_mode, joins.network, "net");
-    add("uts", &wishes.uts_mode, None, "uts");
-    add("pid", &wishes.pid_mode, joins.pid, "pid");
-    add("ipc", &wishes.ipc_mode, joins.ipc, "ipc");
+    add("network", &wishes.network_mode, joins.network.clone());
+    add("uts", &wishes.uts_mode, None);
+    add("pid", &wishes.pid_mode, of_process(joins.pid, "pid"));
+    add("ipc", &wishes.ipc_mode, of_process(joins.ipc, "ipc"));
     if wishes.cgroupns_mode == "private" {
         list.push(json!({ "type": "cgroup" }));
     }

@@ -1,0 +1,176 @@
+//! # Create: a network from a wish
+//!
+//! ```text
+//!   wish ─► draft ─► name free? ─► pools: asked for, or drawn from the defaults ─► bridge, rules ─► record ─► "create"
+//!        [`wish`]       409            overlaps: 403                               [`Ground::raise`]
+//! ```
+//!
+//! * A pool that was asked for may not overlap another network's or a route of the host's; one that is drawn avoids both.
+//! * The record is written last, for it is the promise; whatever fails before takes the bridge away again.
+//!
+//! Laws: one network at a time ([`Networks::changing`]), so that no two get one pool or one name.
+//! See: moby `libnetwork/controller.go` (NewNetwork). Next room: [`crate::networks::list`]
+
+use crate::{
+    Engine,
+    container::to_the_end,
+    networks::{
+        ground::{DEFAULT_LINK, Ground},
+        record::{Driver, Record, default_networks},
+        store::Networks,
+        wish::{self, Draft},
+    },
+};
+use jiff::Timestamp;
+use minidock_base::{Error, Result, id};
+use minidock_network::{
+    bridge, ipam,
+    model::{Net, Subnet},
+};
+use minidock_spec::engine::network::{IpamConfig, NetworkCreate, NetworkCreated};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::task::spawn_blocking;
+
+/// `POST /networks/create`.
+///
+/// # Errors
+/// As [`wish::read`]; 409 `network with name x already exists`; 403 for pools that overlap; 503 where no bridges can be made.
+pub async fn create(engine: &Arc<Engine>, wish: NetworkCreate) -> Result<NetworkCreated> {
+    let draft = wish::read(&wish)?;
+    let engine = engine.clone();
+    to_the_end(async move {
+        let one_at_a_time = engine.networks.changing.lock().await;
+        if engine.networks.all().iter().any(|n| n.name == wish.name) {
+            return Err(Error::conflict(format!("network with name {} already exists", wish.name)));
+        }
+        let e = engine.clone();
+        let made = spawn_blocking(move || make(&e.networks, wish, draft)).await;
+        let record = made.map_err(|_| Error::system("the thread that makes networks ended early"))??;
+        drop(one_at_a_time);
+        publish(&engine, &record, "create", &[]);
+        Ok(NetworkCreated { id: record.id.clone(), warning: String::new() })
+    })
+    .await
+}
+
+fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Record>> {
+    let ground = networks.ground()?;
+    let id = id::random_id();
+    let link = draft.options.link.clone().unwrap_or_else(|| format!("br-{}", id::short(&id)));
+    if let Some(other) = networks.all().iter().find(|n| n.link == link) {
+        let (name, other) = (&wish.name, other.clone());
+        return Err(Error::forbidden(format!(
+            "cannot create network {id} ({link}): conflicts with network {} ({}): networks have same bridge name",
+            other.id, other.link
+        ))
+        .during(format!("create network {name}")));
+    }
+    if draft.options.link.is_some() && ground.has_link(&link)? {
+        return Err(Error::forbidden(format!("a link of the name {link} is there already and is not ours"))
+            .hint("choose another com.docker.network.bridge.name"));
+    }
+    let (chosen_v4, chosen_v6) = (draft.pools.iter().any(|p| p.subnet.is_v4()), draft.pools.iter().any(|p| !p.subnet.is_v4()));
+    let mut ipam = draft.ipam;
+    let subnets = pools(networks, ground, draft.pools, &wish, &id)?;
+    let shown = ipam.config.get_or_insert_default();
+    for drawn in subnets.iter().filter(|p| if p.subnet.is_v4() { !chosen_v4 } else { !chosen_v6 }) {
+        let gateway = drawn.gateway.map(|g| g.to_string()).unwrap_or_default();
+        shown.push(IpamConfig { subnet: drawn.subnet.to_string(), gateway, ..IpamConfig::default() });
+    }
+    let record = Record {
+        id,
+        name: wish.name,
+        created: Timestamp::now(),
+        driver: Driver::Bridge,
+        enable_ipv6: wish.enable_ipv6,
+        internal: wish.internal,
+        attachable: wish.attachable,
+        ipam,
+        options: wish.options,
+        labels: wish.labels,
+        subnets,
+        chosen_v4,
+        chosen_v6,
+        link,
+    };
+    raise(ground, &record)?;
+    networks.insert(record.clone()).inspect_err(|_| lower(ground, &record))
+}
+
+/// The pools a network gets: those asked for, if they are free, and one drawn from the defaults for each family that has none.
+fn pools(networks: &Networks, ground: &Ground, asked: Vec<Subnet>, wish: &NetworkCreate, id: &str) -> Result<Vec<Subnet>> {
+    let (mut taken, routes) = (networks.pools(), ground.home.routes()?);
+    for pool in &asked {
+        ipam::refuse_overlap(&pool.subnet, &taken, &routes)?;
+        taken.push(pool.subnet);
+    }
+    let mut all = asked;
+    if !all.iter().any(|p| p.subnet.is_v4()) {
+        all.insert(0, plain(ipam::choose_v4(&taken, &routes)?));
+    }
+    if wish.enable_ipv6 && all.iter().all(|p| p.subnet.is_v4()) {
+        all.push(plain(ipam::choose_v6(&taken, &routes, id)?));
+    }
+    for pool in &mut all {
+        if pool.gateway.is_none() {
+            pool.gateway = Some(ipam::gateway_of(pool)?);
+        }
+    }
+    Ok(all)
+}
+
+fn plain(subnet: Net) -> Subnet {
+    Subnet { subnet, gateway: None, range: None, aux: BTreeMap::new() }
+}
+
+/// Bridge and rules of a network; half of it is none of it.
+pub(crate) fn raise(ground: &Ground, record: &Record) -> Result<()> {
+    let Some(bridge) = record.to_bridge() else { return Ok(()) };
+    let steps = || {
+        ground.raise(&bridge)?;
+        ground.table.add_bridge(&bridge)
+    };
+    let doing = |e: Error| e.during(format!("make the bridge {} of network {}", bridge.link, record.name));
+    steps().map_err(doing).inspect_err(|_| lower(ground, record))
+}
+
+/// Takes bridge and rules away; what is gone is fine.
+pub(crate) fn lower(ground: &Ground, record: &Record) {
+    let Some(bridge) = record.to_bridge() else { return };
+    for done in [ground.table.remove_bridge(&bridge), bridge::remove(&ground.home, &bridge.link)] {
+        if let Err(error) = done {
+            tracing::warn!(network = record.name, "could not take away its bridge: {}", error.message());
+        }
+    }
+}
+
+/// Makes the networks that are always there, where they are missing.
+///
+/// # Errors
+/// The disk's. A default bridge that cannot be made is no error: it is told in the log.
+pub(crate) fn make_defaults(networks: &Networks) -> Result<()> {
+    let there: Vec<String> = networks.all().iter().map(|n| n.name.clone()).collect();
+    let bridge = match networks.ground() {
+        Ok(ground) => Some(default_pool(networks, ground)?),
+        Err(_) => None,
+    };
+    for record in default_networks(bridge.map(|pool| (pool, DEFAULT_LINK))) {
+        if !there.contains(&record.name) {
+            networks.insert(record)?;
+        }
+    }
+    Ok(())
+}
+
+fn default_pool(networks: &Networks, ground: &Ground) -> Result<Subnet> {
+    let mut pool = plain(ipam::choose_v4(&networks.pools(), &ground.home.routes()?)?);
+    pool.gateway = Some(ipam::gateway_of(&pool)?);
+    Ok(pool)
+}
+
+/// Tells the world that something happened to a network.
+pub(crate) fn publish(engine: &Engine, record: &Record, action: &str, more: &[(&str, &str)]) {
+    let own = [("name", record.name.as_str()), ("type", record.driver.word())];
+    let attributes = own.iter().chain(more).map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    engine.events.publish("network", action, &record.id, attributes);
+}

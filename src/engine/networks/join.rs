@@ -1,0 +1,287 @@
+//! # Join: a container that starts gets its places
+//!
+//! In two halves, because they cost differently. [`plan`] decides everything in microseconds: which networks, which
+//! addresses, which ports of the host, which cable leads out. [`erect`] has the kernel do it, on a thread that may block,
+//! while another writes the bundle and the shim gets ready: all three need only the plan.
+//!
+//! ```text
+//!   plan    networks found ─► addresses leased ─► gateway chosen ─► ports held ─► names
+//!   erect   namespace pinned ─► a cable for each network ─► default route ─► one nft transaction
+//! ```
+//!
+//! * The default network is plugged first, then the one of `NetworkMode`, then the others by name: `eth0`, `eth1`, ….
+//! * The way out leads over the first network, by name, that is not internal; published ports lead in over the same.
+//!
+//! Laws: whatever fails gives back what was taken, by [`Standing::take_down`]. See: moby `daemon/container_operations.go`
+//! (allocateNetwork), `libnetwork/sandbox.go` (Less). Next room: [`crate::networks::connect`]
+
+use crate::{
+    Engine,
+    container::record::Record as Container,
+    networks::{
+        ground::Ground,
+        names,
+        place::{self, Networking, Place, dns_names},
+        ports::{self, Door},
+        record::{Driver, Record},
+        resolver,
+        standing::{Cable, Standing},
+        store::Networks,
+        wishes::{BRIDGE, is_user_defined},
+    },
+    oci_config::namespaces::Mode,
+};
+use minidock_base::{Error, Result, id};
+use minidock_network::{
+    model::{Endpoint, Mac, Published},
+    port_map::{Held, Wish},
+    sandbox::{self, Sandbox},
+};
+use minidock_spec::engine::network::EndpointResource;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+    sync::Arc,
+};
+
+/// Decides where a container will be. What it takes is in the standing; what is to be shown in the networking.
+///
+/// # Errors
+/// A network that is gone, an address or port that is taken, in Docker's words. Nothing is kept then.
+pub(crate) fn plan(engine: &Engine, container: &Container) -> Result<(Networking, Standing)> {
+    let mut standing = Standing { container: container.id.clone(), ..Standing::default() };
+    let mut networking = Networking::default();
+    match steps(engine, container, &mut networking, &mut standing) {
+        Ok(()) => Ok((networking, standing)),
+        Err(error) => {
+            standing.take_down(&engine.networks);
+            Err(error)
+        }
+    }
+}
+
+fn steps(engine: &Engine, container: &Container, networking: &mut Networking, standing: &mut Standing) -> Result<()> {
+    let networks = &engine.networks;
+    let mode = container.host_config.network_mode.as_str();
+    if matches!(Mode::of(mode), Mode::Container(_)) || container.config.network_disabled == Some(true) {
+        return Ok(());
+    }
+    networking.sandbox_id = id::random_id();
+    for (name, network, mut place) in in_order(networks, mode, container.networking.places.clone())? {
+        place.clean();
+        place::check(Some(&network), &network.name, &place.settings)?;
+        match network.driver {
+            Driver::Bridge => plug(networks, container, &network, &mut place, standing)?,
+            Driver::Host | Driver::Null => sit(networks, container, &network, &mut place, standing)?,
+        }
+        networking.places.insert(name, place);
+    }
+    if !networking.places.keys().any(|name| matches!(name.as_str(), "host" | "none")) {
+        networks.ground()?;
+        standing.pin = Some(engine.paths.netns(&networking.sandbox_id[..12]));
+    }
+    open_doors(networks, container, standing)?;
+    networking.published = standing.published.clone();
+    Ok(())
+}
+
+/// The places with their networks: the default one first, then the mode's, then by name.
+fn in_order(networks: &Networks, mode: &str, places: BTreeMap<String, Place>) -> Result<Vec<(String, Arc<Record>, Place)>> {
+    let mut all = Vec::new();
+    for (key, place) in places {
+        // a network that was removed and made again under its old name is another network
+        let by_id = is_user_defined(&key) && !place.settings.network_id.is_empty();
+        let network = networks.find(if by_id { &place.settings.network_id } else { &key })?;
+        all.push((network.name.clone(), network, place));
+    }
+    all.sort_by_key(|(name, network, _)| (name != BRIDGE, name != mode && network.id != mode, name.clone()));
+    Ok(all)
+}
+
+/// A seat on the machine's own stack, or on none.
+fn sit(networks: &Networks, container: &Container, network: &Record, place: &mut Place, standing: &mut Standing) -> Result<()> {
+    networks.enter(&network.id, &container.id, [None, None])?;
+    standing.plain.push(network.id.clone());
+    (place.settings.network_id, place.settings.endpoint_id) = (network.id.clone(), id::random_id());
+    let shown = EndpointResource { endpoint_id: place.settings.endpoint_id.clone(), ..EndpointResource::default() };
+    networks.describe(&network.id, &container.id, shown);
+    Ok(())
+}
+
+/// One cable more: addresses are taken and written into the place, the standing remembers them.
+pub(crate) fn plug(
+    networks: &Networks,
+    container: &Container,
+    network: &Record,
+    place: &mut Place,
+    standing: &mut Standing,
+) -> Result<()> {
+    networks.ground()?;
+    let bridge = network.to_bridge().ok_or_else(|| Error::system(format!("network {} has no bridge", network.name)))?;
+    let (v4, v6) = place.wanted();
+    let taken = networks.enter(&network.id, &container.id, [v4.map(IpAddr::from), v6.map(IpAddr::from)])?;
+    let (v4, v6) = split(taken);
+    let prefix = |v4: bool, of: IpAddr| {
+        network.subnets.iter().find(|p| p.subnet.is_v4() == v4 && p.subnet.contains(of)).map_or(0, |p| p.subnet.prefix())
+    };
+    let gateway = |v4: bool| network.pool(v4).and_then(|pool| pool.gateway).filter(|_| !network.internal);
+    let (gateway_v4, gateway_v6) = split([gateway(true), gateway(false)]);
+    let id = id::random_id();
+    let desired = place.desired_mac.parse::<Mac>().ok();
+    let endpoint = Endpoint {
+        host_link: format!("veth{}", &id[..7]),
+        inside: free_interface(&network.interface_prefix(), standing),
+        mac: desired.unwrap_or_else(|| v4.map_or_else(|| Mac::of(Ipv4Addr::from_bits(rand::random())), Mac::of)),
+        network_id: network.id.clone(),
+        v4: v4.map(|address| (address, prefix(true, address.into()))),
+        v6: v6.map(|address| (address, prefix(false, address.into()))),
+        gateway_v4,
+        gateway_v6,
+        id,
+    };
+    place.fill(network, &endpoint);
+    if network.has_names() {
+        place.settings.dns_names = Some(dns_names(container, &place.settings));
+        networks.zones.set(names::member(container, network, place));
+    }
+    networks.describe(&network.id, &container.id, shown(&endpoint));
+    standing.cables.push(Cable { network: network.name.clone(), bridge, endpoint });
+    Ok(())
+}
+
+/// The addresses of each family.
+fn split(addresses: [Option<IpAddr>; 2]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+    let v4 = addresses.iter().flatten().find_map(|a| if let IpAddr::V4(a) = a { Some(*a) } else { None });
+    let v6 = addresses.iter().flatten().find_map(|a| if let IpAddr::V6(a) = a { Some(*a) } else { None });
+    (v4, v6)
+}
+
+/// `eth0`, or the first that is not there.
+fn free_interface(prefix: &str, standing: &Standing) -> String {
+    let taken = |name: &String| standing.cables.iter().any(|c| c.endpoint.inside == *name);
+    (0..).map(|n: u32| format!("{prefix}{n}")).find(|name| !taken(name)).expect("numbers do not end")
+}
+
+/// An endpoint as its network lists it.
+pub(crate) fn shown(endpoint: &Endpoint) -> EndpointResource {
+    EndpointResource {
+        name: String::new(), // the container's, which may change
+        endpoint_id: endpoint.id.clone(),
+        mac_address: endpoint.mac.to_string(),
+        ipv4_address: endpoint.v4.map(|(a, prefix)| format!("{a}/{prefix}")).unwrap_or_default(),
+        ipv6_address: endpoint.v6.map(|(a, prefix)| format!("{a}/{prefix}")).unwrap_or_default(),
+    }
+}
+
+/// The cable that leads out, for one family.
+pub(crate) fn way_out(cables: &[Cable], v4: bool) -> Option<&Cable> {
+    let leads = |c: &&Cable| match v4 {
+        true => c.endpoint.gateway_v4.is_some(),
+        false => c.endpoint.gateway_v6.is_some(),
+    };
+    cables.iter().filter(leads).min_by_key(|c| c.network.as_str())
+}
+
+/// Takes the host's ports and makes the doors that lead from them to the container.
+pub(crate) fn open_doors(networks: &Networks, container: &Container, standing: &mut Standing) -> Result<()> {
+    let doors = ports::doors(&container.config, &container.host_config)?;
+    let Some(cable) = way_out(&standing.cables, true).or_else(|| way_out(&standing.cables, false)).cloned() else {
+        return Ok(()); // nothing leads in where nothing leads out: internal, none, host
+    };
+    if doors.is_empty() {
+        return Ok(());
+    }
+    let wishes: Vec<Wish> = doors.iter().map(|door| wish(door, &cable)).collect();
+    standing.held = networks.ground()?.ports.reserve(&wishes).map_err(|e| blocked(container, &cable, e))?;
+    standing.published = lead_to(&standing.held, &cable);
+    Ok(())
+}
+
+/// Docker's words around the reason why ports could not be opened.
+fn blocked(container: &Container, cable: &Cable, why: Error) -> Error {
+    let Endpoint { id, .. } = &cable.endpoint;
+    why.during(format!("driver failed programming external connectivity on endpoint {} ({id})", container.name))
+}
+
+fn wish(door: &Door, cable: &Cable) -> Wish {
+    let v6 = cable.endpoint.v6;
+    let everywhere = cable.bridge.host_binding.is_unspecified();
+    let hosts = match door.host {
+        Some(host) => vec![host],
+        // an IPv6 door only leads somewhere when the container has IPv6
+        None if everywhere && v6.is_some() => vec![cable.bridge.host_binding, Ipv6Addr::UNSPECIFIED.into()],
+        None => vec![cable.bridge.host_binding],
+    };
+    let target = match (hosts[0].is_ipv4(), cable.endpoint.v4, v6) {
+        (true, Some((v4, _)), _) | (false, Some((v4, _)), None) => v4.into(),
+        (_, _, Some((v6, _))) => v6.into(),
+        (_, None, None) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    let ports = (door.to != 0).then_some((door.from, door.to));
+    Wish { protocol: door.protocol, hosts, ports, target: (target, door.target) }
+}
+
+/// The doors behind the ports that are held, leading to one cable.
+pub(crate) fn lead_to(held: &[Held], cable: &Cable) -> Vec<Published> {
+    let to = |v4: bool| match v4 {
+        true => cable.endpoint.v4.map(|(a, _)| IpAddr::from(a)),
+        false => cable.endpoint.v6.map(|(a, _)| IpAddr::from(a)),
+    };
+    held.iter()
+        .filter_map(|held| {
+            Some(Published {
+                endpoint_id: cable.endpoint.id.clone(),
+                protocol: held.protocol,
+                host: held.host,
+                target: (to(held.host.0.is_ipv4())?, held.target.1),
+                bridge: cable.bridge.link.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Has the kernel do what was planned. Blocks.
+///
+/// # Errors
+/// The kernel's; what was made until then is taken down by the caller.
+pub(crate) fn erect(networks: &Networks, container: &Container, standing: &mut Standing, pin: &Path) -> Result<()> {
+    let ground = networks.ground()?;
+    let sandbox = Sandbox::create(pin)?;
+    for cable in &standing.cables {
+        connect_cable(ground, &sandbox, cable)?;
+    }
+    lead_out(&sandbox, &standing.cables)?;
+    publish(ground, standing)?;
+    resolver::serve(networks, container, &sandbox, standing)
+}
+
+/// Opens the doors; a container may knock at its own, too.
+pub(crate) fn publish(ground: &Ground, standing: &Standing) -> Result<()> {
+    let Some(door) = standing.published.first() else { return Ok(()) };
+    if let Some(cable) = standing.cables.iter().find(|c| c.endpoint.id == door.endpoint_id) {
+        sandbox::allow_hairpin(&ground.home, &cable.endpoint)?;
+    }
+    ground.table.publish(&standing.published)
+}
+
+/// Plugs one cable in; a bridge that somebody deleted is made again.
+pub(crate) fn connect_cable(ground: &Ground, sandbox: &Sandbox, cable: &Cable) -> Result<()> {
+    let plugged = sandbox.plug(&ground.home, &cable.bridge, &cable.endpoint);
+    match plugged {
+        Err(_) if !ground.has_link(&cable.bridge.link)? => {
+            tracing::warn!(bridge = cable.bridge.link, "the bridge is gone and is made again");
+            ground.raise(&cable.bridge)?;
+            ground.table.add_bridge(&cable.bridge)?;
+            sandbox.plug(&ground.home, &cable.bridge, &cable.endpoint)
+        }
+        plugged => plugged,
+    }
+}
+
+/// Sets the default routes to the cables that lead out.
+pub(crate) fn lead_out(sandbox: &Sandbox, cables: &[Cable]) -> Result<()> {
+    let v4 = way_out(cables, true).and_then(|c| c.endpoint.gateway_v4);
+    let v6 = way_out(cables, false).and_then(|c| c.endpoint.gateway_v6);
+    sandbox.set_default_routes(v4, v6)
+}

@@ -1,0 +1,109 @@
+//! # Remove and prune: a network goes when nobody is on it
+//!
+//! The networks that are always there stay, and so does one with a member. Everything else goes: its record first, under the
+//! store's lock, so that nobody can get a place on it any more; then bridge and rules.
+//!
+//! * A container that does not run may still name a network that has gone; its next start says so, as Docker's does.
+//! * [`purge`] is the broom for the whole house: every bridge, every rule, every changed setting of the host, so that nothing of
+//!   us is left when minidock goes.
+//!
+//! See: moby `daemon/network.go` (deleteNetwork), `daemon/prune.go`. Next room: [`crate::networks::connect`]
+
+use crate::{
+    Engine,
+    container::{prune::until, to_the_end},
+    networks::{
+        create::{lower, publish},
+        record::{Record, is_predefined},
+    },
+};
+use minidock_base::{Error, Result};
+use minidock_spec::engine::{filters::Filters, network::NetworksPruned};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::task::spawn_blocking;
+
+/// `DELETE /networks/{id}`.
+///
+/// # Errors
+/// 404; 403 for a predefined network and for one with active endpoints.
+pub async fn remove(engine: &Arc<Engine>, text: &str) -> Result<()> {
+    let network = engine.networks.find(text)?;
+    let engine = engine.clone();
+    to_the_end(async move { whole(&engine, &network).await }).await
+}
+
+async fn whole(engine: &Arc<Engine>, network: &Arc<Record>) -> Result<()> {
+    if is_predefined(&network.name) {
+        return Err(Error::forbidden(format!("{} is a pre-defined network and cannot be removed", network.name)));
+    }
+    let _one_at_a_time = engine.networks.changing.lock().await;
+    let (e, n) = (engine.clone(), network.clone());
+    let work = move || {
+        e.networks.forget(&n.id)?;
+        if let Ok(ground) = e.networks.ground() {
+            lower(ground, &n);
+        }
+        Ok(())
+    };
+    let gone: Result<()> = spawn_blocking(work).await.map_err(|_| Error::system("the thread that removes ended early"))?;
+    gone.map_err(|e| Error::new(e.kind(), format!("error while removing network: {}", e.message())))?;
+    publish(engine, network, "destroy", &[]);
+    Ok(())
+}
+
+/// `POST /networks/prune?filters=`.
+///
+/// # Errors
+/// 400 for filters that make no sense.
+pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<NetworksPruned> {
+    filters.accept(&["label", "label!", "until"])?;
+    let until = until(filters)?;
+    let mut pruned = NetworksPruned::default();
+    for network in engine.networks.all() {
+        let goes = !is_predefined(&network.name)
+            && until.is_none_or(|until| network.created < until)
+            && filters.labels("label", &network.labels)
+            && filters.without_labels("label!", &network.labels)
+            && engine.networks.members(&network.id).is_empty();
+        if !goes {
+            continue;
+        }
+        match whole(engine, &network).await {
+            Ok(()) => pruned.networks_deleted.get_or_insert_default().push(network.name.clone()),
+            Err(error) => tracing::warn!(network = network.name, "not pruned: {}", error.message()),
+        }
+    }
+    let reclaimed = BTreeMap::from([("reclaimed".to_string(), "0".to_string())]);
+    engine.events.publish("network", "prune", "", reclaimed);
+    Ok(pruned)
+}
+
+/// `POST /minidock/network/purge`: the host's links, rules and settings become what they were before minidock came. Records
+/// stay: the next start of the daemon makes the bridges again.
+///
+/// # Errors
+/// 409 while a container is on a network of ours; the kernel's.
+pub async fn purge(engine: &Arc<Engine>) -> Result<Vec<String>> {
+    let engine = engine.clone();
+    to_the_end(async move {
+        let _one_at_a_time = engine.networks.changing.lock().await;
+        let networks: Vec<_> = engine.networks.all().into_iter().filter(|n| !n.link.is_empty()).collect();
+        if let Some(busy) = networks.iter().find(|n| !engine.networks.members(&n.id).is_empty()) {
+            return Err(Error::conflict(format!("network {} id {} has active endpoints", busy.name, busy.id))
+                .hint("stop the containers first: minidock stop $(minidock ps -q)"));
+        }
+        let e = engine.clone();
+        let work = move || {
+            let ground = e.networks.ground()?;
+            networks.iter().for_each(|network| lower(ground, network));
+            ground.table.purge()?;
+            let changed = ground.settings.changed();
+            ground.settings.restore()?;
+            let links = networks.iter().map(|n| format!("link {}", n.link));
+            let settings = changed.iter().map(|(name, turned)| format!("setting {name} back to {}", turned.was));
+            Ok(links.chain(["nft table minidock".to_string()]).chain(settings).collect())
+        };
+        spawn_blocking(work).await.map_err(|_| Error::system("the thread that purges ended early"))?
+    })
+    .await
+}

@@ -1,0 +1,94 @@
+//! # Standing: what a running container holds of the network, and how it lets go
+//!
+//! A container that starts takes addresses, ports of the host, a namespace, cables, rules and names. One value remembers all
+//! of it, so that there is one way to give it back, whether the container ended, its start failed half-way, or somebody
+//! disconnected it.
+//!
+//! ```text
+//!   take_down:  names ─► rules ─► bridge ports closed ─► pin gone ─► addresses and ports given back
+//! ```
+//!
+//! The order is the law: a rule must not outlive the address it points to, and an address must not be given to another while
+//! the old cable still answers for it. Cables themselves are not deleted: that costs the kernel tens of milliseconds each.
+//! They go with their namespace, and until then a closed bridge port keeps them silent.
+//!
+//! See: bridge(8) (state disabled), moby `libnetwork/sandbox.go` (Delete). Next room: [`crate::networks::join`]
+
+use crate::networks::{ground::Ground, store::Networks};
+use minidock_base::Error;
+use minidock_network::{
+    dns::server::Handle,
+    model::{Bridge, Endpoint, Published},
+    port_map::Held,
+    sandbox::{self, Sandbox},
+};
+use std::{net::IpAddr, path::PathBuf};
+
+/// One cable: a container's place on one bridge.
+#[derive(Clone, Debug)]
+pub(crate) struct Cable {
+    pub network: String,
+    pub bridge: Bridge,
+    pub endpoint: Endpoint,
+}
+
+impl Cable {
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let v4 = self.endpoint.v4.map(|(address, _)| address.into());
+        v4.into_iter().chain(self.endpoint.v6.map(|(address, _)| address.into())).collect()
+    }
+}
+
+/// What one container holds now.
+#[derive(Default)]
+pub(crate) struct Standing {
+    pub container: String,
+    /// The networks without cables it counts as a member of: host or none.
+    pub plain: Vec<String>,
+    pub cables: Vec<Cable>,
+    pub published: Vec<Published>,
+    pub held: Vec<Held>,
+    /// Where its namespace is pinned.
+    pub pin: Option<PathBuf>,
+    /// Its name server, while there is one.
+    pub resolver: Option<Handle>,
+}
+
+impl Standing {
+    /// Gives everything back, in the reverse order; whatever does not work is logged and the rest goes on.
+    pub fn take_down(&mut self, networks: &Networks) {
+        self.resolver = None;
+        networks.zones.remove_container(&self.container);
+        if let Ok(ground) = networks.ground() {
+            self.unpublish(ground);
+            let endpoints: Vec<Endpoint> = self.cables.iter().map(|c| c.endpoint.clone()).collect();
+            if !endpoints.is_empty() {
+                report(&self.container, "close its bridge ports", sandbox::leave(&ground.home, &endpoints));
+            }
+        }
+        if let Some(pin) = self.pin.take() {
+            report(&self.container, "let go of its namespace", Sandbox::remove(&pin));
+        }
+        for cable in self.cables.drain(..) {
+            networks.leave(&cable.endpoint.network_id, &self.container, cable.addresses());
+        }
+        for network in self.plain.drain(..) {
+            networks.leave(&network, &self.container, []);
+        }
+    }
+
+    /// Closes its doors: rules first, then the ports are free.
+    pub fn unpublish(&mut self, ground: &Ground) {
+        let doors = std::mem::take(&mut self.published);
+        if !doors.is_empty() {
+            report(&self.container, "close its published ports", ground.table.unpublish(&doors));
+        }
+        self.held.clear();
+    }
+}
+
+fn report(container: &str, what: &str, done: Result<(), Error>) {
+    if let Err(error) = done {
+        tracing::warn!(id = container, "could not {what}: {}", error.message());
+    }
+}
