@@ -60,7 +60,7 @@ impl Chapter {
                 "The layers lie unpacked on the disk and are shared by all containers; each container only needs a folder of its own for what it changes."
             }
             Chapter::Network => {
-                "A network namespace begins empty: no address, no route, and even the loopback interface is down."
+                "A network namespace begins empty: no address, no route, and even the loopback interface is down. A cable from it to a bridge outside makes it part of a network; what is published leads in by rules of the firewall."
             }
             Chapter::Namespaces => {
                 "A namespace gives a process its own copy of something that is usually shared by the whole machine: process numbers, mounts, the host name."
@@ -88,6 +88,8 @@ pub fn of(action: &Action) -> Chapter {
     let second = action.args.get(1).map_or("", String::as_str);
     match action.call.as_str() {
         _ if action.actor == Actor::Exec => Chapter::Exec,
+        "netlink" | "nft" => Chapter::Network,
+        _ if action.room.starts_with("src/network/") => Chapter::Network,
         "clone3" | "unshare" | "setns" | "sethostname" | "setdomainname" => Chapter::Namespaces,
         "open" if action.room.contains("cgroup_mounts") => Chapter::RootFilesystem,
         "write" if first.parse::<i32>().is_ok() && second == "\"0\"" => Chapter::Limits,
@@ -103,9 +105,8 @@ pub fn of(action: &Action) -> Chapter {
         "setresuid" | "setresgid" | "setgroups" | "umask" | "setsid" | "keyctl" | "personality" => Chapter::Identity,
         _ if second.starts_with("SIOC") => Chapter::Network,
         "socket" if first.starts_with("AF_INET") => Chapter::Network,
-        "execve" | "execveat" | "memfd_create" | "posix_spawn" | "kill" | "pidfd_send_signal" | "wait4" | "pidfd_open" => {
-            Chapter::Exec
-        }
+        "execve" | "execveat" | "memfd_create" | "posix_spawn" | "fork" | "kill" | "pidfd_send_signal" | "wait4"
+        | "pidfd_open" => Chapter::Exec,
         _ => by_room(action),
     }
 }
@@ -152,6 +153,11 @@ mod tests {
         assert_eq!(init("setresuid", &["0", "0", "0"]), Chapter::Identity);
         assert_eq!(init("pivot_root", &["\".\"", "\".\""]), Chapter::RootFilesystem);
         assert_eq!(chapter(Actor::Shim, "pipe2", &[], "src/shim/stdio.rs:1"), Chapter::Exec);
+        assert_eq!(
+            chapter(Actor::Daemon, "unshare", &["CLONE_NEWNET"], "src/network/sandbox.rs:1"),
+            Chapter::Network,
+            "a sandbox is made before the container"
+        );
         assert_eq!(
             chapter(Actor::Daemon, "mkdir", &["\"/var/lib/minidock/containers/x\""], "src/engine/container/snapshot.rs:1"),
             Chapter::Image

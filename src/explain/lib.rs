@@ -15,7 +15,8 @@
 //!
 //! * [`recording`] reads what was written down, and cuts out the container's latest life.
 //! * [`chapter`] knows the eight parts of a container, and to which of them a call belongs.
-//! * [`prose`] tells the story; [`sentence`] says what each call does, [`reason`] why it is made at all.
+//! * [`prose`] tells the story; [`sentence`] says what each call does, [`reason`] why it is made at all; [`wiring`] does both
+//!   for what is asked of the kernel's network.
 //! * [`shell`] builds the same isolation from tools that every distribution has; a test runs it and compares.
 //! * [`json`] is the story as a document.
 //!
@@ -28,12 +29,14 @@
 pub mod chapter;
 pub mod json;
 pub mod mounts;
+pub mod network;
 pub mod prose;
 pub mod reason;
 pub mod recording;
 pub mod script;
 pub mod sentence;
 pub mod shell;
+pub mod wiring;
 
 use chapter::Chapter;
 use minidock_linux::action::Action;

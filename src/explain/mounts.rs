@@ -74,8 +74,21 @@ pub fn root(script: &mut Script, config: &Value) {
     script.run(&format!("mount -t overlay -o {} overlay \"$root\"", word(&data)));
 }
 
+/// A bind mount that shows something else than it did for the container.
+#[derive(Clone, Copy, Debug)]
+pub struct Substitute<'a> {
+    pub destination: &'a str,
+    /// As the shell is to see it.
+    pub source: &'a str,
+}
+
+/// What is bound to this place.
+pub fn source<'a>(config: &'a Value, destination: &str) -> Option<&'a str> {
+    entries(config).find(|entry| entry["destination"] == destination)?["source"].as_str()
+}
+
 /// Everything below the root, in order.
-pub fn below(script: &mut Script, config: &Value, actions: &[Action]) {
+pub fn below(script: &mut Script, config: &Value, actions: &[Action], substitute: Option<Substitute<'_>>) {
     for entry in entries(config) {
         let destination = entry["destination"].as_str().unwrap_or_default();
         let kind = entry["type"].as_str().unwrap_or("none");
@@ -83,7 +96,9 @@ pub fn below(script: &mut Script, config: &Value, actions: &[Action]) {
             "overlay" if destination == "/" => {}
             "cgroup" | "cgroup2" => cgroups(script, destination, entry, config, actions),
             _ if options(entry).any(|option| option == "bind" || option == "rbind") || kind == "bind" => {
-                bind(script, destination, entry)
+                let other = substitute.filter(|one| one.destination == destination).map(|one| one.source.to_string());
+                let source = other.unwrap_or_else(|| word(entry["source"].as_str().unwrap_or_default()));
+                bind(script, destination, &source, entry)
             }
             _ => new(script, destination, kind, entry),
         }
@@ -99,8 +114,7 @@ fn new(script: &mut Script, destination: &str, kind: &str, entry: &Value) {
     script.run(&format!("mount -t {}{options} {} \"$at\"", word(kind), word(source)));
 }
 
-fn bind(script: &mut Script, destination: &str, entry: &Value) {
-    let source = word(entry["source"].as_str().unwrap_or_default());
+fn bind(script: &mut Script, destination: &str, source: &str, entry: &Value) {
     let how = if options(entry).any(|option| option == "rbind") { "--rbind" } else { "--bind" };
     script.run(&format!("if [ -d {source} ]; then at {0} folder; else at {0} file; fi", word(destination)));
     script.run(&format!("mount {how} {source} \"$at\""));
@@ -230,7 +244,7 @@ mod tests {
             { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec"] },
         ] });
         let mut script = Script::default();
-        below(&mut script, &config, &[]);
+        below(&mut script, &config, &[], None);
         let want = "if [ -d '/srv/a b' ]; then at /data folder; else at /data file; fi\nmount --rbind '/srv/a b' \"$at\"\n\
                     mount -o remount,bind,ro \"$at\"\nmount --make-rprivate \"$at\"\nat /proc folder\nmount -t proc -o nosuid,noexec proc \"$at\"\n";
         assert_eq!(script.text(), want);

@@ -7,6 +7,7 @@
 //! Laws: a call whose sentence says it all has no reason; the first line that matches counts, so the special ones come
 //! first. *See:* namespaces(7), cgroups(7), capabilities(7), seccomp(2). *Next room:* [`crate::json`]
 
+use crate::wiring;
 use minidock_linux::action::Action;
 
 /// Why the call is made at all; empty where the sentence says it all.
@@ -20,6 +21,11 @@ pub fn why(action: &Action) -> &'static str {
         "unshare" if has("CLONE_NEWCGROUP") => {
             "the cgroup namespace begins where the process is *now*: so this comes after entering the group, and the container sees its own group as the top"
         }
+        "netlink" | "nft" => wiring::why(action),
+        "unshare" if has("CLONE_NEWNET") && action.room.starts_with("src/network/") => {
+            "the network is made before the container, which then joins it: so a failure here costs no process, and the namespace is there between two lives"
+        }
+        "move_mount" if has("ns/net") => "a namespace lives as long as somebody holds it; a file in a mount does",
         "setns" => "a namespace has no name, only a file in /proc of a process that lives in it",
         "ioctl" if has("SIOCSIFFLAGS") => "programs that talk to themselves over 127.0.0.1 would find no way",
         "sethostname" => "the UTS namespace began as a copy of the host's name",
@@ -77,8 +83,8 @@ pub fn why(action: &Action) -> &'static str {
         "keyctl" => "keys of the session that started the daemon must not be readable inside",
         "close_range" => "an open descriptor of a host folder is a way out of any namespace (CVE-2024-21626)",
         "execve" | "execveat" => "the process stays, with all it was given; the program in it is replaced",
-        "posix_spawn" => {
-            "the shim does not know how a container is made: it executes a program that does, and stays behind as its parent"
+        "posix_spawn" | "fork" => {
+            "the shim does not know how a container is made: it starts a program that does, and stays behind as its parent"
         }
         "recvmsg" | "sendmsg" => {
             "the terminal was opened inside, where its name means something; its other end is needed outside"

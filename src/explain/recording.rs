@@ -59,13 +59,14 @@ fn starts_a_life(action: &Action) -> bool {
     executes(action, "run")
 }
 
-/// The shim executes `runtime … delete …`.
+/// The shim starts `runtime … delete …`.
 fn ends_a_life(action: &Action) -> bool {
     executes(action, "delete") || action.call == "wait4"
 }
 
 fn executes(action: &Action, command: &str) -> bool {
-    action.call == "posix_spawn" && action.args.last().is_some_and(|argv| argv.contains(&format!(" \"{command}\", ")))
+    matches!(action.call.as_str(), "posix_spawn" | "fork")
+        && action.args.last().is_some_and(|argv| argv.contains(&format!(" \"{command}\", ")))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Laws: a call without a sentence is told by its name and arguments; no sentence claims more than the arguments say.
 //! *See:* section 2 of the manual. *Next room:* [`crate::reason`]
 
+use crate::wiring;
 use minidock_linux::action::Action;
 
 /// What the call does, with its own arguments.
@@ -30,8 +31,10 @@ pub fn what(action: &Action) -> String {
         "fsconfig" if arg(1) == "FSCONFIG_CMD_CREATE" => "Makes it, with the options it was given.".into(),
         "fsconfig" => format!("Gives it an option: {}.", option(action)),
         "fsmount" => format!("Makes the {} a mount that hangs nowhere yet.", bare(0)),
+        "open_tree" if arg(0).contains("ns/net") => "Takes hold of the namespace as something that can be mounted.".into(),
         "open_tree" => format!("Copies the mount of {} without hanging it anywhere.", bare(0)),
         "move_mount" if arg(0).contains("cover") => format!("Hides {} behind it.", bare(1)),
+        "move_mount" if arg(0).contains("ns/net") => format!("Hangs the namespace on the file {}.", bare(1)),
         "move_mount" if arg(0) == arg(1) => format!("Lays that copy over {}.", bare(1)),
         "move_mount" => format!("Hangs {} on {}.", bare(0), bare(1)),
         "mount_setattr" if arg(2).starts_with("{set=0, propagation=") => {
@@ -67,6 +70,7 @@ pub fn what(action: &Action) -> String {
         "bpf" => "Loads the program that is asked whenever a device is opened.".into(),
         "execve" | "execveat" => format!("Becomes the program {}: {}.", bare(0), arg(1)),
         "posix_spawn" => format!("Executes {}.", arg(1)),
+        "fork" => format!("Splits in two; the other goes on as {}.", arg(0)),
         "pipe2" => "Makes a pipe.".into(),
         "dup2" => format!(
             "Makes its descriptor {} the standard {} too.",
@@ -85,6 +89,7 @@ pub fn what(action: &Action) -> String {
         "recvmsg" => "Receives a descriptor through a socket.".into(),
         "eventfd2" => "Makes a descriptor through which the kernel can report.".into(),
         "ioctl" => ioctl(arg(1), &action.args),
+        "netlink" | "nft" => wiring::what(action),
         "open" | "openat" | "openat2" => format!(
             "Opens {}.",
             action.args.iter().find(|arg| arg.starts_with('"')).map_or("a file", |path| path.trim_matches('"'))

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   script ─┬─ mkdir, echo > knob                        limits         (outside)
+//!           ├─ unshare --net, ip, nft                    network        (outside: the sandbox and its cables)
 //!           └─ enter the group ─ unshare … ─► inside ─┬─ ip link, hostname, sysctls
 //!                                                     ├─ mount, mknod   root filesystem, below $work/root
 //!                                                     ├─ mount --move "$root" /
@@ -19,7 +20,8 @@
 //! Every word from outside is quoted ([`word`]). *See:* unshare(1), capsh(1), switch_root(8). *Next room:* [`crate::mounts`]
 
 use crate::{
-    mounts,
+    mounts::{self, Substitute},
+    network,
     script::{Script, word},
 };
 use minidock_base::{Error, Result};
@@ -27,12 +29,17 @@ use minidock_linux::{action::Action, caps};
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
 
+/// The file that names the name servers.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// What a script is made of.
 pub struct Wanted<'a> {
     pub name: &'a str,
     /// The bundle's `config.json`.
     pub config: &'a Value,
     pub actions: &'a [Action],
+    /// What was there before the container: bridges, the firewall's table.
+    pub ground: &'a network::Ground,
     /// Where the script may make its scratch folder: not on an overlay.
     pub scratch: &'a Path,
 }
@@ -49,8 +56,9 @@ pub fn script(wanted: &Wanted<'_>) -> Result<String> {
     let mut script = Script::default();
     head(&mut script, wanted);
     let groups = limits(&mut script, wanted);
+    let sandbox = network::outside(&mut script, wanted.name, wanted.ground, wanted.actions);
     script.chapter("inside: what happens in the new namespaces");
-    let inside = inside(wanted);
+    let inside = inside(wanted, sandbox);
     // a word of somebody else's may hold line breaks: the mark of the end must not be among its lines
     let mut mark = String::from("END OF INSIDE");
     while inside.lines().any(|line| line == mark) {
@@ -59,13 +67,13 @@ pub fn script(wanted: &Wanted<'_>) -> Result<String> {
     script.run(&format!("cat > \"$work/inside\" <<'{mark}'\n{inside}{mark}"));
     script.chapter("namespaces");
     script.note("First into the group, then into the namespaces: a cgroup namespace begins where its maker is.");
-    script.run("export work root group");
+    script.run("export work root group net");
     script.run("status=0");
     let enter = "for one in $groups; do echo 0 > \"$one/cgroup.procs\"; done";
     let enter = if groups { format!("{enter}; ") } else { String::new() };
     script.run(&format!(
         "groups=\"$groups\" sh -c {} || status=$?",
-        word(&format!("{enter}exec {} sh \"$work/inside\"", unshare(config)))
+        word(&format!("{enter}exec {} sh \"$work/inside\"", unshare(config, sandbox)))
     ));
     script.run("exit $status");
     Ok(script.text())
@@ -78,15 +86,17 @@ fn head(script: &mut Script, wanted: &Wanted<'_>) {
         wanted.name.replace(['\n', '\r'], " ")
     ));
     script
-        .note("Needs root and: util-linux (unshare, nsenter, mount, prlimit), coreutils, iproute2 (ip), libcap2-bin (capsh).");
+        .note("Needs root and: util-linux (unshare, nsenter, mount, prlimit), coreutils, iproute2 (ip), libcap2-bin (capsh),");
+    script.note("and for a container on a network nftables (nft).");
     if !wanted.config["linux"]["seccomp"].is_null() {
         script.note("Missing here: the seccomp filter. No common tool loads one; `minidock explain` shows where it belongs.");
     }
     script.run("set -eu");
     script.run(&format!("work=$(mktemp -d {}/by-hand.XXXXXX)", word(&wanted.scratch.to_string_lossy())));
-    script.run("root=$work/root\ngroups= group=\nmkdir \"$root\" \"$work/upper\" \"$work/work\"");
-    script.note("All mounts die with their namespace; what is left are folders.");
-    script.run("trap 'for one in $groups; do rmdir \"$one\" || true; done; rm -rf \"$work\"' EXIT");
+    script.run("root=$work/root\ngroups= group= net=\nmkdir \"$root\" \"$work/upper\" \"$work/work\"");
+    script.note("All mounts die with their namespace; what is left are folders, and what put_back knows.");
+    script.run("put_back() { :; }");
+    script.run("trap 'set +e; put_back; for one in $groups; do rmdir \"$one\"; done; rm -rf \"$work\"' EXIT");
     script.run("trap 'exit 130' INT TERM HUP");
 }
 
@@ -124,10 +134,14 @@ pub fn group(config: &Value) -> Option<&str> {
 }
 
 /// The program that makes (and joins) the namespaces.
-fn unshare(config: &Value) -> String {
+fn unshare(config: &Value, sandbox: bool) -> String {
     let (mut join, mut make) = (Vec::new(), vec!["unshare".to_string(), "--propagation slave".into()]);
     for (kind, path) in namespaces(config) {
         let option = match kind {
+            "network" if sandbox => {
+                join.push("--net=\"$net\"".to_string());
+                continue;
+            }
             "network" => "net",
             "mount" | "uts" | "ipc" | "pid" | "cgroup" => kind,
             "time" => "time",
@@ -182,13 +196,13 @@ at() {
     esac
 }";
 
-fn inside(wanted: &Wanted<'_>) -> String {
+fn inside(wanted: &Wanted<'_>, sandbox: bool) -> String {
     let config = wanted.config;
     let mut script = Script::default();
     script.run("set -eu");
     script.run(AT);
     let own = |wanted: &str| namespaces(config).any(|(kind, path)| kind == wanted && path.is_none());
-    if own("network") {
+    if own("network") && !sandbox {
         script.chapter("network");
         script.run("ip link set lo up");
     }
@@ -201,8 +215,13 @@ fn inside(wanted: &Wanted<'_>) -> String {
         script.run(&format!("echo {} > {file}", word(value.as_str().unwrap_or_default())));
     }
     script.chapter("root filesystem");
+    let resolv_conf = mounts::source(config, RESOLV_CONF).filter(|_| sandbox);
+    if let Some(source) = resolv_conf {
+        network::without_name_server(&mut script, source);
+    }
     mounts::root(&mut script, config);
-    mounts::below(&mut script, config, wanted.actions);
+    let ours = Substitute { destination: RESOLV_CONF, source: "\"$work/resolv.conf\"" };
+    mounts::below(&mut script, config, wanted.actions, resolv_conf.map(|_| ours));
     devices(&mut script, config);
     mounts::covers(&mut script, config);
     if config["root"]["readonly"] == true {
