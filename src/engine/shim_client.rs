@@ -1,11 +1,11 @@
 //! # The shim's other end: start one, talk to it, find it again
 //!
-//! The daemon may die; the container must not. So the daemon is not the container's parent: it executes `minidock shim`
-//! once per container and then only talks to it, one line of JSON at a time. After the daemon's own restart the same shim
-//! is found at its socket.
+//! The daemon may die; the container must not. So the daemon is not the container's parent: it has a `minidock shim` born
+//! for each container ([`crate::nursery`]) and then only talks to it, one line of JSON at a time. After the daemon's own
+//! restart the same shim is found at its socket.
 //!
 //! ```text
-//! spawn ──exec──► minidock shim               fd 0: our socketpair; it gets ready while the bundle is written
+//! spawn ──nursery──► minidock shim            our socketpair; it gets ready while the bundle is written
 //!      │  Shim::launch: Launch, Ready        then: Start, Kill, Resize, Exec …, each with a number
 //!      ▼
 //!  writer ─────────────────►  shim
@@ -22,17 +22,13 @@
 //! Laws: every wait has a limit. The shim gets no environment of ours.
 //! *See:* [`minidock_shim::protocol`]. *Next room:* [`crate::exits`]
 
+use crate::nursery::Nursery;
 use minidock_base::{Doing, Error, Result};
 use minidock_shim::protocol::{Answer, Attach, Event, Hello, Launch, Numbered, Reply, Request};
 use std::{
     collections::HashMap,
-    fs::OpenOptions,
-    os::{
-        fd::OwnedFd,
-        unix::{fs::OpenOptionsExt, net::UnixStream as StdStream},
-    },
+    os::unix::net::UnixStream as StdStream,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -154,37 +150,22 @@ impl Shim {
     }
 }
 
-/// A shim that was executed and waits for its orders; dropped without any, it ends.
+/// A shim that waits for its orders; dropped without any, it ends.
 pub struct Born {
     control: UnixStream,
     words: PathBuf,
 }
 
-/// Executes a shim, which gets ready while the caller prepares its orders; `words` is the error log
-/// of all shims. It is reaped whenever
-/// it ends; nobody waits for it here.
+/// Has a shim born, which gets ready while the caller prepares its orders.
 ///
 /// # Errors
 /// The program cannot be executed.
-pub fn spawn(program: &[String], id: &str, words: PathBuf) -> Result<Born> {
+pub fn spawn(nursery: &Nursery, id: &str) -> Result<Born> {
     let (ours, theirs) = StdStream::pair().doing(|| "make a socket for the shim")?;
     ours.set_nonblocking(true).doing(|| "make a socket for the shim")?;
     let control = UnixStream::from_std(ours).doing(|| "make a socket for the shim")?;
-    let (name, args) = program.split_first().ok_or_else(|| Error::system("no program to start a shim with"))?;
-    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&words);
-    let log = log.doing(|| format!("open {}", words.display()))?;
-    let mut child = tokio::process::Command::new(name)
-        .args(args)
-        .arg(id) // for readers of ps
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::from(log))
-        .spawn()
-        .doing(|| format!("execute {name}"))?;
-    tokio::spawn(async move { child.wait().await });
-    Ok(Born { control, words })
+    nursery.bear(id, &theirs.into())?;
+    Ok(Born { control, words: nursery.words().to_path_buf() })
 }
 
 async fn say_hello(socket: &Path, hello: &Hello) -> Result<UnixStream> {

@@ -72,6 +72,29 @@ pub fn clone3(request: Request<'_>) -> Result<Cloned, CallFailed> {
     )
 }
 
+/// As fork(2): a child that goes on as something else, with this program's own code. `words` says as what, for who reads the
+/// recording. See [`clone3`].
+///
+/// # Errors
+/// EDEADLK when the caller has more than one thread; EAGAIN at a limit of processes.
+#[track_caller]
+pub fn fork(words: impl FnOnce() -> String) -> Result<Cloned, CallFailed> {
+    action::call_showing(
+        "fork",
+        || vec![words()],
+        || {
+            if threads()? != 1 {
+                return Err(std::io::Error::from_raw_os_error(libc::EDEADLK));
+            }
+            raw(&Request::default())
+        },
+        |cloned| match cloned {
+            Cloned::Child => 0,
+            Cloned::Parent { pid, .. } => *pid as i64,
+        },
+    )
+}
+
 fn raw(request: &Request<'_>) -> std::io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
     // SAFETY: an all-zero clone_args is the documented "nothing asked" value.

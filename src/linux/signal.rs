@@ -177,6 +177,22 @@ pub fn defaults() -> Result<(), CallFailed> {
     )
 }
 
+/// Children that end leave nothing to wait for (`true`), or a status for their parent as usual (`false`).
+/// See: sigaction(2), SA_NOCLDWAIT.
+#[track_caller]
+pub fn forget_children(forget: bool) -> Result<(), CallFailed> {
+    let (shown, how) = if forget { ("SIG_IGN", libc::SIG_IGN) } else { ("SIG_DFL", libc::SIG_DFL) };
+    call(
+        "rt_sigaction",
+        || vec!["SIGCHLD".into(), shown.into()],
+        // SAFETY: both are valid dispositions of SIGCHLD, and neither is a function of ours.
+        || match unsafe { libc::signal(libc::SIGCHLD, how) } {
+            libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        },
+    )
+}
+
 /// A descriptor that becomes readable when one of these (blocked) signals arrives; it never blocks. See: signalfd(2).
 #[track_caller]
 pub fn descriptor(mask: &Mask) -> Result<OwnedFd, CallFailed> {

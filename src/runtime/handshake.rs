@@ -16,15 +16,16 @@
 //!                                     ◄─ Failed   instead of any of these, and the child ends
 //! ```
 //!
-//! * A message is four bytes of length (little endian) and that many bytes of JSON; it carries the actions that the child
-//!   recorded since the last one. Towards the child it is one byte.
+//! * A message is twice four bytes of length (little endian), a word in JSON, and the lines of what the child recorded since
+//!   the last one, as they will stand in the file: the parent need not understand them. Towards the child it is one byte.
 //! * End of file where a message was due means that the child died; the parent learns how by wait(2).
 //!
 //! Laws: between Going and end of file nothing may fail silently: a failed execve still sends Failed.
 //! Next room: [`crate::init`]
 
+use crate::recording;
 use minidock_base::{Error, Kind, Result, error::Wire};
-use minidock_linux::action::{self, Action};
+use minidock_linux::action;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -42,13 +43,6 @@ pub enum Word {
     Failed(Wire),
 }
 
-#[derive(Serialize, Deserialize)]
-struct Message {
-    word: Word,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    actions: Vec<Action>,
-}
-
 /// No message of ours is near this; a child that sends more is not ours.
 const LIMIT: u32 = 16 << 20;
 
@@ -57,30 +51,35 @@ const LIMIT: u32 = 16 << 20;
 /// # Errors
 /// The other end is gone.
 pub fn say(to: &mut File, word: Word) -> std::io::Result<()> {
-    let message = serde_json::to_vec(&Message { word, actions: action::take() })?;
-    let mut framed = (message.len() as u32).to_le_bytes().to_vec();
-    framed.extend(message);
-    to.write_all(&framed)
+    let mut message = vec![0; 8];
+    serde_json::to_writer(&mut message, &word)?;
+    let word = message.len() - 8;
+    recording::put_lines(&action::take(), &mut message);
+    let lines = message.len() - 8 - word;
+    message[..4].copy_from_slice(&(word as u32).to_le_bytes());
+    message[4..8].copy_from_slice(&(lines as u32).to_le_bytes());
+    to.write_all(&message)
 }
 
-/// The parent's side: the next word, or none at the end of file. The child's actions join our own list.
+/// The parent's side: the next word, or none at the end of file. What the child recorded goes to our own recording.
 ///
 /// # Errors
 /// A message that is cut short or none of ours.
 pub fn hear(from: &mut File) -> Result<Option<Word>> {
-    let mut length = [0; 4];
-    if !fill(from, &mut length).map_err(cut)? {
+    let mut lengths = [0; 8];
+    if !fill(from, &mut lengths).map_err(cut)? {
         return Ok(None);
     }
-    let length = u32::from_le_bytes(length);
-    if length > LIMIT {
-        return Err(Error::system(format!("a message of {length} bytes is not from our init")));
+    let [a, b, c, d, e, f, g, h] = lengths;
+    let (word, lines) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    if word > LIMIT || lines > LIMIT {
+        return Err(Error::system(format!("a message of {word} and {lines} bytes is not from our init")));
     }
-    let mut text = vec![0; length as usize];
+    let mut text = vec![0; word as usize];
     from.read_exact(&mut text).map_err(cut)?;
-    let message: Message = serde_json::from_slice(&text).map_err(|e| Error::system(format!("init's message: {e}")))?;
-    action::adopt(message.actions);
-    Ok(Some(message.word))
+    let word = serde_json::from_slice(&text).map_err(|e| Error::system(format!("init's message: {e}")))?;
+    recording::adopt(lines as usize, |room| from.read_exact(room)).map_err(cut)?;
+    Ok(Some(word))
 }
 
 fn fill(from: &mut File, room: &mut [u8]) -> std::io::Result<bool> {

@@ -203,7 +203,7 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 pub fn finish(folder: &Folder, record: &Record) -> Result<()> {
     clear_cgroup(record);
     clear_mounts(record);
-    if let Ok(spec) = folder.spec() {
+    if let Some(spec) = folder.spec_with_hooks() {
         hooks::run_all(Moment::Poststop, spec.hooks(), &record.to_state(Status::Stopped));
     }
     folder.remove()
@@ -211,7 +211,11 @@ pub fn finish(folder: &Folder, record: &Record) -> Result<()> {
 
 /// Kills whoever is left in the container's group and removes it; one that others live in is left to them.
 pub fn clear_cgroup(record: &Record) {
-    let Some(cgroup) = record.cgroup.as_ref().filter(|cgroup| cgroup.exists()) else { return };
+    let Some(cgroup) = record.cgroup.as_ref() else { return };
+    // most often its last process has gone by itself: then there is nobody to look for
+    if (!record.shares_cgroup && cgroup.remove_now().is_ok()) || !cgroup.exists() {
+        return;
+    }
     let inside = cgroup.procs().is_ok_and(|inside| !inside.is_empty());
     if inside && record.shares_cgroup {
         return;

@@ -1,12 +1,12 @@
 //! # Recording: what `minidock explain` will tell
 //!
 //! With `--actions FILE` every kernel call that the runtime and its init make for a container is written down, one JSON
-//! object a line, appended to the file. Init's own come up the handshake; the parent writes all of them at its end, in the
-//! order in which they happened.
+//! object a line, appended to the file. Init's own come up the handshake as the lines they will be; the parent writes all of
+//! them at its end. Whoever reads the file puts them in the order in which they happened.
 //!
 //! Laws: telling must not change what is told: a file that cannot be written costs a warning. Next room: [`crate::log`]
 
-use minidock_linux::action::{self, Actor};
+use minidock_linux::action::{self, Action, Actor};
 use std::{
     cell::{Cell, RefCell},
     fs::OpenOptions,
@@ -16,6 +16,7 @@ use std::{
 
 thread_local! {
     static FILE: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+    static HEARD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static ON: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -31,17 +32,36 @@ pub fn is_on() -> bool {
     ON.get()
 }
 
+/// Adds the line of each action.
+pub fn put_lines(actions: &[Action], to: &mut Vec<u8>) {
+    const ORDINARY: usize = 320;
+    to.reserve(actions.len() * ORDINARY);
+    for action in actions {
+        let begin = to.len();
+        match serde_json::to_writer(&mut *to, action) {
+            Ok(()) => to.push(b'\n'),
+            Err(_) => to.truncate(begin),
+        }
+    }
+}
+
+/// Takes in the lines that a child sends: `read` fills the room for them.
+///
+/// # Errors
+/// Those of `read`.
+pub fn adopt(length: usize, read: impl FnOnce(&mut [u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+    HEARD.with_borrow_mut(|heard| {
+        let begin = heard.len();
+        heard.resize(begin + length, 0);
+        read(&mut heard[begin..])
+    })
+}
+
 /// Appends all that was recorded.
 pub fn write() {
     let Some(file) = FILE.take() else { return };
-    let mut actions = action::stop();
-    actions.sort_by_key(|action| action.at_us);
-    let mut lines = Vec::new();
-    for action in &actions {
-        if serde_json::to_writer(&mut lines, action).is_ok() {
-            lines.push(b'\n');
-        }
-    }
+    let mut lines = HEARD.take();
+    put_lines(&action::stop(), &mut lines);
     let written = OpenOptions::new().create(true).append(true).open(&file).and_then(|mut file| file.write_all(&lines));
     if let Err(failed) = written {
         crate::log::warn(&format!("cannot record actions in {}: {failed}", file.display()));

@@ -60,6 +60,9 @@ pub struct Record {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// How a configuration says that it has hooks.
+const HOOKS: &[u8] = b"\"hooks\"";
+
 /// The folder of one container, which need not exist.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
@@ -138,6 +141,13 @@ impl Folder {
         let file = self.config();
         let text = fs::read(&file).doing(|| format!("read {}", file.display()))?;
         crate::bundle::parse(&text).map_err(|e| e.during(format!("read {}", file.display())))
+    }
+
+    /// The same where it names any hooks. Most containers have none, and then their configuration need not be understood again.
+    pub fn spec_with_hooks(&self) -> Option<Spec> {
+        let text = fs::read(self.config()).ok()?;
+        let named = text.windows(HOOKS.len()).any(|word| word == HOOKS);
+        named.then(|| crate::bundle::parse(&text).ok()).flatten()
     }
 
     /// Whether anything of the name is there, however little.

@@ -4,13 +4,15 @@
 //! container. So before it does anything else, the shim cuts what ties it to its parent.
 //!
 //! ```text
-//!   fd 0 = control socket ─► kept under another number; 0 and 1 become /dev/null
-//!   descriptors above 2      closed: whatever the daemon forgot
-//!   setsid                   no terminal of the daemon's, no SIGHUP of its session
-//!   chdir /                  no file system is held busy
-//!   subreaper                orphans of the runtime fall to us, not to the host's init
-//!   signals                  blocked and read from a descriptor: SIGTERM and SIGHUP are noted and do nothing
-//!   Launch ─► socket, log ─► Ready
+//!   settle   descriptors above 2      closed: whatever the daemon forgot
+//!            fd 0 = a socket ─► kept under another number; 0 and 1 become /dev/null
+//!            chdir /                  no file system is held busy
+//!            signals                  blocked: SIGTERM and SIGHUP do nothing
+//!   ──────── (a nursery does this once, and forks here: crate::nursery) ────────
+//!   boot     setsid                   no terminal of the daemon's, no SIGHUP of its session
+//!            subreaper                orphans of the runtime fall to us, not to the host's init
+//!            signals                  read from a descriptor
+//!            Launch ─► socket, log ─► Ready
 //! ```
 //!
 //! Signals are blocked, not ignored: ignored ones would stay ignored in the container.
@@ -23,7 +25,9 @@ use crate::{
     log_file::writer::Writer,
     process::Process,
     protocol::{Answer, Launch, Numbered, Reply, Request},
-    record, socket,
+    record,
+    runtime::Own,
+    socket,
     supervise::Shim,
 };
 use minidock_base::{Doing, Error, Result};
@@ -37,7 +41,7 @@ use std::{
     fs,
     io::IsTerminal,
     os::{
-        fd::AsFd,
+        fd::{AsFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
     time::Duration,
@@ -46,50 +50,54 @@ use std::{
 /// How long the daemon may take to say what is wanted.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Becomes a shim: returns when it listens and the daemon has been told.
+/// Cuts every tie that all shims cut alike; gives back the socket that was descriptor 0.
 ///
 /// # Errors
-/// What could not be had; the daemon, if it is still there, has been told the same.
-pub fn boot() -> Result<Shim> {
+/// What could not be had.
+pub fn settle() -> Result<OwnedFd> {
     action::start(Actor::Shim);
     fds::close_from(3).doing(|| "close inherited descriptors")?;
-    let control = std::io::stdin().as_fd().try_clone_to_owned().doing(|| "take over the control connection")?;
-    let mut control = Control::new(0, UnixStream::from(control));
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().doing(|| "take over the control connection")?;
     let null = fds::dev_null().doing(|| "open the null device")?;
     match std::io::stderr().is_terminal() {
         true => fds::become_stdio(&null, &null, &null),
         false => fds::become_stdio(&null, &null, std::io::stderr()),
     }
     .doing(|| "let go of standard input and output")?;
-    let _ = wait::setsid(); // a leader already, when a shell started us
     std::env::set_current_dir("/").doing(|| "change to the root directory")?;
     let _ = fs::write("/proc/self/comm", "minidock-shim"); // only for who looks with ps
+    signal::block(&mask()).doing(|| "block signals")?;
+    Ok(socket)
+}
+
+/// Becomes a shim, with orders to be read from `control`: returns when it listens and the daemon has been told.
+///
+/// # Errors
+/// What could not be had; the daemon, if it is still there, has been told the same.
+pub fn boot(control: UnixStream, own: Option<Own>) -> Result<Shim> {
+    let mut control = Control::new(0, control);
+    let _ = wait::setsid(); // a leader already, when a shell started us
     wait::child_subreaper().doing(|| "become the parent of orphans")?;
-    // what a program does to itself by a mistake must still kill it
-    let faults = [
-        libc_signal("SEGV"),
-        libc_signal("BUS"),
-        libc_signal("FPE"),
-        libc_signal("ILL"),
-        libc_signal("ABRT"),
-        libc_signal("TRAP"),
-    ];
-    let mask = Mask::of(&(1..=64).filter(|signal| !faults.contains(signal)).collect::<Vec<_>>());
-    signal::block(&mask).doing(|| "block signals")?;
-    let signals = signal::descriptor(&mask).doing(|| "read signals from a descriptor")?;
+    let signals = signal::descriptor(&mask()).doing(|| "read signals from a descriptor")?;
 
     let (seq, launch) = orders(&mut control)?;
     match equip(&launch) {
         Ok((main, listener)) => {
             control.say(&Reply::Answer { seq, answer: Answer::Ready { shim_pid: std::process::id() as i32 } });
             control.socket().set_nonblocking(true).doing(|| "keep the control connection")?;
-            Ok(Shim::new(launch, main, control, listener, signals))
+            Ok(Shim::new(launch, own, main, control, listener, signals))
         }
         Err(error) => {
             control.say(&Reply::Answer { seq, answer: Answer::Failed(error.to_wire()) });
             Err(error)
         }
     }
+}
+
+/// All signals but those by which a program kills itself for a mistake.
+fn mask() -> Mask {
+    let faults = ["SEGV", "BUS", "FPE", "ILL", "ABRT", "TRAP"].map(libc_signal);
+    Mask::of(&(1..=64).filter(|signal| !faults.contains(signal)).collect::<Vec<_>>())
 }
 
 fn libc_signal(name: &str) -> i32 {

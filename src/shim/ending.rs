@@ -87,7 +87,7 @@ impl Shim {
             }
             Err(error) => {
                 if n == 0 {
-                    let _ = runtime::delete(&self.launch); // it may have failed before there was anything
+                    let _ = runtime::delete(&self.launch, self.own); // it may have failed before there was anything
                     self.close_door();
                 }
                 self.processes[n].close();
@@ -174,7 +174,7 @@ impl Shim {
         for process in self.processes.iter_mut().filter(|process| matches!(process.phase, Phase::Waiting)) {
             process.close();
         }
-        if let Err(error) = runtime::delete(&self.launch) {
+        if let Err(error) = runtime::delete(&self.launch, self.own) {
             eprintln!("minidock: {error}"); // `restore` looks for what is left
         }
     }

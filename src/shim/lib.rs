@@ -16,12 +16,12 @@
 //!                      └──► exit.json          how it ended, before anybody is told
 //! ```
 //!
-//! * [`boot`] cuts every tie to the daemon, takes its orders, listens.
+//! * [`nursery`] has one process be the model of all; [`boot`] cuts every tie to the daemon, takes its orders, listens.
 //! * [`supervise`] is the loop: one list of descriptors, one sleep, then each is served without waiting.
 //! * [`requests`] is what the daemon may ask; [`ending`] is what happens when a program ends.
 //! * [`process`] is one program with its streams: the container's own, or an exec. [`stdio`] makes its pipes, [`console`]
 //!   fetches its terminal, [`client`] is one who watches.
-//! * [`runtime`] executes the OCI runtime; [`record`] keeps the kernel calls, [`log_file`] what was said; [`control`] carries
+//! * [`runtime`] calls the OCI runtime by its command line; [`record`] keeps the kernel calls, [`log_file`] what was said; [`control`] carries
 //!   lines; [`socket`] is the door.
 //!
 //! Every container costs one such process, so it must be small: one thread, no async runtime, buffers only while something
@@ -39,6 +39,7 @@ mod console;
 mod control;
 mod ending;
 pub mod log_file;
+pub mod nursery;
 mod process;
 pub mod protocol;
 mod record;
@@ -48,15 +49,26 @@ pub mod socket;
 mod stdio;
 mod supervise;
 
+use std::ffi::OsString;
+
+pub use runtime::Own;
+
 /// The shim's costume: never returns an error to a caller, its exit status is the process's.
 ///
-/// Arguments are for the reader of `ps` (`minidock shim <id>`); orders come through descriptor 0.
-pub fn main() -> i32 {
-    match boot::boot() {
-        Ok(mut shim) => {
+/// Its argument is for the reader of `ps` (`minidock shim <id>`) and may say that this is to be a [`nursery`]; orders come through
+/// descriptor 0. `own` is the OCI runtime that lies in the same program, if there is one.
+pub fn main(args: Vec<OsString>, own: Option<Own>) -> i32 {
+    let nursery = args.first().is_some_and(|word| word.as_encoded_bytes().starts_with(nursery::WORD.as_bytes()));
+    let shim = match nursery {
+        true => nursery::live(own),
+        false => nursery::alone(own).map(Some),
+    };
+    match shim {
+        Ok(Some(mut shim)) => {
             shim.supervise();
             0
         }
+        Ok(None) => 0,
         Err(error) => {
             eprintln!("minidock: {error}");
             1

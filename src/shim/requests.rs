@@ -92,7 +92,7 @@ impl Shim {
         self.record();
         let (theirs, console) = self.streams(n)?;
         let call = match &self.processes[n].exec {
-            None => runtime::run(&self.launch, theirs, console)?,
+            None => runtime::run(&self.launch, self.own, theirs, console)?,
             Some(exec) => {
                 let mut process = self.prepared.remove(exec).unwrap_or_default();
                 // the terminal has its size before the program can ask for it
@@ -100,7 +100,7 @@ impl Shim {
                 if rows > 0 && cols > 0 {
                     process["consoleSize"] = json!({ "height": rows, "width": cols });
                 }
-                runtime::exec(&self.launch, exec, &process, theirs, console)?
+                runtime::exec(&self.launch, self.own, exec, &process, theirs, console)?
             }
         };
         self.processes[n].phase = Phase::Starting { call, control: serial, seq };

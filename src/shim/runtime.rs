@@ -13,6 +13,9 @@
 //! * [`run`] and [`exec`] return at once with a [`Call`]; its end is heard like any child's. [`delete`] waits.
 //! * No shell, and no code of ours between fork and exec: `std::process::Command` uses posix_spawn(3), which borrows our
 //!   memory instead of copying it, gives the child an empty signal mask, and closes what is close-on-exec.
+//! * When the runtime to be executed is this very program, executing it would only replace our code by a copy of itself, for
+//!   a millisecond. Then the child of a fork goes on with the same words and the same three descriptors ([`Own`], handed in by
+//!   `main`; this floor still knows nothing of the runtime but its command line).
 //!
 //! Laws: a runtime's own words reach the user unchanged; every file made for a call is removed after it.
 //! *See:* runtime-spec `runtime.md`, runc(8). *Next room:* [`crate::process`]
@@ -25,8 +28,10 @@ use crate::{
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     action::{self, quoted},
+    clone::{self, Cloned},
+    exec, fds,
     poll::{Want, until_ready},
-    signal,
+    signal::{self, Mask},
     wait::{self, How},
 };
 use serde::Deserialize;
@@ -42,6 +47,15 @@ use std::{
 /// How long `delete` may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An OCI runtime's `main`: the words behind its name, the exit status. It is called in a process of its own.
+pub type Own = fn(Vec<OsString>) -> i32;
+
+/// Whether these words name the program that is running, as `minidock runtime`, and nobody inside a container could write to its
+/// file meanwhile (else the runtime would execute itself again, and it must find its own words then).
+pub fn is_own(runtime: &[String]) -> bool {
+    matches!(runtime, [program, costume] if program == "/proc/self/exe" && costume == "runtime") && exec::is_protected()
+}
+
 /// A runtime at work.
 pub struct Call {
     pub pid: i32,
@@ -51,18 +65,19 @@ pub struct Call {
 }
 
 /// Creates and starts the container.
-pub fn run(launch: &Launch, theirs: Theirs, console: Option<PathBuf>) -> Result<Call> {
+pub fn run(launch: &Launch, own: Option<Own>, theirs: Theirs, console: Option<PathBuf>) -> Result<Call> {
     let files = Files::new(&launch.bundle, "init");
     let mut args: Vec<OsString> = vec!["run".into(), "--detach".into(), "--bundle".into(), launch.bundle.clone().into()];
     files.describe(&mut args, console);
     args.push(launch.id.clone().into());
-    let pid = spawn(launch, &files.log, args, theirs)?;
+    let pid = spawn(launch, own, &files.log, args, theirs)?;
     Ok(Call { pid, log: files.log, pid_file: files.pid_file, process_file: None })
 }
 
 /// Starts a second process in the container.
 pub fn exec(
     launch: &Launch,
+    own: Option<Own>,
     exec: &str,
     process: &serde_json::Value,
     theirs: Theirs,
@@ -75,7 +90,7 @@ pub fn exec(
     let mut args: Vec<OsString> = vec!["exec".into(), "--detach".into(), "--process".into(), process_file.clone().into()];
     files.describe(&mut args, console);
     args.push(launch.id.clone().into());
-    let pid = spawn(launch, &files.log, args, theirs)?;
+    let pid = spawn(launch, own, &files.log, args, theirs)?;
     Ok(Call { pid, log: files.log, pid_file: files.pid_file, process_file: Some(process_file) })
 }
 
@@ -83,10 +98,10 @@ pub fn exec(
 ///
 /// # Errors
 /// The runtime's own words; what is already gone is no error.
-pub fn delete(launch: &Launch) -> Result<()> {
+pub fn delete(launch: &Launch, own: Option<Own>) -> Result<()> {
     let files = Files::new(&launch.bundle, "delete");
     let args = vec!["delete".into(), "--force".into(), launch.id.clone().into()];
-    let pid = spawn(launch, &files.log, args, stdio::nothing()?)?;
+    let pid = spawn(launch, own, &files.log, args, stdio::nothing()?)?;
     let ended = wait::pidfd_open(pid).is_ok_and(|pidfd| until_ready(pidfd.as_fd(), Want::READ, Some(PATIENCE)).unwrap_or(true));
     if !ended {
         let _ = signal::kill(pid, 9); // it may just have ended
@@ -145,23 +160,50 @@ impl Files {
     }
 }
 
-fn spawn(launch: &Launch, log: &Path, args: Vec<OsString>, theirs: Theirs) -> Result<i32> {
+fn spawn(launch: &Launch, own: Option<Own>, log: &Path, args: Vec<OsString>, theirs: Theirs) -> Result<i32> {
     let (program, first) = launch.runtime.split_first().ok_or_else(|| Error::invalid("no OCI runtime was named"))?;
-    let mut command = Command::new(program);
-    command.args(first).arg("--root").arg(&launch.runtime_root).arg("--log").arg(log).args(["--log-format", "json"]);
+    let mut words: Vec<OsString> = vec!["--root".into(), launch.runtime_root.clone().into(), "--log".into(), log.into()];
+    words.extend(["--log-format".into(), "json".into()]);
     let actions = launch.actions_file.as_ref().filter(|file| records_actions(&launch.runtime) && record::has_room(file));
     if let Some(file) = actions {
-        command.arg("--actions").arg(file);
+        words.extend(["--actions".into(), file.into()]);
     }
-    command.args(&args).stdin(Stdio::from(theirs.stdin)).stdout(Stdio::from(theirs.stdout)).stderr(Stdio::from(theirs.stderr));
-    let words = |command: &Command| {
-        let words: Vec<String> = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
-        vec![quoted(program), format!("[{}]", words.join(", "))]
+    words.extend(args);
+    let shown = || {
+        let all = launch.runtime.iter().map(quoted).chain(words.iter().map(quoted));
+        format!("[{}]", all.collect::<Vec<_>>().join(", "))
     };
-    let shown = words(&command);
+    if let Some(own) = own {
+        return match clone::fork(shown).doing(|| "fork for the OCI runtime")? {
+            Cloned::Child => go_on_as(own, words, theirs),
+            Cloned::Parent { pid, .. } => Ok(pid),
+        };
+    }
+    let mut command = Command::new(program);
+    command.args(first).args(&words);
+    command.stdin(Stdio::from(theirs.stdin)).stdout(Stdio::from(theirs.stdout)).stderr(Stdio::from(theirs.stderr));
+    let shown = vec![quoted(program), shown()];
     let child = action::call_showing("posix_spawn", || shown, || command.spawn(), |child| child.id().into())
         .doing(|| format!("execute the OCI runtime {program}"))?;
     Ok(child.id() as i32)
+}
+
+/// The child of a fork becomes what an executed runtime would be: three descriptors, no blocked signal, nothing recorded.
+fn go_on_as(own: Own, words: Vec<OsString>, theirs: Theirs) -> ! {
+    drop(action::stop());
+    let ready = fds::become_stdio(&theirs.stdin, &theirs.stdout, &theirs.stderr)
+        .and_then(|()| fds::close_from(3)) // all of the shim's; their owners in this copy of its memory are never run again
+        .and_then(|()| signal::set(&Mask::of(&[])));
+    std::mem::forget(theirs);
+    let status = match ready {
+        // a panic must not wake up as a second shim
+        Ok(_) => std::panic::catch_unwind(|| own(words)).unwrap_or(101),
+        Err(failed) => {
+            eprintln!("minidock: {failed}");
+            1
+        }
+    };
+    std::process::exit(status)
 }
 
 /// `--actions` is our own runtime's extension; another would refuse it.

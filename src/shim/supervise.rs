@@ -24,6 +24,7 @@ use crate::{
     process::{CHUNK, Process},
     protocol::{Answer, Attach, Exit, Hello, Launch},
     record,
+    runtime::{self, Own},
 };
 use jiff::Timestamp;
 use minidock_base::Error;
@@ -52,6 +53,8 @@ const NEWCOMERS: usize = 64;
 /// One container's parent.
 pub struct Shim {
     pub launch: Launch,
+    /// The OCI runtime that is part of this program, if it is the one to be called.
+    pub own: Option<Own>,
     /// The container's own program first, then the execs.
     pub processes: Vec<Process>,
     pub controls: Vec<Control>,
@@ -89,8 +92,16 @@ enum Door {
 }
 
 impl Shim {
-    pub fn new(launch: Launch, main: Process, control: Control, listener: UnixListener, signals: OwnedFd) -> Shim {
+    pub fn new(
+        launch: Launch,
+        own: Option<Own>,
+        main: Process,
+        control: Control,
+        listener: UnixListener,
+        signals: OwnedFd,
+    ) -> Shim {
         Shim {
+            own: own.filter(|_| runtime::is_own(&launch.runtime)),
             launch,
             processes: vec![main],
             controls: vec![control],

@@ -99,14 +99,14 @@ fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path, sandbo
         .map_err(|e| e.with_kind(Kind::System).hint("its image is gone: make the container again from one that is there"))?;
     let joins = joins(engine, record, folder, sandbox)?;
     let sharing = wishes.network_mode.strip_prefix("container:");
-    let overlay = snapshot::overlay(&engine.paths, record, image.lower.clone());
+    let overlay = snapshot::overlay(&engine.paths, record, image.lower.clone())?;
     Ok(Facts {
         record,
         host: &engine.host,
         user: databases(engine, record, &image)?.find(&record.config.user, wishes.group_add.as_deref().unwrap_or_default())?,
         init: (wishes.init == Some(true)).then(|| init_program(engine)).transpose()?,
         joins,
-        overlay: overlay.options().into_iter().map(|o| o.to_string_lossy().into_owned()).collect(),
+        overlay,
         root: crate::mountpoint(&engine.paths),
         files: etc_files::write(engine, record, sharing)?,
         devices: devices::gather(wishes)?,

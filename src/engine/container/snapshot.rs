@@ -83,9 +83,28 @@ pub fn prepare(paths: &Paths, id: &str, image: &Image) -> Result<()> {
     Ok(())
 }
 
-/// How the runtime mounts a container's whole tree.
-pub fn overlay(paths: &Paths, record: &Record, lower: Vec<PathBuf>) -> Overlay {
-    Overlay { lower, upper: Some((paths.container_diff(&record.id), paths.container_work(&record.id))) }
+/// How the runtime mounts a container's whole tree: the options of its overlay.
+///
+/// The tree of a container that goes with its process (`--rm`) is *volatile*: overlayfs then neither hands its fsyncs down to the
+/// disk nor makes the whole disk write everything back when it is unmounted, which the last process of the container would have
+/// to wait for. Nobody will ever read what that spares.
+///
+/// # Errors
+/// The disk's.
+pub fn overlay(paths: &Paths, record: &Record, lower: Vec<PathBuf>) -> Result<Vec<String>> {
+    let work = paths.container_work(&record.id);
+    let overlay = Overlay { lower, upper: Some((paths.container_diff(&record.id), work.clone())) };
+    let mut options: Vec<String> = overlay.options().into_iter().map(|o| o.to_string_lossy().into_owned()).collect();
+    if record.host_config.auto_remove {
+        // its mark of an earlier life: after a power cut it would be right to refuse the tree, and there was none
+        match fs::remove_dir_all(work.join("work/incompat")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).doing(|| format!("tidy {}", work.display()));
+            }
+            _ => options.push("volatile".into()),
+        }
+    }
+    Ok(options)
 }
 
 /// A look at the tree that changes nothing: the layers, and a container's own above them.

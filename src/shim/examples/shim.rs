@@ -7,5 +7,5 @@
 //! Next room: `src/shim/tests/rig/mod.rs`, a daemon of a hundred lines.
 
 fn main() {
-    std::process::exit(minidock_shim::main());
+    std::process::exit(minidock_shim::main(std::env::args_os().skip(2).collect(), None));
 }
