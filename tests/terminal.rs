@@ -123,3 +123,29 @@ fn a_program_that_cannot_start_leaves_the_terminal_as_it_was() {
     assert!(seen.status == 127 && seen.cooked && seen.out.contains("executable file not found"), "{seen:?}");
     assert_eq!(daemon.ok(&["ps", "-aq"]), "", "--rm removes one that never started, too");
 }
+
+#[test]
+fn a_copy_is_counted_while_it_moves_and_summed_up_when_it_has() {
+    let daemon = Daemon::start();
+    daemon.ok(&["create", "--name", "box", "alpine"]);
+    let file = daemon.folder.join("large");
+    std::fs::File::create(&file).and_then(|f| f.set_len(256 << 20)).expect("room for a file with a hole");
+    let file = file.display().to_string();
+    let steps = json!([
+        ["expect", "Preparing to copy..."],
+        ["expect", "Copying to container - "],
+        ["expect", "Successfully copied 268MB to box:/tmp"]
+    ]);
+    assert_eq!(at_a_terminal(&daemon, &["cp", &file, "box:/tmp"], steps).status, 0);
+    let back = daemon.folder.join("back").display().to_string();
+    let steps = json!([
+        ["expect", "Preparing to copy..."],
+        ["expect", "Copying from container - "],
+        ["expect", "Successfully copied 268MB to "]
+    ]);
+    assert_eq!(at_a_terminal(&daemon, &["cp", "box:/tmp/large", &back], steps).status, 0);
+    let quiet = at_a_terminal(&daemon, &["cp", "-q", "box:/etc/hostname", &back], json!([]));
+    assert_eq!((quiet.status, quiet.out.trim()), (0, "COOKED"));
+    let refused = at_a_terminal(&daemon, &["cp", "box:/no/such", &back], json!([["expect", "Could not find the file"]]));
+    assert!(refused.status == 1 && !refused.out.contains("Successfully"), "{}", refused.out);
+}

@@ -17,21 +17,18 @@
 //!
 //! Laws: a local path begins with `/` or `.` or has no colon; a name never leaves the destination (see
 //! [`crate::container::unpack`]). *See:* docker/cli `cli/command/container/cp.go`; moby `pkg/archive/copy.go`.
-//! *Next room:* [`crate::container::pack`]
+//! *Next room:* [`crate::container::copy_progress`]
 
-use crate::container::{pack, unpack};
+use crate::container::{copy_progress::Progress, pack, unpack};
 use crate::{flag, session::Session, terminal, upload};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ArgMatches;
 use futures_util::StreamExt;
-use minidock_base::{Doing, Error, Kind, Result, units};
+use minidock_base::{Doing, Error, Kind, Result};
 use minidock_client::{Docker, Route, Wish as Request};
 use minidock_spec::engine::container::PathStat;
 use std::path::{Path, PathBuf};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 /// `minidock cp`.
 pub fn command() -> clap::Command {
@@ -226,11 +223,12 @@ async fn out(docker: &Docker, container: &str, path: &str, here: &str, how: &How
     }
     let (folder, name) = (PathBuf::from(&landing.folder), landing.name.map(PathBuf::from));
     let (sender, reader) = unpack::channel();
+    let progress = Progress::begin("Copying from container", how.quiet);
+    let moved = progress.counter();
     let keep_owners = how.archive;
     let unpacking = std::thread::spawn(move || unpack::unpack(reader, &folder, name.as_deref(), keep_owners));
-    let mut size = 0u64;
     while let Some(piece) = answer.chunk().await? {
-        size += piece.len() as u64;
+        moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
         if sender.send(piece).await.is_err() {
             break;
         }
@@ -238,10 +236,10 @@ async fn out(docker: &Docker, container: &str, path: &str, here: &str, how: &How
     drop(sender);
     let unpacked = unpacking.join().map_err(|_| Error::system("the unpacking thread panicked"))?;
     let skipped = unpacked.doing(|| format!("copy {container}:{path} to {here}"))?;
+    progress.succeeded(&absolute(here));
     for name in skipped {
         terminal::eprint(&format!("minidock: left out {name}: a device (copy it with -a)\n"));
     }
-    said(how, size, &absolute(here));
     Ok(())
 }
 
@@ -280,11 +278,11 @@ async fn into(docker: &Docker, here: &str, container: &str, path: &str, how: &Ho
     let source = pack::Source::find(here, how.follow)?;
     let landing = landing(here, source.is_folder(), &target, there)?;
     let (pieces, failure) = pack::pack(source, landing.name, how.archive);
-    let size = Arc::new(AtomicU64::new(0));
-    let counted = size.clone();
+    let progress = Progress::begin("Copying to container", how.quiet);
+    let moved = progress.counter();
     let body = pieces.inspect(move |piece| {
         if let Ok(piece) = piece {
-            counted.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
         }
     });
     let sent = put(docker, container, &landing.folder, how, body).await;
@@ -292,7 +290,7 @@ async fn into(docker: &Docker, here: &str, container: &str, path: &str, how: &Ho
         return Err(error.during(format!("copy {here} to {container}:{path}")));
     }
     sent?;
-    said(how, size.load(Ordering::Relaxed), &format!("{container}:{path}"));
+    progress.succeeded(&format!("{container}:{path}"));
     Ok(())
 }
 
@@ -306,12 +304,6 @@ async fn put(
     let route = archive(container, folder).pair("noOverwriteDirNonDir", "true");
     let route = if how.archive { route.pair("copyUIDGID", "true") } else { route };
     docker.send(Request::put(&route).stream("application/x-tar", body)).await?.bytes().await.map(drop)
-}
-
-fn said(how: &How, size: u64, to: &str) {
-    if !how.quiet && terminal::output_is_terminal() {
-        terminal::eprint(&format!("Successfully copied {} to {to}\n", units::human_size_3(size as f64)));
-    }
 }
 
 #[cfg(test)]

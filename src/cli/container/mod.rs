@@ -18,6 +18,7 @@ pub mod attach;
 pub mod body;
 pub mod commit;
 pub mod copy;
+pub mod copy_progress;
 pub mod create;
 pub mod diff;
 pub mod endpoints;
