@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("image", &["base", "spec", "linux"]),
     ("network", &["base", "spec", "linux"]),
     ("consensus", &["base"]),
+    ("swarm", &["base", "spec"]),
     ("engine", &["base", "spec", "linux", "explain", "image", "network", "shim"]),
     ("api", &["base", "spec", "engine"]),
     ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "api"]),

@@ -33,9 +33,6 @@ pub struct Service {
     pub job_status: Option<JobStatus>,
     /// Grows when what tasks are made of changes. Not in Docker's body.
     pub spec_version: Version,
-    /// Being removed: its tasks are told to end, then it goes. Not in Docker's body.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub pending_delete: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -21,11 +21,10 @@
 //! Laws: neither state ever goes back; the order of the enum is the order of the ladder.
 //! *See:* swarmkit `design/task_model.md`. *Next room:* [`super::service`]
 
-use super::{Version, is_zero, is_zero_u64, not, null_is_default, service::EndpointPort};
+use super::{Version, is_zero, is_zero_u64, network::Network, not, null_is_default, service::EndpointPort};
 use crate::engine::container::{HealthConfig, MountRequest, Ulimit};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
 /// The ladder; `<` means "earlier on it".
@@ -163,9 +162,14 @@ impl Task {
         format!("{}.{place}.{}", self.service.name, self.id)
     }
 
-    /// It holds, or will hold, a place: neither ended nor told to end.
+    /// Nobody has told it to end: it holds its place, unless it has ended by itself. (A job's task is wanted COMPLETE.)
     pub fn is_wanted(&self) -> bool {
-        self.desired_state <= TaskState::Running && self.status.state <= TaskState::Running
+        self.desired_state <= TaskState::Complete
+    }
+
+    /// Its container uses a node, or may: assigned and not known to have ended.
+    pub fn occupies(&self) -> bool {
+        self.status.state >= TaskState::Assigned && !self.status.state.is_over()
     }
 }
 
@@ -208,7 +212,7 @@ pub struct PortStatus {
 #[serde(rename_all = "PascalCase", default)]
 pub struct NetworkAttachment {
     /// The network as it was when the address was given.
-    pub network: Value,
+    pub network: Network,
     /// `10.0.1.5/24`
     pub addresses: Vec<String>,
     /// Other names on this network. Not in Docker's body.

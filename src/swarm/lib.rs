@@ -1,0 +1,33 @@
+//! # The swarm: many machines as one
+//!
+//! A person says what shall be (a service of five replicas, reachable at port 8080); the swarm makes it so, and keeps it so when
+//! machines die. What stands here are the *decisions*: functions from what is wanted and known to what is to be done.
+//!
+//! ```text
+//!              the tables (services, tasks, nodes, networks …), the same on every manager        [`store`]
+//!                 │ something changed
+//!    ┌────────────┼───────────────┬──────────────────┬───────────────┐
+//!    ▼            ▼               ▼                  ▼               ▼
+//!  orchestrator  allocator       scheduler          reaper          (a node's agent)
+//!  service →     NEW → PENDING   PENDING →          old tasks →     ASSIGNED → … → RUNNING → …
+//!  tasks         addresses       ASSIGNED           gone
+//!    │            │               │                  │
+//!    └────────────┴───────┬───────┴──────────────────┘
+//!                         ▼
+//!                 a batch of actions, agreed on, applied; and everybody looks again
+//! ```
+//!
+//! No loop calls another: each wakes because the tables changed, and reads them whole. Which of them ran first does not matter,
+//! nor whether one ran twice, nor whether the manager that did half of it is dead.
+//!
+//! Laws: no decision reads a clock, a random source, the network or the disk: time and new IDs are handed in. So the same code
+//! can run in a model cluster with a clock of its own, and a story that went wrong can be told again. A task never climbs down.
+//!
+//! *In the real world* SwarmKit is these loops; Kubernetes has the same ones under other names (controllers, scheduler, kubelet).
+//!
+//! *See:* design.md section 7 and 8 · swarmkit `design/`. *Next room:* [`store`]
+
+pub mod allocator;
+pub mod orchestrator;
+pub mod scheduler;
+pub mod store;

@@ -1,0 +1,53 @@
+//! # The reaper: how much history to keep
+//!
+//! Ended tasks are kept a while, for people (`service ps`) and for the restart policy, which counts them. Each place keeps
+//! `task_history_retention_limit` tasks (5 unless asked otherwise), or as many as `max_attempts` needs; a task that was told
+//! to be *removed* goes as soon as its container has ended, or at once if no node ever had it.
+//!
+//! *See:* swarmkit `manager/orchestrator/taskreaper`. *Next room:* [`crate::allocator`]
+
+use super::place::Place;
+use crate::store::{Action, Table, Tables};
+use minidock_spec::swarm::{
+    service::Service,
+    task::{Task, TaskState},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Rows that nobody needs any more.
+pub fn reap(tables: &Tables) -> Vec<Action> {
+    let limit = tables.cluster().map_or(5, |c| c.spec.orchestration.task_history_retention_limit);
+    let mut gone: Vec<&Arc<Task>> = tables.tasks().filter(|t| is_removed(t)).collect();
+    if limit >= 0 {
+        for service in tables.services() {
+            gone.extend(surplus(tables, service, limit as usize));
+        }
+    }
+    let mut ids: Vec<&str> = gone.iter().map(|t| t.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().map(|id| Action::Delete(Table::Task, id.to_string())).collect()
+}
+
+fn is_removed(task: &Task) -> bool {
+    task.desired_state == TaskState::Remove && (task.status.state.is_over() || task.status.state < TaskState::Assigned)
+}
+
+/// The oldest ended tasks of places that have too many.
+fn surplus<'a>(tables: &'a Tables, service: &Arc<Service>, limit: usize) -> Vec<&'a Arc<Task>> {
+    let attempts = service.spec.task_template.restart_policy.as_ref().map_or(0, |p| p.max_attempts as usize);
+    let keep = if attempts > 0 { limit.max(attempts + 2) } else { limit.max(1) };
+    let mut places: BTreeMap<Place, Vec<&Arc<Task>>> = BTreeMap::new();
+    for task in tables.tasks_of_service(&service.id) {
+        places.entry(Place::of(task, service)).or_default().push(task);
+    }
+    let mut gone = Vec::new();
+    for mut tasks in places.into_values().filter(|tasks| tasks.len() > keep) {
+        tasks.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        let too_many = tasks.len() - keep;
+        let last = tasks.last().map(|t| t.id.clone());
+        let ended = tasks.into_iter().filter(|t| t.status.state.is_over() && !t.is_wanted() && Some(&t.id) != last.as_ref());
+        gone.extend(ended.take(too_many));
+    }
+    gone
+}

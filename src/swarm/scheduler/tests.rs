@@ -1,0 +1,155 @@
+//! # The scheduler, as tables and as properties
+
+use super::*;
+use crate::store::{Batch, Row, Tables};
+use minidock_spec::swarm::{
+    node::{Availability, Node, NodeState},
+    service::EndpointPort,
+    task::{Amounts, Placement, PlacementPreference, ResourceRequirements, Spread, TaskSpec},
+};
+use proptest::prelude::*;
+
+fn node(id: &str, cpus: i64, rack: &str) -> Node {
+    let mut node = Node { id: id.into(), ..Node::default() };
+    node.status.state = NodeState::Ready;
+    node.description.resources = Amounts { nano_cpus: cpus * 1_000_000_000, memory_bytes: 1 << 40, pids: 0 };
+    node.description.hostname = id.into();
+    if !rack.is_empty() {
+        node.spec.labels.insert("rack".into(), rack.into());
+    }
+    node
+}
+
+fn task(id: usize, service: &str, spec: TaskSpec) -> Task {
+    let mut task = Task { id: format!("t{id:05}"), service_id: service.into(), slot: id as u64 + 1, spec, ..Task::default() };
+    (task.status.state, task.desired_state) = (TaskState::Pending, TaskState::Running);
+    task
+}
+
+fn reserve(cpus: f64) -> TaskSpec {
+    let wanted = Amounts { nano_cpus: (cpus * 1e9) as i64, ..Amounts::default() };
+    TaskSpec { resources: Some(ResourceRequirements { reservations: Some(wanted), limits: None }), ..TaskSpec::default() }
+}
+
+fn tables(nodes: Vec<Node>, tasks: Vec<Task>) -> Tables {
+    let mut tables = Tables::default();
+    let rows: Vec<Row> = nodes.into_iter().map(Row::from).chain(tasks.into_iter().map(Row::from)).collect();
+    put(&mut tables, rows.into_iter().map(Action::Put).collect());
+    tables
+}
+
+fn put(tables: &mut Tables, actions: Vec<Action>) {
+    tables.apply(1, Batch { at: Timestamp::UNIX_EPOCH, actions }).expect("rows that fit");
+}
+
+/// Schedules and applies; then tasks per node.
+fn run(tables: &mut Tables) -> BTreeMap<String, usize> {
+    let mut machines = Machines::of(tables, Timestamp::UNIX_EPOCH);
+    let plan = schedule(tables, &mut machines, Timestamp::UNIX_EPOCH);
+    put(tables, plan.actions);
+    let mut counts = BTreeMap::new();
+    for task in tables.tasks().filter(|t| t.status.state == TaskState::Assigned) {
+        *counts.entry(task.node_id.clone()).or_default() += 1;
+    }
+    counts
+}
+
+fn counts(of: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    of.iter().map(|(n, c)| (n.to_string(), *c)).collect()
+}
+
+#[test]
+fn a_service_spreads_before_a_node_fills() {
+    let nodes = vec![node("a", 8, ""), node("b", 8, ""), node("c", 8, "")];
+    let mut tables = tables(nodes, (0..7).map(|n| task(n, "web", TaskSpec::default())).collect());
+    assert_eq!(run(&mut tables), counts(&[("a", 3), ("b", 2), ("c", 2)]));
+}
+
+#[test]
+fn preferences_spread_over_racks_however_many_nodes_each_has() {
+    let mut spec = TaskSpec::default();
+    let preference = PlacementPreference { spread: Some(Spread { spread_descriptor: "node.labels.rack".into() }) };
+    spec.placement = Some(Placement { preferences: vec![preference], ..Placement::default() });
+    let nodes = vec![node("a", 8, "1"), node("b", 8, "1"), node("c", 8, "1"), node("d", 8, "2")];
+    let mut tables = tables(nodes, (0..6).map(|n| task(n, "web", spec.clone())).collect());
+    assert_eq!(run(&mut tables), counts(&[("a", 1), ("b", 1), ("c", 1), ("d", 3)]));
+}
+
+#[test]
+fn what_does_not_fit_says_why_node_by_node() {
+    let mut drained = node("b", 8, "");
+    drained.spec.availability = Availability::Drain;
+    let mut tables = tables(vec![node("a", 1, ""), drained, node("c", 1, "")], vec![task(0, "big", reserve(2.0))]);
+    assert!(run(&mut tables).is_empty());
+    let waiting = tables.task("t00000").expect("it is there");
+    let why = "no suitable node (1 node not available for new tasks; insufficient resources on 2 nodes)";
+    assert_eq!((waiting.status.state, waiting.status.err.as_str()), (TaskState::Pending, why));
+    assert!(run(&mut tables).is_empty(), "asked again, the same is said");
+}
+
+#[test]
+fn a_host_port_is_given_once_on_each_node() {
+    let mut tasks: Vec<Task> = (0..3).map(|n| task(n, "web", TaskSpec::default())).collect();
+    for task in &mut tasks {
+        let port =
+            EndpointPort { target_port: 80, published_port: 8080, publish_mode: "host".into(), ..EndpointPort::default() };
+        task.endpoint_ports.push(port);
+    }
+    let mut tables = tables(vec![node("a", 8, ""), node("b", 8, "")], tasks);
+    assert_eq!(run(&mut tables), counts(&[("a", 1), ("b", 1)]));
+    let waiting = tables.tasks().find(|t| t.status.state == TaskState::Pending).expect("one waits");
+    assert_eq!(waiting.status.err, "no suitable node (host-mode port already in use on 2 nodes)");
+}
+
+#[test]
+fn max_replicas_per_node_holds() {
+    let spec = TaskSpec { placement: Some(Placement { max_replicas: 1, ..Placement::default() }), ..TaskSpec::default() };
+    let mut tables = tables(vec![node("a", 8, ""), node("b", 8, "")], (0..3).map(|n| task(n, "web", spec.clone())).collect());
+    assert_eq!(run(&mut tables), counts(&[("a", 1), ("b", 1)]));
+    let waiting = tables.tasks().find(|t| t.status.state == TaskState::Pending).expect("one waits");
+    assert_eq!(waiting.status.err, "no suitable node (max replicas per node limit exceed)");
+}
+
+#[test]
+fn a_node_that_fails_a_service_often_is_tried_last() {
+    let mut tasks: Vec<Task> = (0..5).map(|n| task(n, "web", TaskSpec::default())).collect();
+    for task in &mut tasks {
+        (task.node_id, task.status.state, task.status.timestamp) = ("a".into(), TaskState::Failed, Some(Timestamp::UNIX_EPOCH));
+    }
+    tasks.push(task(9, "web", TaskSpec::default()));
+    let mut tables = tables(vec![node("a", 8, ""), node("b", 8, "")], tasks);
+    assert_eq!(run(&mut tables), counts(&[("b", 1)]));
+}
+
+proptest! {
+    #[test]
+    fn capacity_is_never_exceeded_and_equals_get_equal_shares(
+        cpus in prop::collection::vec(0i64..6, 1..8),
+        services in prop::collection::vec((0usize..12, 0u8..4), 1..5),
+    ) {
+        let nodes: Vec<Node> = cpus.iter().enumerate().map(|(n, c)| node(&format!("n{n}"), *c, "")).collect();
+        let mut tasks = Vec::new();
+        for (s, (count, halves)) in services.iter().enumerate() {
+            for _ in 0..*count {
+                tasks.push(task(tasks.len(), &format!("s{s}"), reserve(f64::from(*halves) / 2.0)));
+            }
+        }
+        let wanted = tasks.len();
+        let mut tables = tables(nodes, tasks);
+        run(&mut tables);
+        let machines = Machines::of(&tables, Timestamp::UNIX_EPOCH);
+        prop_assert!(machines.iter().all(|m| m.free.nano_cpus >= 0));
+        prop_assert_eq!(tables.tasks().count(), wanted);
+        // a service that reserves nothing differs by at most one between nodes
+        for (s, _) in services.iter().enumerate().filter(|(_, (_, halves))| *halves == 0) {
+            let shares: Vec<usize> = machines.iter().map(|m| m.count(&format!("s{s}"))).collect();
+            let (least, most) = (shares.iter().min().unwrap_or(&0), shares.iter().max().unwrap_or(&0));
+            prop_assert!(most - least <= 1, "{:?}", shares);
+        }
+        // whoever waits waits because nobody has room
+        for waiting in tables.tasks().filter(|t| t.status.state == TaskState::Pending) {
+            let wish = filter::Wish::of(waiting);
+            prop_assert!(machines.iter().all(|m| filter::check(&wish, m) != Verdict::Yes));
+        }
+    }
+}
