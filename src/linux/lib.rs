@@ -20,6 +20,7 @@
 //! Next room: [`action`]
 
 pub mod action;
+pub mod arp;
 pub mod bind;
 pub mod caps;
 pub mod cgroup;

@@ -58,9 +58,9 @@ fn make(home: &Home, bridge: &Bridge) -> Result<()> {
     home.remember(name, index);
     if bridge.has_v6() {
         // a link made while IPv6 is off by default would refuse the address
-        settings::of_link(6, name, "disable_ipv6", "0")?;
-        settings::of_link(6, name, "accept_ra", "0")?;
-        settings::of_link(6, name, "accept_dad", "0")?;
+        for (knob, value) in [("accept_ra", "0"), ("accept_dad", "0"), ("disable_ipv6", "0")] {
+            settings::of_link(6, name, knob, value)?;
+        }
     }
     for (address, prefix) in bridge.own_addresses() {
         match home.ask(|socket| address::add(socket, index, name, address, prefix)) {

@@ -8,7 +8,7 @@
 //!   create(pin)   fresh thread: unshare(CLONE_NEWNET) ─ netlink socket ─ lo up       the thread ends, the descriptors stay
 //!                 open_tree(ns) ─ move_mount ─► /run/minidock/netns/<id>
 //!   plug          1  at home  ip link add vethA master br… up type veth peer name eth0 address 02:42:… netns PIN
-//!                 2  inside   ip link set eth0 up; ip addr add 172.17.0.2/16 dev eth0             one datagram
+//!                 2  inside   ip link set eth0 up; ip link show eth0; ip addr add 172.17.0.2/16 dev eth0    one datagram
 //!                 3  at home  ip link show vethA; ip link show br…                       one datagram; see below
 //!   set_default_routes        ip route replace default via 172.17.0.1          once for a sandbox, however many endpoints
 //!   leave         at home     ip link set vethA down                                  silent at once
@@ -16,25 +16,27 @@
 //! ```
 //!
 //! * The socket that was opened inside works from any thread: only [`Sandbox::visit`] and the sysctls of IPv6 need a thread in there.
-//! * A cable that has just been completed carries nothing until the kernel's *linkwatch* work has run: the bridge starts its port only then,
-//!   and on a busy machine the container's first packets would be lost (and its first ARP question asked again a second later). Looking at a
-//!   link makes the kernel do that work at once (`rtnl_getlink`, Linux 6.2): hence the third datagram.
+//! * A cable that has just been completed carries nothing until the kernel's *linkwatch* work has run: the bridge starts its port
+//!   only then, and on a busy machine the container's first packets would be lost (and its first ARP question asked again a
+//!   second later). Looking at a link makes the kernel do that work at once (`rtnl_getlink`, Linux 6.2): hence the `show`s.
 //! * IPv6 is off on new links (as in Docker) until an endpoint has an IPv6 address.
+//! * An endpoint with a MAC of the user's choice announces it (RFC 5227): its address may have had another MAC a moment ago, and
+//!   neighbours believe what they know for half a minute. A MAC made from the address needs no such shout.
 //! * [`leave`] must come before an address is given to somebody else: a dying namespace answers ARP until the kernel gets round to
 //!   it, tens of milliseconds later.
 //!
 //! Laws: a namespace is entered on a thread made for it, which ends there and never goes back to a pool; nothing waits
 //! for the kernel to delete a link, except [`Sandbox::unplug`], for the container goes on living.
-//! See: network_namespaces(7), setns(2), moby `libnetwork/osl`. Next room: [`crate::settings`]
+//! See: network_namespaces(7), setns(2), moby `libnetwork/osl`. Next room: [`crate::shelf`]
 
 use crate::{
     home::{GROUP, Home},
-    model::{Bridge, Endpoint},
+    model::{Bridge, Endpoint, Mac},
     settings,
 };
 use minidock_base::{Doing, Result};
 use minidock_linux::{
-    action,
+    action, arp,
     errno::{CallFailed, EINVAL, ENODEV, ENOENT, ESRCH},
     mount,
     namespaces::{self, Namespace},
@@ -67,6 +69,45 @@ pub struct Sandbox {
     place: PathBuf,
     /// Opened inside when it is first needed.
     socket: Mutex<Option<Socket>>,
+    /// Made by us just now: no route of anybody's is in there that would have to be replaced.
+    fresh: bool,
+}
+
+/// A fresh namespace, with `lo` up, that hangs nowhere yet and is gone when it is dropped.
+pub(crate) struct Blank {
+    namespace: OwnedFd,
+    socket: Socket,
+}
+
+impl Blank {
+    /// Makes one; `place` is where it will hang, for the record.
+    pub(crate) fn make(place: &Path) -> Result<Blank> {
+        let (namespace, socket, quiet) = on_a_thread_of_its_own(|| {
+            namespaces::unshare([Namespace::Network].into_iter().collect())?;
+            let namespace = namespaces::open(Path::new(OWN_NAMESPACE), Namespace::Network)?;
+            let mut socket = Socket::open(Family::Route)?.named(prefix(place));
+            const LO: u32 = 1;
+            link::set_up(&mut socket, LO, "lo")?;
+            Ok((namespace, socket, settings::of_link(6, "default", "disable_ipv6", "1")))
+        })
+        .doing(|| "make a network namespace")?;
+        quiet?;
+        Ok(Blank { namespace, socket })
+    }
+
+    /// Hangs it on `pin`.
+    pub(crate) fn hang(self, pin: &Path) -> Result<Sandbox> {
+        let shown = || format!("pin a network namespace to {}", pin.display());
+        let hang = || -> Result<(), CallFailed> {
+            let target = mount::open_path(pin)?;
+            let tree = mount::open_tree(self.namespace.as_fd(), OWN_NAMESPACE, false)?;
+            mount::move_mount(tree.as_fd(), OWN_NAMESPACE, mount::Target { fd: target.as_fd(), shown: pin })
+        };
+        fs::File::create_new(pin).doing(shown)?;
+        hang().doing(shown).inspect_err(|_| drop(fs::remove_file(pin)))?;
+        let socket = Mutex::new(Some(self.socket.named(prefix(pin))));
+        Ok(Sandbox { namespace: self.namespace, place: pin.to_path_buf(), socket, fresh: true })
+    }
 }
 
 impl Sandbox {
@@ -75,33 +116,7 @@ impl Sandbox {
     /// # Errors
     /// EPERM without CAP_SYS_ADMIN; ENOSPC beyond `/proc/sys/user/max_net_namespaces`; a pin that exists.
     pub fn create(pin: &Path) -> Result<Sandbox> {
-        Sandbox::unpinned(pin)?.pin()
-    }
-
-    /// A fresh one that is yet to be hung on its place.
-    fn unpinned(pin: &Path) -> Result<Sandbox> {
-        let (namespace, socket) = on_a_thread_of_its_own(|| {
-            namespaces::unshare([Namespace::Network].into_iter().collect())?;
-            let namespace = namespaces::open(Path::new(OWN_NAMESPACE), Namespace::Network)?;
-            let mut socket = Socket::open(Family::Route)?.named(prefix(pin));
-            const LO: u32 = 1;
-            link::set_up(&mut socket, LO, "lo")?;
-            Ok((namespace, settings::of_link(6, "default", "disable_ipv6", "1").map(|()| socket)))
-        })
-        .doing(|| "make a network namespace")?;
-        Ok(Sandbox { namespace, place: pin.to_path_buf(), socket: Mutex::new(Some(socket?)) })
-    }
-
-    fn pin(self) -> Result<Sandbox> {
-        let hang = || -> Result<(), CallFailed> {
-            let target = mount::open_path(&self.place)?;
-            let tree = mount::open_tree(self.namespace.as_fd(), OWN_NAMESPACE, false)?;
-            mount::move_mount(tree.as_fd(), OWN_NAMESPACE, mount::Target { fd: target.as_fd(), shown: &self.place })
-        };
-        let shown = || format!("pin a network namespace to {}", self.place.display());
-        fs::File::create_new(&self.place).doing(shown)?;
-        hang().doing(shown).inspect_err(|_| drop(fs::remove_file(&self.place)))?;
-        Ok(self)
+        Blank::make(pin)?.hang(pin)
     }
 
     /// The one that hangs on `pin`.
@@ -110,7 +125,7 @@ impl Sandbox {
     /// [`minidock_base::Kind::System`]: no such file, or one that is no network namespace (a reboot leaves empty files).
     pub fn open(pin: &Path) -> Result<Sandbox> {
         let namespace = namespaces::open(pin, Namespace::Network).doing(|| format!("open the sandbox {}", pin.display()))?;
-        Ok(Sandbox { namespace, place: pin.to_path_buf(), socket: Mutex::default() })
+        Ok(Sandbox { namespace, place: pin.to_path_buf(), socket: Mutex::default(), fresh: false })
     }
 
     /// The one a process is in.
@@ -149,7 +164,7 @@ impl Sandbox {
     /// No descriptors left.
     pub fn duplicate(&self) -> Result<Sandbox> {
         let namespace = self.namespace.try_clone().doing(|| format!("hold on to the sandbox {}", self.place.display()))?;
-        Ok(Sandbox { namespace, place: self.place.clone(), socket: Mutex::default() })
+        Ok(Sandbox { namespace, place: self.place.clone(), socket: Mutex::default(), fresh: false })
     }
 
     /// Where it hangs: the path for `config.json`.
@@ -233,7 +248,8 @@ impl Sandbox {
             Some(index) => index,
             None => self.index_of(name)?,
         };
-        let mut steps = vec![link::up(index, name)];
+        // looked at, for IPv6 begins on a link only when the kernel has noticed that the other end is up
+        let mut steps = vec![link::up(index, name), link::look(name)];
         steps.extend(endpoint.v4.map(|(v4, prefix)| address::adding(index, name, v4.into(), prefix)));
         if let Some((v6, prefix)) = endpoint.v6 {
             self.visit(|| {
@@ -244,7 +260,13 @@ impl Sandbox {
             steps.push(address::adding(index, name, v6.into(), prefix));
         }
         self.ask(|socket| socket.batch(steps))?;
-        alive(home, bridge, endpoint)
+        alive(home, bridge, endpoint)?;
+        match endpoint.v4 {
+            // whoever remembers the address remembers this MAC already
+            Some((v4, _)) if endpoint.mac == Mac::of(v4) => Ok(()),
+            None => Ok(()),
+            Some((v4, _)) => self.visit(|| arp::announce(index, name, endpoint.mac.0, v4))?.doing(|| "announce its MAC"),
+        }
     }
 
     fn index_of(&self, name: &str) -> Result<u32> {
@@ -266,7 +288,9 @@ impl Sandbox {
         if via.is_some() {
             return self.ask(|socket| route::replace(socket, &route, ""));
         }
-        // a fresh sandbox has none, and most have no IPv6: look before asking to remove
+        if self.fresh {
+            return Ok(());
+        }
         let routes = self.ask(route::all)?;
         if !routes.iter().any(|r| r.to == route.to) {
             return Ok(());

@@ -116,13 +116,15 @@ pub fn by_name(socket: &mut Socket, name: &str) -> Result<Option<Link>, CallFail
 /// ENODEV when one is missing.
 #[track_caller]
 pub fn look_at(socket: &mut Socket, names: &[&str]) -> Result<Vec<Link>, CallFailed> {
-    let look = |name: &&str| {
-        let mut message = Message::new(RTM_GETLINK, 0);
-        message.raw(&header(0, 0, 0, 0)).text(ifla::IFNAME, name);
-        Request { name: "RTM_GETLINK", command: format!("ip link show {}", word(name)), message }
-    };
-    let told = socket.batch(names.iter().map(look).collect())?;
+    let told = socket.batch(names.iter().map(|name| look(name)).collect())?;
     Ok(told.iter().flatten().filter_map(|body| parse(body)).collect())
+}
+
+/// Looks at the link of this name: the request, for a batch.
+pub fn look(name: &str) -> Request {
+    let mut message = Message::new(RTM_GETLINK, 0);
+    message.raw(&header(0, 0, 0, 0)).text(ifla::IFNAME, name);
+    Request { name: "RTM_GETLINK", command: format!("ip link show {}", word(name)), message }
 }
 
 /// Switches the link of this number on: the request, for a batch.

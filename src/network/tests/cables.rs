@@ -2,17 +2,20 @@
 //!
 //! Each claim is made in a network namespace of its own that plays the daemon's home; the oracle is iproute2, not our reader.
 
+use minidock_linux::netlink::{Family, Socket, link, neighbour, vxlan};
+use minidock_network::settings::{Settings, Turned};
 use minidock_network::{
     bridge,
     home::Home,
     model::{Bridge, Endpoint, Mac, Subnet},
     sandbox::{self, Sandbox},
+    shelf::Shelf,
 };
 use serde_json::Value;
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -166,19 +169,24 @@ fn an_address_given_anew_is_never_answered_by_the_dying_namespace() {
         let net = network("br-test", &[BLOCK]);
         bridge::ensure(home, &net).expect("a bridge");
         let asker = member(home, folder, &net, &endpoint(200, "eth0"));
+        let forget = || drop(run("nsenter", &[&format!("--net={}", asker.place().display()), "ip", "neigh", "flush", "all"]));
         for round in 0..10u8 {
             let mut old = endpoint(2, "eth0");
             old.host_link = format!("vethold{round}");
             old.mac = Mac([2, 0, 0, 0, 0, round]);
             let dying = member(home, folder, &net, &old);
-            assert!(answers(Some(&asker), "172.30.0.2"));
+            forget();
+            assert!(answers(Some(&asker), "172.30.0.2"), "round {round}");
             // the namespace is held (as a slow death would), its address goes to somebody else with another MAC
             sandbox::leave(home, &[old]).expect("silenced");
             let mut new = endpoint(2, "eth0");
             new.host_link = format!("vethnew{round}");
             new.mac = Mac([2, 0, 0, 0, 1, round]);
             let reborn = member(home, folder, &net, &new);
-            run("nsenter", &[&format!("--net={}", asker.place().display()), "ip", "neigh", "flush", "all"]);
+            // one that remembers is told by the announcement, one that does not asks: half of the rounds each
+            if round % 2 == 0 {
+                forget();
+            }
             assert!(answers(Some(&asker), "172.30.0.2"), "round {round}");
             let table = inside(&asker, &["neigh", "show", "172.30.0.2"]);
             assert_eq!(table[0]["lladdr"], new.mac.to_string(), "round {round}: {table}");
@@ -186,6 +194,28 @@ fn an_address_given_anew_is_never_answered_by_the_dying_namespace() {
             for gone in [dying, reborn] {
                 Sandbox::remove(gone.place()).expect("unpinned");
             }
+        }
+    });
+}
+
+#[test]
+fn a_sandbox_from_the_shelf_is_as_good_as_a_new_one_and_tells_how_it_was_made() {
+    at_home(|home, folder| {
+        use minidock_linux::action::{self, Actor};
+        let net = network("br-test", &[BLOCK]);
+        bridge::ensure(home, &net).expect("a bridge");
+        let shelf = Shelf::new(2);
+        shelf.refill().expect("root may");
+        for number in 2..6 {
+            let cable = endpoint(number, "eth0");
+            action::start(Actor::Daemon);
+            let sandbox = shelf.take(&folder.path().join(number.to_string())).expect("from the shelf, or made now");
+            let actions = action::stop();
+            for call in ["unshare", "netlink", "move_mount"] {
+                assert!(actions.iter().any(|a| a.call == call), "{call}: {actions:#?}");
+            }
+            sandbox.plug(home, &net, &cable).expect("plugged");
+            assert!(answers(Some(&sandbox), "172.30.0.1") && answers(Some(&sandbox), "127.0.0.1"));
         }
     });
 }
@@ -228,7 +258,15 @@ fn ipv6_works_at_once_where_it_is_asked_for() {
         six.v6 = Some((Ipv6Addr::new(0xfd00, 0x30, 0, 0, 0, 0, 0, 2), 64));
         six.gateway_v6 = Some(Ipv6Addr::new(0xfd00, 0x30, 0, 0, 0, 0, 0, 1));
         let sandbox = member(home, folder, &net, &six);
-        assert!(answers(Some(&sandbox), "fd00:30::1"), "no waiting for duplicate address detection");
+        // the kernel joins an address's multicast group, by which it is found, in its own time (a work queue)
+        let listens = |group: &str| std::fs::read_to_string("/proc/thread-self/net/igmp6").expect("a table").contains(group);
+        let began = Instant::now();
+        while !(listens("ff0200000000000000000001ff000001")
+            && sandbox.visit(|| listens("ff0200000000000000000001ff000002")).expect("root"))
+        {
+            assert!(began.elapsed() < Duration::from_millis(900), "duplicate address detection");
+        }
+        assert!(answers(Some(&sandbox), "fd00:30::1"));
         let routes = inside(&sandbox, &["-6", "route", "show", "default"]);
         assert_eq!((&routes[0]["gateway"], &routes[0]["dev"]), (&"fd00:30::1".into(), &"eth0".into()));
         assert!(answers(None, "fd00:30::2"));
@@ -348,7 +386,7 @@ fn one_endpoint_costs_three_messages() {
         let changes: Vec<&String> = actions.iter().map(|a| &a.args[1]).filter(|m| !m.contains("link show")).collect();
         assert_eq!(changes.len(), 3, "{changes:#?}");
         // a kernel before 6.2 does not echo: there the number of eth0 is asked for
-        assert!(actions.len() == 5 || !echoes(), "{actions:#?}");
+        assert!(actions.len() == 6 || !echoes(), "{actions:#?}");
     });
 }
 
@@ -375,4 +413,193 @@ fn a_namespace_that_is_let_go_takes_its_cables_with_it() {
             std::thread::yield_now();
         }
     });
+}
+
+/// Runs one of the claims below in a process of its own, started by `how` (unshare, setpriv, …).
+fn elsewhere(claim: &str, how: &[&str]) {
+    let own = std::env::current_exe().expect("a path");
+    let done = Command::new(how[0])
+        .args(&how[1..])
+        .arg(own)
+        .args(["--exact", claim, "--ignored", "--nocapture", "--test-threads", "1"])
+        .env("MINIDOCK_ELSEWHERE", "1")
+        .output()
+        .expect("util-linux");
+    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    if text.contains("unshare failed") || text.contains("SKIP") {
+        return println!("SKIP: {text}");
+    }
+    assert!(done.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn a_daemon_without_root_has_its_networks_in_a_user_namespace() {
+    elsewhere(
+        "sandboxes_and_cables_in_a_world_of_our_own",
+        &["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urnm"],
+    );
+}
+
+#[test]
+fn a_daemon_in_a_private_mount_namespace_pins_its_sandboxes_there() {
+    elsewhere("sandboxes_and_cables_in_a_world_of_our_own", &["unshare", "-nm", "--propagation", "private"]);
+    elsewhere("sandboxes_and_cables_in_a_world_of_our_own", &["unshare", "-nm", "--propagation", "slave"]);
+}
+
+#[test]
+#[ignore = "run by the claims above, in namespaces of their choice"]
+fn sandboxes_and_cables_in_a_world_of_our_own() {
+    if std::env::var_os("MINIDOCK_ELSEWHERE").is_none() {
+        return;
+    }
+    let folder = Path::new("/tmp");
+    let (fine, text) = run("mount", &["-t", "tmpfs", "tmpfs", "/tmp"]);
+    assert!(fine, "{text}");
+    let home = Home::open().expect("a socket");
+    let net = network("br-test", &[BLOCK, ("fd00:30::/64", "fd00:30::1")]);
+    bridge::ensure(&home, &net).expect("a bridge");
+    let settings = Settings::load(&folder.join("settings.json")).expect("none yet");
+    settings.forward(true).expect("ours to turn");
+    let mut six = endpoint(2, "eth0");
+    six.v6 = Some((Ipv6Addr::new(0xfd00, 0x30, 0, 0, 0, 0, 0, 2), 64));
+    let sandbox = Sandbox::create(&folder.join("pin")).expect("a sandbox");
+    sandbox.plug(&home, &net, &six).expect("plugged");
+    sandbox.set_default_routes(six.gateway_v4, None).expect("a way out");
+    assert!(answers(Some(&sandbox), "172.30.0.1") && answers(Some(&sandbox), "fd00:30::1"));
+    let again = Sandbox::open(&folder.join("pin")).expect("pinned");
+    drop(sandbox);
+    assert!(answers(Some(&again), "172.30.0.1"));
+    sandbox::leave(&home, &[six]).expect("silenced");
+    Sandbox::remove(&folder.join("pin")).expect("unpinned");
+    assert!(!folder.join("pin").exists());
+}
+
+#[test]
+fn the_hosts_knobs_are_turned_when_needed_and_turned_back() {
+    at_home(|_, folder| {
+        let file = folder.path().join("host-settings.json");
+        let knob = "/proc/sys/net/ipv4/ip_forward";
+        let now = || std::fs::read_to_string(knob).expect("a knob").trim().to_string();
+        let set = |value: &str| std::fs::write(knob, value).expect("our namespace");
+        set("0");
+        let settings = Settings::load(&file).expect("none yet");
+        settings.need("net/ipv4/ip_forward", "0").expect("it is so");
+        assert!(settings.changed().is_empty() && !file.exists());
+        settings.forward(false).expect("ours to turn");
+        assert_eq!(now(), "1");
+        // the daemon is killed; the next one finds the note, and turns the knob again after somebody else did
+        let settings = Settings::load(&file).expect("a note");
+        set("0");
+        settings.forward(false).expect("ours to turn");
+        assert_eq!(settings.changed(), [("net.ipv4.ip_forward".to_string(), Turned { was: "0".into(), now: "1".into() })]);
+        settings.restore().expect("put back");
+        assert_eq!((now().as_str(), file.exists(), settings.changed().len()), ("0", false, 0));
+        settings.restore().expect("twice is once");
+        // what somebody else has changed since is theirs
+        settings.forward(true).expect("ours to turn");
+        set("0");
+        settings.restore().expect("put back");
+        assert_eq!(now(), "0");
+        let missing = settings.need("net/ipv4/no_such_knob", "1").expect_err("no such knob");
+        assert!(missing.message().contains("no_such_knob"), "{missing}");
+        std::fs::write(&file, "half a no").expect("our folder");
+        assert!(Settings::load(&file).is_err_and(|e| e.message().contains("host-settings.json")));
+        std::fs::remove_file(&file).expect("our folder");
+    });
+}
+
+#[test]
+fn two_machines_share_a_segment_through_a_tunnel() {
+    at_home(|home, folder| {
+        // the underlay: a bridge at home, and two machines that are namespaces plugged into it
+        let underlay = network("br-under", &[("192.0.2.0/24", "192.0.2.254")]);
+        bridge::ensure(home, &underlay).expect("a bridge");
+        let machine = |number: u8| {
+            let v4 = Ipv4Addr::new(192, 0, 2, number);
+            let mut cable = endpoint(number, "uplink");
+            (cable.mac, cable.v4, cable.gateway_v4) = (Mac::of(v4), Some((v4, 24)), None);
+            cable.host_link = format!("vethm{number}");
+            member(home, folder, &underlay, &cable)
+        };
+        let machines = [machine(1), machine(2)];
+        // on each: the overlay's bridge and tunnel in a namespace of their own (as Docker has it), one container behind them
+        let containers = [0u8, 1].map(|n| {
+            let (own, other) = (n + 1, 2 - n);
+            let overlay = Sandbox::create(&folder.path().join(format!("overlay{own}"))).expect("a namespace");
+            let port = bridge_in(&overlay);
+            let tunnel = machines[n as usize]
+                .visit(|| {
+                    let place = overlay.place().to_string_lossy();
+                    let wanted = vxlan::Vxlan {
+                        name: "vx0",
+                        id: 4097,
+                        port: 4789,
+                        local: Some(Ipv4Addr::new(192, 0, 2, own).into()),
+                        learning: false,
+                        proxy: true,
+                        mtu: 1450,
+                        group: 0,
+                        master: Some((port, "br0")),
+                        namespace: Some((overlay.fd(), &place)),
+                    };
+                    vxlan::add(&mut Socket::open(Family::Route).expect("a socket"), &wanted)
+                })
+                .expect("root may visit")
+                .expect("a tunnel");
+            overlay
+                .visit(|| {
+                    let mut socket = Socket::open(Family::Route).expect("a socket");
+                    let index = link::by_name(&mut socket, "vx0").expect("an answer").expect("moved in here").index;
+                    assert!(tunnel.is_none_or(|told| told == index));
+                    let (there, at) = (Ipv4Addr::new(10, 0, 1, other), Ipv4Addr::new(192, 0, 2, other).into());
+                    neighbour::add(&mut socket, index, "vx0", there.into(), Mac::of(there).0).expect("a neighbour");
+                    neighbour::add_forwarding(&mut socket, index, "vx0", Mac::of(there).0, at).expect("its machine");
+                    neighbour::append_flood(&mut socket, index, "vx0", at).expect("one machine");
+                    neighbour::append_flood(&mut socket, index, "vx0", Ipv4Addr::new(192, 0, 2, 77).into())
+                        .expect("two machines");
+                    let flooded = neighbour::forwarding_table(&mut socket).expect("a table");
+                    assert_eq!(flooded.iter().filter(|n| n.index == index && n.mac == Some([0; 6])).count(), 2);
+                    neighbour::remove_forwarding(&mut socket, index, "vx0", [0; 6], Ipv4Addr::new(192, 0, 2, 77).into())
+                        .expect("one");
+                    let mut cable = endpoint(own, "eth0");
+                    let v4 = Ipv4Addr::new(10, 0, 1, own);
+                    (cable.mac, cable.v4) = (Mac::of(v4), Some((v4, 24)));
+                    cable.host_link = format!("vethc{own}");
+                    let inner = network("br0", &[]);
+                    let container = Sandbox::create(&folder.path().join(format!("container{own}"))).expect("a sandbox");
+                    container.plug(&Home::open().expect("a socket"), &inner, &cable).expect("plugged");
+                    container
+                })
+                .expect("root may visit")
+        });
+        assert!(answers(Some(&containers[0]), "10.0.1.2") && answers(Some(&containers[1]), "10.0.1.1"));
+        let overlay = Sandbox::open(&folder.path().join("overlay1")).expect("pinned");
+        let shown = inside(&overlay, &["link", "show", "vx0"]);
+        let data = &shown[0]["linkinfo"]["info_data"];
+        assert_eq!((&data["id"], &data["port"], &data["local"]), (&4097.into(), &4789.into(), &"192.0.2.1".into()));
+        assert_eq!((&shown[0]["master"], &data["learning"]), (&"br0".into(), &false.into()), "{shown}");
+        overlay
+            .visit(|| {
+                let mut socket = Socket::open(Family::Route).expect("a socket");
+                let index = link::by_name(&mut socket, "vx0").expect("an answer").expect("there").index;
+                let (there, at) = (Ipv4Addr::new(10, 0, 1, 2), Ipv4Addr::new(192, 0, 2, 2).into());
+                neighbour::remove_forwarding(&mut socket, index, "vx0", Mac::of(there).0, at).expect("forgotten");
+                neighbour::remove_forwarding(&mut socket, index, "vx0", [0; 6], at).expect("forgotten");
+                neighbour::remove(&mut socket, index, "vx0", there.into()).expect("forgotten");
+                assert!(neighbour::remove(&mut socket, index, "vx0", there.into()).is_err_and(|e| e.is(2)));
+            })
+            .expect("root may visit");
+        assert!(!answers(Some(&containers[0]), "10.0.1.2"), "nobody knows the way any more");
+    });
+}
+
+/// A bridge without an address, in there; its number.
+fn bridge_in(place: &Sandbox) -> u32 {
+    place
+        .visit(|| {
+            let home = Home::open().expect("a socket");
+            bridge::ensure(&home, &network("br0", &[])).expect("a bridge");
+            home.links().expect("a list").iter().find(|l| l.name == "br0").expect("made just now").index
+        })
+        .expect("root may visit")
 }

@@ -2,13 +2,14 @@
 //!
 //! Not a claim but a ruler: `cargo test --release -p minidock-network --test measures -- --ignored --nocapture`.
 
+use minidock_linux::action;
 use minidock_network::{
     bridge,
     home::Home,
     model::{Bridge, Endpoint, Mac, Subnet},
     sandbox::{self, Sandbox},
 };
-use std::{net::Ipv4Addr, path::Path, sync::Mutex, time::Instant};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::Path, sync::Mutex, time::Instant};
 
 fn network() -> Bridge {
     let subnet = Subnet {
@@ -57,7 +58,7 @@ fn tell(what: &str, times: &Mutex<Vec<u128>>) {
     let mut times = times.lock().expect("no holder panics");
     times.sort();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!("{what:<28} median {:>6} us   p10 {:>6}   p90 {:>6}   n {}", at(0.5), at(0.1), at(0.9), times.len());
+    println!("{what:<46} median {:>6} us   p10 {:>6}   p90 {:>6}   n {}", at(0.5), at(0.1), at(0.9), times.len());
 }
 
 fn in_a_home(work: impl FnOnce(&Home, &Path) + Send) {
@@ -73,7 +74,9 @@ fn one_after_the_other() {
     in_a_home(|home, folder| {
         bridge::ensure(home, &network()).expect("a bridge");
         let [create, plug, route, leave, remove, drops]: [Mutex<Vec<u128>>; 6] = Default::default();
+        let mut parts: BTreeMap<String, Mutex<Vec<u128>>> = BTreeMap::new();
         for number in 2..202 {
+            action::start(action::Actor::Daemon);
             let pin = folder.join(number.to_string());
             let cable = endpoint(number);
             let made = timed(&create, || Sandbox::create(&pin).expect("a sandbox"));
@@ -82,7 +85,19 @@ fn one_after_the_other() {
             timed(&leave, || sandbox::leave(home, &[cable]).expect("silenced"));
             timed(&remove, || Sandbox::remove(&pin).expect("unpinned"));
             timed(&drops, || drop(made));
+            for action in action::stop() {
+                let words = action
+                    .args
+                    .last()
+                    .map(|a| a.split(' ').filter(|w| !w.starts_with("--") && *w != "nsenter"))
+                    .into_iter()
+                    .flatten();
+                let what = format!("  {} {}", action.call, words.take(3).collect::<Vec<_>>().join(" "));
+                let what = what.replace(&number.to_string(), "N").replace(&format!("{number:07x}"), "N");
+                parts.entry(what.chars().take(44).collect()).or_default().lock().expect("ours").push(action.took_us.into());
+            }
         }
+        parts.iter().for_each(|(what, times)| tell(what, times));
         for (what, times) in
             [("create", create), ("plug", plug), ("default route", route), ("leave", leave), ("unpin", remove), ("drop", drops)]
         {
@@ -96,8 +111,6 @@ fn one_after_the_other() {
 fn two_hundred_by_ten_threads() {
     in_a_home(|home, folder| {
         bridge::ensure(home, &network()).expect("a bridge");
-        let own = Sandbox::of_pid(std::process::id() as i32).expect("a process has one");
-        drop(own);
         let began = Instant::now();
         let [create, plug]: [Mutex<Vec<u128>>; 2] = Default::default();
         std::thread::scope(|scope| {
