@@ -38,6 +38,7 @@
 //! *See:* RFC 1034, 1035; moby `libnetwork/resolver.go`. *Next room:* [`zone`]
 
 pub mod answer;
+pub mod ask;
 pub mod forward;
 pub mod message;
 pub mod redirect;

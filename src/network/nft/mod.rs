@@ -22,11 +22,15 @@
 //!   connection meets the nat chains at all.
 //! * **From the host itself**, `127.0.0.1:8080` is translated in *output*; the packet then leaves by the bridge with a source
 //!   of 127.0.0.1, which needs `route_localnet` on that bridge and a masquerade, or the container would answer itself.
+//!   For `[::1]:8080` there is no such knob: it is left alone, and refused by the socket that holds the port, so that a client goes on to
+//!   127.0.0.1.
 //! * **The guard.** `route_localnet` lets packets *from* such a link reach 127/8 of the host, and prerouting would translate
 //!   a neighbour's packet to 127.0.0.1:8080 before routing could call it a Martian. So what is sent to 127/8 and did not come by
 //!   `lo` is dropped first of all: an answer to our own masqueraded packet is not hit, its destination there is still the bridge.
 //! * **Hairpin.** A container that calls the host's published port is led back into its own bridge, perhaps to itself. Were it
-//!   not masqueraded, the answer would go straight to it, from an address it never called.
+//!   not masqueraded, the answer would go straight to it, from an address it never called. Where br_netfilter is on (Docker switches it on)
+//!   such a packet is translated while it is *switched*, and postrouting is not told by which link it came: so one rule asks for the link, one for
+//!   the source (`own4`).
 //! * **Isolation.** Into a bridge from anywhere else (another bridge, a neighbour who routes to 172.17.0.2 through this host)
 //!   passes only what a published port translated, and answers. `--internal` lets nothing pass. What is *switched* inside a bridge does
 //!   not meet these hooks (but with br_netfilter); `icc=false` is a matter of isolated bridge ports, and rule 2 closes the way round through

@@ -26,7 +26,7 @@ use minidock_linux::netfilter::{
     set::{Answer, Element, Set, Verdict},
     value::{Type, Value},
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// All networks of the bridge driver and all published ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub const FOREIGN: Set = Set { name: "foreign", ..BRIDGES };
 pub const MASQUERADE4: Set =
     Set { name: "masquerade4", key: &[Type::Ifname, Type::Ipv4], answer: Answer::Nothing, interval: true };
 pub const MASQUERADE6: Set = Set { name: "masquerade6", key: &[Type::Ifname, Type::Ipv6], ..MASQUERADE4 };
+/// What belongs behind which bridge: link and block.
+pub const OWN4: Set = Set { name: "own4", ..MASQUERADE4 };
+pub const OWN6: Set = Set { name: "own6", ..MASQUERADE6 };
 /// From a bridge into the same one.
 pub const WITHIN: Set = Set { name: "within", key: &[Type::Ifname, Type::Ifname], answer: Answer::Verdict, interval: false };
 /// From elsewhere into a bridge.
@@ -72,8 +75,8 @@ pub const PUBLISHED4: Set = Set { name: "published4", key: &[Type::Protocol, Typ
 pub const PUBLISHED6: Set = Set { name: "published6", key: &[Type::Protocol, Type::Service], ..BOUND6 };
 
 /// In the order in which they are made, and printed.
-pub const SETS: [Set; 11] =
-    [BRIDGES, INTERNAL, FOREIGN, MASQUERADE4, MASQUERADE6, WITHIN, INTO, BOUND4, PUBLISHED4, BOUND6, PUBLISHED6];
+pub const SETS: [Set; 13] =
+    [BRIDGES, INTERNAL, FOREIGN, OWN4, OWN6, MASQUERADE4, MASQUERADE6, WITHIN, INTO, BOUND4, PUBLISHED4, BOUND6, PUBLISHED6];
 
 /// The chain that judges what comes into a bridge from elsewhere.
 const PUBLISHED_ONLY: &str = "published_only";
@@ -142,10 +145,14 @@ pub fn of_bridge(bridge: &Bridge) -> Vec<(Set, Element)> {
     ];
     if bridge.internal {
         members.push((INTERNAL, Element::of(vec![link()])));
-    } else if bridge.masquerade {
-        for subnet in bridge.subnets.iter().map(|s| s.subnet) {
-            let set = if subnet.is_v4() { MASQUERADE4 } else { MASQUERADE6 };
-            members.push((set, Element::of(vec![link(), Value::Net(subnet.address(), subnet.prefix())])));
+        return members;
+    }
+    for subnet in bridge.subnets.iter().map(|s| s.subnet) {
+        let (own, masquerade) = if subnet.is_v4() { (OWN4, MASQUERADE4) } else { (OWN6, MASQUERADE6) };
+        let block = || Element::of(vec![link(), Value::Net(subnet.address(), subnet.prefix())]);
+        members.push((own, block()));
+        if bridge.masquerade {
+            members.push((masquerade, block()));
         }
     }
     members
@@ -154,8 +161,8 @@ pub fn of_bridge(bridge: &Bridge) -> Vec<(Set, Element)> {
 /// What the table's maps know of one published port.
 ///
 /// # Errors
-/// [`minidock_base::Kind::InvalidParameter`] when the address outside is of another family than the one inside: the kernel
-/// translates no IPv6 into IPv4.
+/// [`minidock_base::Kind::InvalidParameter`] when the address outside is of another family than the one inside (the kernel
+/// translates no IPv6 into IPv4), or is `::1` (it routes no answer back to that one).
 pub fn of_port(port: &Published) -> Result<(Set, Element)> {
     let ((host, outside), (target, inside)) = (port.host, port.target);
     let (bound, published) = match (host, target) {
@@ -166,6 +173,12 @@ pub fn of_port(port: &Published) -> Result<(Set, Element)> {
                 .hint("publish on an address of the family that the container has"));
         }
     };
+    if host == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+        return Err(Error::invalid(
+            "cannot publish a port on ::1: the kernel routes no answer back to the IPv6 loopback address",
+        )
+        .hint("publish on 127.0.0.1, or on another IPv6 address of this host"));
+    }
     let door = [Value::Protocol(port.protocol.number()), Value::Service(outside)];
     let to = vec![Value::Address(target), Value::Service(inside)];
     Ok(match host.is_unspecified() {
@@ -205,7 +218,7 @@ fn chains() -> Vec<(Chain, Vec<Vec<Part>>)> {
     let base = |name: &str, purpose, hook, priority| Chain { name: name.into(), base: Some((purpose, hook, priority)) };
     let plain = |name: &str| Chain { name: name.into(), base: None };
     let loopback4 = Value::Net(IpAddr::from([127, 0, 0, 0]), 8);
-    let loopback6 = Value::Address(std::net::Ipv6Addr::LOCALHOST.into());
+    let loopback6 = Value::Address(Ipv6Addr::LOCALHOST.into());
     let to = |chain: &str| Then(Verdict::Jump(chain.into()));
     vec![
         (plain(PUBLISHED_ONLY), vec![vec![Translated, Then(Verdict::Accept)], vec![Then(Verdict::Drop)]]),
@@ -223,7 +236,10 @@ fn chains() -> Vec<(Chain, Vec<Vec<Part>>)> {
             vec![vec![IsNot(Iifname, Value::Ifname("lo".into())), Is(TO4, loopback4.clone()), Then(Verdict::Drop)]],
         ),
         (base("prerouting", Purpose::Nat, Hook::Prerouting, -100), vec![vec![ToThisMachine, to(TRANSLATE)]]),
-        (base("output", Purpose::Nat, Hook::Output, -100), vec![vec![ToThisMachine, to(TRANSLATE)]]),
+        (
+            base("output", Purpose::Nat, Hook::Output, -100),
+            vec![vec![Is(TO6, loopback6), Then(Verdict::Accept)], vec![ToThisMachine, to(TRANSLATE)]],
+        ),
         (
             base("forward", Purpose::Filter, Hook::Forward, 0),
             vec![
@@ -238,8 +254,9 @@ fn chains() -> Vec<(Chain, Vec<Vec<Part>>)> {
             base("postrouting", Purpose::Nat, Hook::Postrouting, 100),
             vec![
                 vec![In(&[Iifname], BRIDGES.name), In(&[Oifname], BRIDGES.name), Translated, Masquerade],
+                vec![In(&[Oifname, SOURCE4], OWN4.name), Translated, Masquerade],
+                vec![In(&[Oifname, SOURCE6], OWN6.name), Translated, Masquerade],
                 vec![In(&[Oifname], BRIDGES.name), Is(SOURCE4, loopback4), Masquerade],
-                vec![In(&[Oifname], BRIDGES.name), Is(SOURCE6, loopback6), Masquerade],
                 vec![NotIn(&[Oifname], BRIDGES.name), In(&[Iifname, SOURCE4], MASQUERADE4.name), Masquerade],
                 vec![NotIn(&[Oifname], BRIDGES.name), In(&[Iifname, SOURCE6], MASQUERADE6.name), Masquerade],
             ],

@@ -94,7 +94,7 @@ fn an_empty_and_a_full_table_are_listed_by_nft_as_we_print_them() {
                 port(Protocol::Udp, "0.0.0.0", 53, "172.17.0.3", 5353),
                 port(Protocol::Tcp, "127.0.0.1", 443, "172.17.0.2", 443),
                 port(Protocol::Tcp, "::", 8080, "fd00:21::2", 80),
-                port(Protocol::Udp, "::1", 8080, "fd00:21::2", 80),
+                port(Protocol::Udp, "fd00:9::1", 8080, "fd00:21::2", 80),
             ],
         };
         table.replace(&wanted).expect("a full table");
@@ -181,6 +181,8 @@ fn a_change_is_recorded_in_nfts_own_words_and_a_refusal_names_what_was_refused()
         assert_eq!(to, Some(("172.17.0.2".parse().expect("an address"), 80)));
         let mixed = table.publish(&[port(Protocol::Tcp, "0.0.0.0", 81, "fd00::2", 80)]).expect_err("two families");
         assert!(mixed.message().contains("different families"), "{mixed}");
+        let loopback = table.publish(&[port(Protocol::Tcp, "::1", 81, "fd00::2", 80)]).expect_err("no way back");
+        assert!(loopback.message().contains("cannot publish a port on ::1"), "{loopback}");
     });
 }
 

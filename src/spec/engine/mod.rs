@@ -16,6 +16,7 @@ pub mod exec;
 pub mod filters;
 pub mod image;
 pub mod network;
+pub mod reach;
 pub mod stream;
 pub mod system;
 pub mod volume;
