@@ -31,7 +31,9 @@
 //! Laws: `path` is `group verb`, or one word for a command without a group; no spelling is used twice (tested).
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
-use crate::{completion, container, context, explain, image, inspect, manpages, network, session::Session, system, volume};
+use crate::{
+    completion, container, context, explain, image, inspect, manpages, network, registry, session::Session, system, volume,
+};
 use clap::ArgMatches;
 use minidock_base::Result;
 use std::{future::Future, pin::Pin};
@@ -64,6 +66,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "context", about: "Manage contexts", commands: context::COMMANDS },
     Group { name: "image", about: "Manage images", commands: image::COMMANDS },
     Group { name: "network", about: "Manage networks", commands: network::COMMANDS },
+    Group { name: "registry", about: "Look into registries, or run one", commands: registry::COMMANDS },
     Group { name: "system", about: "Manage minidock", commands: system::COMMANDS },
     Group { name: "volume", about: "Manage volumes", commands: volume::COMMANDS },
 ];
@@ -75,8 +78,14 @@ pub const ALONE: &[Command] = &[
     Command { path: "completion", also: &[], build: completion::command, run: |m, s| Box::pin(completion::run(m, s)) },
     Command { path: "man", also: &[], build: manpages::command, run: |m, s| Box::pin(manpages::run(m, s)) },
     Command { path: "inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
-    Command { path: "login", also: &[], build: image::later::login, run: |m, s| Box::pin(image::later::run_login(m, s)) },
-    Command { path: "logout", also: &[], build: image::later::logout, run: |m, s| Box::pin(image::later::run_login(m, s)) },
+    Command { path: "login", also: &[], build: registry::login::command, run: |m, s| Box::pin(registry::login::run(m, s)) },
+    Command {
+        path: "logout",
+        also: &[],
+        build: registry::login::logout,
+        run: |m, s| Box::pin(registry::login::run_logout(m, s)),
+    },
+    Command { path: "search", also: &[], build: registry::search::command, run: |m, s| Box::pin(registry::search::run(m, s)) },
     Command {
         path: "swarm",
         also: &["node", "service", "stack", "secret", "config"],
@@ -85,7 +94,7 @@ pub const ALONE: &[Command] = &[
     },
     Command {
         path: "compose",
-        also: &["buildx", "builder", "manifest", "trust", "plugin", "checkpoint", "search"],
+        also: &["buildx", "builder", "manifest", "trust", "plugin", "checkpoint"],
         build: image::later::tools,
         run: |m, s| Box::pin(image::later::run_tools(m, s)),
     },

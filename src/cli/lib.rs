@@ -48,6 +48,7 @@ pub mod moment;
 pub mod network;
 pub mod progress;
 pub mod prompt;
+pub mod registry;
 pub mod session;
 pub mod suggest;
 pub mod system;

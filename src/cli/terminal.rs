@@ -59,6 +59,38 @@ impl Drop for Raw {
     }
 }
 
+/// What is typed is not shown for as long as this lives: a password.
+pub struct Hidden(Option<Termios>);
+
+impl Hidden {
+    /// Switches the echo off, if standard input is a terminal.
+    ///
+    /// # Errors
+    /// tcsetattr(3).
+    pub fn enter() -> Result<Hidden> {
+        if !isatty(stdin()) {
+            return Ok(Hidden(None));
+        }
+        let set = || -> std::io::Result<Termios> {
+            let before = tcgetattr(stdin())?;
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(rustix::termios::LocalModes::ECHO);
+            tcsetattr(stdin(), OptionalActions::Now, &quiet)?;
+            Ok(before)
+        };
+        set().doing(|| "hide what is typed").map(|before| Hidden(Some(before)))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = self.0.take() {
+            // a terminal that has hung up cannot be put right, and nobody is there to mind
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+        }
+    }
+}
+
 /// Whether the terminal is raw now: then a line must end in a carriage return, too.
 pub fn is_raw() -> bool {
     BEFORE.lock().is_ok_and(|before| before.is_some())

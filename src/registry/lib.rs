@@ -29,5 +29,5 @@ pub mod flights;
 pub mod platform;
 pub mod pull;
 pub mod push;
-//SERVER
+pub mod server;
 pub mod settings;

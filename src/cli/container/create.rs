@@ -14,12 +14,16 @@
 //! `cli/command/container/create.go`. *Next room:* [`crate::container::run`]
 
 use crate::container::{body, body::Pull, flags};
-use crate::{complain, flag, progress, session::Session, terminal};
+use crate::{complain, flag, progress, registry::accounts::Accounts, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Doing, Error, Kind, Result};
 use minidock_client::{Docker, Route, Wish as Request};
 use minidock_spec::{engine::container::Created, reference::Reference};
-use std::{fs::File, io::Write, path::PathBuf};
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// `minidock create`.
 pub fn command() -> clap::Command {
@@ -42,20 +46,21 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             return Ok(WRONG_FLAGS);
         }
     };
-    let created = create(&session.docker().await?, &wish).await?;
+    let docker = session.docker().await?;
+    let created = create(&docker, &wish, session.config_folder()).await?;
     terminal::print(&format!("{}\n", created.id));
     Ok(0)
 }
 
-/// Creates the container; fetches its image first if the wish says so.
+/// Creates the container; fetches its image first if the wish says so, with the account that lies in the folder `config`.
 ///
 /// # Errors
 /// The daemon's refusal; an image that is nowhere; an id file that exists already.
-pub async fn create(docker: &Docker, wish: &body::Wish) -> Result<Created> {
+pub async fn create(docker: &Docker, wish: &body::Wish, config: &Path) -> Result<Created> {
     let id_file = wish.cidfile.as_deref().map(IdFile::claim).transpose()?;
     let image = &wish.body.config.image;
     if wish.pull == Pull::Always {
-        pull(docker, wish).await?;
+        pull(docker, wish, config).await?;
     }
     let route = Route::new("/containers/create", []).maybe("name", wish.name.as_deref());
     let route = route.maybe("platform", wish.platform.as_deref());
@@ -65,7 +70,7 @@ pub async fn create(docker: &Docker, wish: &body::Wish) -> Result<Created> {
                 let shown = Reference::parse(image).map(|r| r.familiar()).unwrap_or_else(|_| image.clone());
                 terminal::eprint(&format!("Unable to find image '{shown}' locally\n"));
             }
-            pull(docker, wish).await?;
+            pull(docker, wish, config).await?;
             docker.post(&route, &wish.body).await?
         }
         answered => answered?,
@@ -85,13 +90,15 @@ fn is_about_image(error: &Error) -> bool {
 }
 
 /// Fetches the image of a wish; its progress is shown on standard error, where the program's output is not.
-async fn pull(docker: &Docker, wish: &body::Wish) -> Result<()> {
+async fn pull(docker: &Docker, wish: &body::Wish, config: &Path) -> Result<()> {
     let reference = Reference::parse(&wish.body.config.image)?;
     let tag = reference.digest.as_ref().map(ToString::to_string).or(reference.tag.clone());
     let route = Route::new("/images/create", []).pair("fromImage", reference.canonical_name()).maybe("tag", tag);
     let route = route.maybe("platform", wish.platform.as_deref());
+    let auth = Accounts::open(config)?.header(&reference.domain)?;
+    let request = auth.into_iter().fold(Request::post(&route), |request, auth| request.header("X-Registry-Auth", auth));
     let fetched = async {
-        let lines = docker.send(Request::post(&route)).await?.objects();
+        let lines = docker.send(request).await?.objects();
         match wish.quiet {
             true => progress::show_to(lines, false, &mut |_| {}).await,
             false => progress::show_aside(lines).await,

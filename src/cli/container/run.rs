@@ -62,7 +62,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let manner = Manner { detach_keys, proxy: flag::is_on(m, "sig-proxy"), explain: m.get_flag("explain") };
     let done = async {
         let docker = session.docker().await?;
-        let created = create::create(&docker, &wish).await?;
+        let created = create::create(&docker, &wish, session.config_folder()).await?;
         match detached {
             true => in_background(&docker, &created.id, &manner).await,
             false => in_foreground(&docker, &created.id, &wish, manner).await,

@@ -1,7 +1,7 @@
-//! # Known words, rooms not built yet: build, push, login, swarm, compose
+//! # Known words, rooms not built yet: build, swarm, compose
 //!
 //! People type these from habit. "Unknown command" would be wrong and useless; so the words are known, check what a person
-//! gets wrong most (the build context, a flag with a slip, a container where an image belongs), and then say what to do instead.
+//! gets wrong most (the build context, a flag with a slip), and then say what to do instead.
 //!
 //! Laws: none of them appears in help or completion, and each fails.
 //!
@@ -10,8 +10,6 @@
 use crate::{flag, session::Session};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
-use minidock_client::Route;
-use minidock_spec::reference::Reference;
 
 /// The flags of `build` that people type.
 pub fn build() -> clap::Command {
@@ -40,57 +38,6 @@ pub async fn run_build(m: &ArgMatches, _: &mut Session) -> Result<i32> {
     }
     Err(Error::not_implemented("building images is not part of minidock yet")
         .hint("build it elsewhere and bring it here: docker save IMAGE | minidock load, or minidock import a tar of its files"))
-}
-
-/// The flags of `push`.
-pub fn push() -> clap::Command {
-    flag::command("push", "[OPTIONS] NAME[:TAG]", "Upload an image to a registry")
-        .arg(flag::switch("all-tags", "Push all tags of an image to the repository").short('a'))
-        .arg(flag::switch("quiet", "Suppress verbose output").short('q'))
-        .arg(flag::name("NAME"))
-        .hide(true)
-}
-
-/// Says that nothing can be pushed yet, or that a container cannot be pushed at all.
-///
-/// # Errors
-/// Always.
-pub async fn run_push(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    let name = flag::text_of(m, "NAME").unwrap_or_default();
-    // a registry's name before the id is how the students' notes have it
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let docker = session.docker().await?;
-    if docker.get::<serde_json::Value>(&Route::new("/containers/{}/json", [last])).await.is_ok() {
-        return Err(Error::invalid(format!("{last} is a container, and what is pushed is an image"))
-            .hint(format!("make an image of it first: minidock commit {last} REPOSITORY/NAME:TAG")));
-    }
-    Reference::parse(name)?;
-    Err(Error::not_implemented("pushing images to a registry is not part of minidock yet")
-        .hint(format!("carry it as a file: minidock save -o image.tar {name}")))
-}
-
-/// The flags of `login`.
-pub fn login() -> clap::Command {
-    flag::command("login", "[OPTIONS] [SERVER]", "Authenticate to a registry")
-        .arg(flag::text("username", "string", "Username").short('u'))
-        .arg(flag::text("password", "string", "Password").short('p'))
-        .arg(flag::switch("password-stdin", "Take the Password from stdin"))
-        .arg(flag::optional("SERVER"))
-        .hide(true)
-}
-
-/// The arguments of `logout`.
-pub fn logout() -> clap::Command {
-    flag::command("logout", "[SERVER]", "Log out from a registry").arg(flag::optional("SERVER")).hide(true)
-}
-
-/// Says that registries are not known yet.
-///
-/// # Errors
-/// Always.
-pub async fn run_login(_: &ArgMatches, _: &mut Session) -> Result<i32> {
-    Err(Error::not_implemented("logging in to a registry is not part of minidock yet")
-        .hint("images come by minidock load, minidock import, or make images for the stand-ins"))
 }
 
 /// The words of swarm mode.

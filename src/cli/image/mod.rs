@@ -9,7 +9,7 @@
 //!                             └───────┘ ◀─tag, rm, prune── names come and go
 //! ```
 //!
-//! * [`later`]: `build`, `push`, `login` are known words whose rooms are not built yet; they say so.
+//! * [`later`]: known words whose rooms are not built yet; they say so.
 //!
 //! *Next room:* [`list`]
 
@@ -21,6 +21,7 @@ pub mod list;
 pub mod load;
 pub mod prune;
 pub mod pull;
+pub mod push;
 pub mod remove;
 pub mod save;
 pub mod tag;
@@ -37,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "image ls", also: &["images", "image list"], build: list::command, run: |m, s| Box::pin(list::run(m, s)) },
     Command { path: "image prune", also: &[], build: prune::command, run: |m, s| Box::pin(prune::run(m, s)) },
     Command { path: "image pull", also: &["pull"], build: pull::command, run: |m, s| Box::pin(pull::run(m, s)) },
-    Command { path: "image push", also: &["push"], build: later::push, run: |m, s| Box::pin(later::run_push(m, s)) },
+    Command { path: "image push", also: &["push"], build: push::command, run: |m, s| Box::pin(push::run(m, s)) },
     Command {
         path: "image rm",
         also: &["rmi", "image rmi", "image remove"],

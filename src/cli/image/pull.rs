@@ -2,9 +2,9 @@
 //!
 //! The daemon pulls; this room shows how far it is, a line for each layer, and at the end the whole name.
 //!
-//! *See:* docker/cli `cli/command/image/pull.go`, api.md 6.5. *Next room:* [`super::later`]
+//! *See:* docker/cli `cli/command/image/pull.go`, api.md 6.5. *Next room:* [`super::push`]
 
-use crate::{flag, progress, session::Session, terminal};
+use crate::{flag, progress, registry::accounts::Accounts, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Route, Wish};
@@ -40,7 +40,9 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         .pair("fromImage", reference.canonical_name())
         .maybe("tag", tag)
         .maybe("platform", flag::text_of(m, "platform"));
-    let answer = session.docker().await?.send(Wish::post(&route)).await?;
+    let auth = Accounts::open(session.config_folder())?.header(&reference.domain)?;
+    let wish = auth.into_iter().fold(Wish::post(&route), |wish, auth| wish.header("X-Registry-Auth", auth));
+    let answer = session.docker().await?.send(wish).await?;
     match quiet {
         true => progress::drain(answer.objects()).await?,
         false => progress::show(answer.objects()).await?,
