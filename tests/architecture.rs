@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("image", &["base", "spec", "linux"]),
     ("network", &["base", "spec", "linux"]),
     ("consensus", &["base"]),
-    ("swarm", &["base", "spec"]),
+    ("swarm", &["base", "spec", "consensus", "swarm"]),
     ("engine", &["base", "spec", "linux", "explain", "image", "network", "shim"]),
     ("api", &["base", "spec", "engine"]),
     ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "api"]),
@@ -40,7 +40,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "daemon"]),
     ("hickory-proto", &["network"]),
     ("hyper", &["client", "api"]),
-    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus"]),
+    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm"]),
 ];
 
 /// Rooms that may be longer than the wall of 450 lines, each with its reason.

@@ -9,7 +9,8 @@
 //!
 //! *See:* the Raft paper, figure 2 and 13. *Next room:* [`crate::standing`]
 
-use crate::kind::{Kind, Member};
+use crate::kind::Kind;
+pub use crate::kind::Member;
 use futures_util::future::BoxFuture;
 use minidock_base::{Error, Result};
 use openraft::{
@@ -26,10 +27,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// An answer that is on its way.
+pub type Answered<'a> = BoxFuture<'a, Result<Vec<u8>>>;
+
 /// A way to the other members.
 pub trait Connector: Send + Sync + 'static {
     /// Carries `message` to `to` and its answer back; the other side hands it to [`crate::Consensus::receive`].
-    fn call<'a>(&'a self, to: &'a Member, message: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>>>;
+    fn call<'a>(&'a self, to: &'a Member, message: Vec<u8>) -> Answered<'a>;
 }
 
 #[derive(Serialize, Deserialize)]

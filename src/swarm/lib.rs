@@ -29,5 +29,6 @@
 
 pub mod allocator;
 pub mod orchestrator;
+pub mod round;
 pub mod scheduler;
 pub mod store;

@@ -12,10 +12,12 @@
 //! Laws: applying is a function of tables, index and batch alone: the time in a batch is its proposer's.
 //! *See:* swarmkit `manager/state/store`. *Next room:* [`tables`]
 
+pub mod replica;
 pub mod row;
 pub mod tables;
 
 use jiff::Timestamp;
+use minidock_base::Error;
 pub use row::{Row, Table};
 use serde::{Deserialize, Serialize};
 pub use tables::Tables;
@@ -58,4 +60,21 @@ pub enum Refused {
     OutOfSequence { table: Table, id: String },
     /// Another row has this name.
     NameTaken { table: Table, name: String },
+    /// The batch itself could not be read.
+    Unreadable(String),
+}
+
+impl Refused {
+    /// In Docker's words.
+    pub fn into_error(self) -> Error {
+        match self {
+            Refused::OutOfSequence { .. } => Error::invalid("rpc error: code = Unknown desc = update out of sequence")
+                .hint("somebody changed it in between: read it again and repeat the change"),
+            Refused::NameTaken { table, .. } => {
+                Error::conflict("rpc error: code = AlreadyExists desc = name conflicts with an existing object")
+                    .during(format!("write a {table}"))
+            }
+            Refused::Unreadable(why) => Error::system(why).during("read a batch of changes"),
+        }
+    }
 }
