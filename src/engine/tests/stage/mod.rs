@@ -18,12 +18,14 @@ use minidock_engine::{
         start, wait,
     },
 };
+use minidock_network::sandbox::Sandbox;
 use minidock_spec::engine::{
     container::{ContainerConfig, CreateBody, HostConfig},
     stream::{Deframer, Stream},
 };
 use std::{
     fs,
+    panic::AssertUnwindSafe,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -52,7 +54,31 @@ pub fn may_run() -> bool {
     root
 }
 
+/// Does the work in a network namespace of its own, which plays the machine: bridges are made there and go with it.
+pub fn in_a_namespace<W: Future<Output = ()>>(work: impl FnOnce() -> W + Send) {
+    if !may_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let pin = folder.path().join("home");
+    let home = Sandbox::create(&pin).expect("a namespace");
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let done = home.visit(|| std::panic::catch_unwind(AssertUnwindSafe(|| runtime().block_on(work()))));
+    Sandbox::remove(&pin).expect("ours to remove");
+    if let Err(panic) = done.expect("root may visit") {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 impl Stage {
+    /// An engine with networks; only inside of [`in_a_namespace`].
+    pub async fn connected() -> Stage {
+        let folder = tempfile::Builder::new().prefix("md-").tempdir().expect("a folder").keep();
+        let engine = open_with(&folder, true).await;
+        import_busybox(&engine);
+        Stage { folder, engine }
+    }
+
     pub async fn new() -> Stage {
         Stage::at(&tempfile::Builder::new().prefix("md-").tempdir().expect("a folder").keep()).await
     }
@@ -146,6 +172,7 @@ impl Stage {
             self.engine.paths.containers(),
             self.engine.paths.bundles(),
             self.engine.paths.runtime_root(),
+            self.engine.paths.sandboxes(),
             self.engine.paths.scratch(),
         ] {
             left.extend(fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path().display().to_string()));
@@ -170,8 +197,12 @@ impl Drop for Stage {
 }
 
 async fn open(folder: &std::path::Path) -> Arc<Engine> {
+    open_with(folder, false).await // tests must not make links in the machine's own network
+}
+
+async fn open_with(folder: &std::path::Path, bridges: bool) -> Arc<Engine> {
     let mut options = Options::new(Paths::new(folder.join("d"), folder.join("x")));
-    options.bridges = false; // tests must not make links in the machine's own network
+    options.bridges = bridges;
     let program = minidock().display().to_string();
     options.shim_program = vec![program.clone(), "shim".into()];
     options.runtime_program = match std::env::var("ENGINE_TEST_RUNTIME") {
