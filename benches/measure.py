@@ -215,6 +215,14 @@ def load(daemon, docker_env):
         row("docker load", theirs, against="minidock's load", base=mine)
 
 
+def network():
+    """Networks have a file of their own, which lives in network namespaces of its own."""
+    told = work / "network.json"
+    words = [sys.executable, str(TOP / "benches/network.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
+    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
+    rows.extend(json.loads(told.read_text()))
+
+
 def main():
     subprocess.run([TOP / "images/build"], check=True, env=dict(os.environ, ONLY_TAR="1"))
     daemon = Daemon()
@@ -226,6 +234,7 @@ def main():
         exec_speed(daemon)
         many(daemon)
         load(daemon, docker_env)
+        network()
     finally:
         left = daemon.run("ps", "-aq").stdout.split()
         if left:
