@@ -17,7 +17,6 @@ pub mod filters;
 pub mod image;
 pub mod network;
 pub mod reach;
-pub mod reach;
 pub mod stream;
 pub mod system;
 pub mod volume;
