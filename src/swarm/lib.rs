@@ -28,6 +28,7 @@
 //! *See:* design.md section 7 and 8 · swarmkit `design/`. *Next room:* [`store`]
 
 pub mod allocator;
+pub mod ca;
 pub mod orchestrator;
 pub mod round;
 pub mod scheduler;
