@@ -6,7 +6,7 @@
 
 mod props;
 
-use props::{Daemon, Printed, finish, skip};
+use props::{Daemon, Printed, skip, wait_for};
 use std::{collections::BTreeSet, fs, process::Command};
 
 /// What can be known from inside, one fact a line. `HOST` holds the host's namespaces.
@@ -20,6 +20,15 @@ while read -r id parent device root point options rest; do echo "mount $point $o
 ls -lA /dev | while read -r mode links user group a b c d e f g; do echo "dev $mode $user $group $a $b"; done | sort | uniq -c
 ls -l /dev/fd /dev/stdin /dev/ptmx /dev/core 2>&1 | sed 's/.*[0-9] \/dev/link \/dev/'
 ip link show lo | grep -o '<.*>'
+for link in eth0 eth1; do
+    ip addr show $link 2> /dev/null | grep -oE '<.*>|mtu [0-9]+|link/ether [0-9a-f:]+|inet6? [0-9a-f.:/]+( brd [0-9.]+)?' | sed "s/^/$link /"
+done
+ip route | sed 's/^/route /'
+ip route | sed -n 's/^default via \([0-9.]*\) .*/\1/p' | while read -r gateway; do
+    ping -c 1 -W 5 $gateway > /dev/null && echo "the gateway answers"
+done
+grep -v '^nameserver 127.0.0.11$' /etc/resolv.conf | sed 's/^/resolv.conf /'; sed 's/^/hosts /' /etc/hosts
+cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6 2> /dev/null | sed 's/^/no ipv6 /'
 for limit in c d f l n s t v; do echo "limit $limit $(ulimit -H -$limit) $(ulimit -S -$limit)"; done
 for knob in memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us devices/devices.list; do
     echo "knob $knob $(cat /sys/fs/cgroup/$knob 2>&1 | tr '\n' ';')"
@@ -39,7 +48,7 @@ chroot / true 2>/dev/null && echo "chroot yes" || echo "chroot no"
 "#;
 
 fn able() -> bool {
-    let missing: Vec<&str> = ["unshare", "capsh", "ip", "prlimit"].into_iter().filter(|tool| !has(tool)).collect();
+    let missing: Vec<&str> = ["unshare", "capsh", "ip", "nft", "prlimit"].into_iter().filter(|tool| !has(tool)).collect();
     if !missing.is_empty() {
         skip(&format!("explain --sh: no {}", missing.join(", ")));
     }
@@ -64,26 +73,39 @@ fn same(daemon: &Daemon, name: &str, flags: &[&str]) {
     assert!(inside.out.contains("ns pid own"), "{inside:?}");
     let script = daemon.folder.join(format!("{name}.sh"));
     fs::write(&script, daemon.ok(&["explain", "--sh", name])).expect("room");
-    let by_hand = run_script(&script);
-    assert_eq!(by_hand.status, inside.status, "{by_hand:?}");
-    let (theirs, ours) = (facts(&inside.out), facts(&by_hand.out));
-    let missing: Vec<_> = theirs.difference(&ours).collect();
-    let more: Vec<_> = ours.difference(&theirs).collect();
-    assert!(
-        missing.is_empty() && more.is_empty(),
-        "{name}\nonly in the container: {missing:#?}\nonly by hand: {more:#?}\n{}",
-        by_hand.err
-    );
+    let before = home(daemon);
+    // where the daemon is, and then on a machine without its bridges and rules
+    for place in ["", "unshare --net"] {
+        let by_hand = run_script(daemon, &format!("{place} sh '{}'", script.display()));
+        assert_eq!(by_hand.status, inside.status, "{by_hand:?}");
+        let (theirs, ours) = (facts(&inside.out), facts(&by_hand.out));
+        let missing: Vec<_> = theirs.difference(&ours).collect();
+        let more: Vec<_> = ours.difference(&theirs).collect();
+        assert!(
+            missing.is_empty() && more.is_empty(),
+            "{name} {place}\nonly in the container: {missing:#?}\nonly by hand: {more:#?}\n{}",
+            by_hand.err
+        );
+    }
+    assert_eq!(home(daemon), before, "links, rules and settings of the host are as they were");
     let left = fs::read_dir(daemon.data_root().join("tmp")).expect("the scratch folder").count();
     assert_eq!(left, 0, "the script cleans up");
 }
 
-fn run_script(script: &std::path::Path) -> Printed {
+/// Runs a line of shell where the daemon's network is.
+fn run_script(daemon: &Daemon, line: &str) -> Printed {
     // what whoever runs the tests left open would be told as a difference
     minidock_linux::fds::cloexec_from(3).expect("a kernel of this decade");
     let mut command = Command::new("/bin/sh");
-    command.arg(script).stdin(std::process::Stdio::null());
-    finish(command)
+    command.args(["-c", line]).stdin(std::process::Stdio::null());
+    daemon.finish_inside(command)
+}
+
+/// Links, rules and settings where the daemon is.
+fn home(daemon: &Daemon) -> String {
+    daemon
+        .sh("ip -o link | sed 's/^[0-9]*: //; s/state [A-Z]*//; s/<.*>//'; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward")
+        .ok()
 }
 
 /// Facts without what cannot be equal: the names of layers and groups.
@@ -145,6 +167,49 @@ fn the_script_builds_what_minidock_built() {
 }
 
 #[test]
+fn the_script_lays_the_cables_that_minidock_laid() {
+    if !able() {
+        return;
+    }
+    let daemon = Daemon::start();
+    same(&daemon, "bridged", &["-p", "8080:80"]);
+    daemon.ok(&["network", "create", "--subnet", "10.99.0.0/24", "-o", "com.docker.network.driver.mtu=1400", "pets"]);
+    daemon.ok(&["network", "create", "--internal", "vault"]);
+    same(&daemon, "user", &["--network", "pets", "--ip", "10.99.0.77", "--network-alias", "cat", "--hostname", "cat"]);
+    same(&daemon, "internal", &["--network", "vault"]);
+    same(&daemon, "two", &["--network", "pets", "--network", "vault", "--dns", "192.0.2.53", "--dns-search", "lan"]);
+    same(&daemon, "none", &["--network", "none"]);
+}
+
+#[test]
+fn a_port_published_by_hand_leads_inside() {
+    if !able() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let program = "printf 'HTTP/1.0 200 OK\\r\\n\\r\\nby hand' | nc -l -p 80";
+    daemon.ok(&["create", "--name", "web", "-p", "8080:80", "alpine", "sh", "-c", program]);
+    daemon.ok(&["start", "web"]);
+    let script = daemon.folder.join("web.sh");
+    fs::write(&script, daemon.ok(&["explain", "--sh", "web"])).expect("room");
+    let refused = run_script(&daemon, &format!("sh '{}'", script.display()));
+    assert_eq!((refused.status, refused.err.trim()), (1, "container web runs: its addresses are taken"));
+    daemon.ok(&["kill", "web"]);
+    let line = format!("timeout 60 sh '{}'", script.display());
+    std::thread::scope(|scope| {
+        let by_hand = scope.spawn(|| run_script(&daemon, &line));
+        let mut heard = String::new();
+        wait_for("the program by hand to answer", || {
+            heard = daemon.sh("curl -s -m 5 http://127.0.0.1:8080/ || true").ok();
+            !heard.is_empty() || by_hand.is_finished()
+        });
+        let ended = by_hand.join().expect("no panic");
+        assert_eq!((heard.as_str(), ended.status), ("by hand", 0), "{ended:?}");
+    });
+    assert!(!home(&daemon).contains("8080"), "the door is closed again");
+}
+
+#[test]
 fn the_story_has_every_chapter_and_follows_while_it_happens() {
     let daemon = Daemon::start();
     let told = daemon.run(&["run", "--rm", "--explain", "alpine", "true"]);
@@ -153,6 +218,9 @@ fn the_story_has_every_chapter_and_follows_while_it_happens() {
     let story = daemon.ok(&["explain", "web"]);
     for chapter in ["IMAGE", "NAMESPACES", "ROOT FILESYSTEM", "LIMITS", "IDENTITY", "PRIVILEGES", "EXEC", "NETWORK"] {
         assert!(story.contains(&format!("\n{chapter}\n")), "{chapter} is missing in {story}");
+    }
+    for sentence in ["Lays a cable: its near end, veth", "Gives eth0 in the sandbox the address 172.17.0.2/16."] {
+        assert!(story.contains(sentence), "{sentence} is missing in {story}");
     }
     let json: serde_json::Value = serde_json::from_str(&daemon.ok(&["explain", "--json", "web"])).expect("JSON");
     let steps =

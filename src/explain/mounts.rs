@@ -88,7 +88,7 @@ pub fn source<'a>(config: &'a Value, destination: &str) -> Option<&'a str> {
 }
 
 /// Everything below the root, in order.
-pub fn below(script: &mut Script, config: &Value, actions: &[Action], substitute: Option<Substitute<'_>>) {
+pub fn below(script: &mut Script, config: &Value, actions: &[Action], substitutes: &[Substitute<'_>]) {
     for entry in entries(config) {
         let destination = entry["destination"].as_str().unwrap_or_default();
         let kind = entry["type"].as_str().unwrap_or("none");
@@ -96,8 +96,10 @@ pub fn below(script: &mut Script, config: &Value, actions: &[Action], substitute
             "overlay" if destination == "/" => {}
             "cgroup" | "cgroup2" => cgroups(script, destination, entry, config, actions),
             _ if options(entry).any(|option| option == "bind" || option == "rbind") || kind == "bind" => {
-                let other = substitute.filter(|one| one.destination == destination).map(|one| one.source.to_string());
-                let source = other.unwrap_or_else(|| word(entry["source"].as_str().unwrap_or_default()));
+                let other = substitutes.iter().find(|one| one.destination == destination);
+                let source = other
+                    .map(|one| one.source.to_string())
+                    .unwrap_or_else(|| word(entry["source"].as_str().unwrap_or_default()));
                 bind(script, destination, &source, entry)
             }
             _ => new(script, destination, kind, entry),
@@ -244,7 +246,7 @@ mod tests {
             { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec"] },
         ] });
         let mut script = Script::default();
-        below(&mut script, &config, &[], None);
+        below(&mut script, &config, &[], &[]);
         let want = "if [ -d '/srv/a b' ]; then at /data folder; else at /data file; fi\nmount --rbind '/srv/a b' \"$at\"\n\
                     mount -o remount,bind,ro \"$at\"\nmount --make-rprivate \"$at\"\nat /proc folder\nmount -t proc -o nosuid,noexec proc \"$at\"\n";
         assert_eq!(script.text(), want);

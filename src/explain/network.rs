@@ -20,6 +20,7 @@
 
 use crate::script::{Script, word};
 use minidock_linux::action::{Action, Actor};
+use serde_json::Value;
 
 /// What a container's network stands on, which was there before the container.
 #[derive(Clone, Debug, Default)]
@@ -191,6 +192,26 @@ fn deletion(line: &str) -> String {
 pub fn without_name_server(script: &mut Script, source: &str) {
     script.note("The name server of a sandbox is a part of the daemon; by hand there is none.");
     script.run(&format!("grep -vx {} {} > \"$work/resolv.conf\" || true", word(NAME_SERVER), word(source)));
+}
+
+/// A copy of hosts in which the container has its addresses: after its end the daemon's file has them no more.
+pub fn with_addresses(script: &mut Script, source: &str, config: &Value, actions: &[Action]) {
+    let hostname = config["hostname"].as_str().unwrap_or_default();
+    let domain = config["linux"]["sysctl"]["kernel.domainname"].as_str().map(|name| format!(".{name}")).unwrap_or_default();
+    let mut names = format!("{hostname}{domain}");
+    if let Some((short, _)) = names.clone().split_once('.') {
+        names = format!("{names} {short}");
+    }
+    script.run(&format!("cp {} \"$work/hosts\"", word(source)));
+    for address in commands(actions).filter_map(address) {
+        let line = word(&format!("{address}\t{names}"));
+        script.run(&format!("grep -qx {line} \"$work/hosts\" || printf '%s\\n' {line} >> \"$work/hosts\""));
+    }
+}
+
+/// `nsenter --net=PIN ip addr add 172.17.0.2/16 … dev eth0` → 172.17.0.2
+fn address(command: &str) -> Option<&str> {
+    inside(command)?.1.strip_prefix("ip addr add ")?.split('/').next()
 }
 
 #[cfg(test)]

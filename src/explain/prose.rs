@@ -19,7 +19,7 @@
 //! Laws: numbers are those of the whole recording, so that order can be seen across chapters; what is left out is counted.
 //! *Next room:* [`crate::sentence`]
 
-use crate::{Step, Story, chapter::Chapter, reason, sentence};
+use crate::{Step, Story, chapter::Chapter, reason, sentence, wiring};
 use minidock_linux::{
     action::{Action, Actor},
     errno,
@@ -171,7 +171,8 @@ fn only_looks(action: &Action) -> bool {
     );
     let takes_hold =
         action.call.starts_with("open") && action.args.iter().any(|arg| arg.contains("O_PATH") || arg.contains("O_DIRECTORY"));
-    by_name || takes_hold
+    let asks_the_network = action.call == "netlink" && action.args.first().is_some_and(|kind| kind.starts_with("RTM_GET"));
+    by_name || takes_hold || asks_the_network
 }
 
 /// Ids of 64 digits are cut to the twelve that people use.
@@ -209,6 +210,7 @@ pub fn line(action: &Action) -> String {
 pub fn call(action: &Action) -> String {
     let args = action.args.join(", ");
     match action.errno {
+        None if matches!(action.call.as_str(), "netlink" | "nft") => wiring::shown(action),
         Some(number) => format!("{}({args}) = -1 {}", action.call, errno::name(number)),
         None if action.result != 0 => format!("{}({args}) = {}", action.call, action.result),
         None => format!("{}({args})", action.call),

@@ -40,6 +40,8 @@ pub fn why(action: &Action) -> &'static str {
         "mount" if has("\"cgroup\"") || has("\"cgroup2\"") => "programs look here for how much memory they may use",
         "mount" if has("\"mqueue\"") => "message queues of its own IPC namespace have to be visible somewhere",
         "mount" if has("\"tmpfs\"") => "a file system in memory, gone with the container",
+        "open_tree" if has("ns/net") => "",
+        "write" if has("disable_ipv6") => "a link would give itself an IPv6 address, on a network that has none",
         "fsopen" | "fsmount" => {
             "the new mount interface makes the file system first and hangs it afterwards: a failure leaves nothing mounted, and layers are named one by one, so their number is not limited by a page"
         }

@@ -90,6 +90,7 @@ pub fn what(action: &Action) -> String {
         "eventfd2" => "Makes a descriptor through which the kernel can report.".into(),
         "ioctl" => ioctl(arg(1), &action.args),
         "netlink" | "nft" => wiring::what(action),
+        "bind" => format!("Makes a socket ({}) at {}; it belongs to the sandbox for good, whoever uses it.", arg(0), bare(1)),
         "open" | "openat" | "openat2" => format!(
             "Opens {}.",
             action.args.iter().find(|arg| arg.starts_with('"')).map_or("a file", |path| path.trim_matches('"'))

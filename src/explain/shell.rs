@@ -29,9 +29,6 @@ use minidock_linux::{action::Action, caps};
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
 
-/// The file that names the name servers.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-
 /// What a script is made of.
 pub struct Wanted<'a> {
     pub name: &'a str,
@@ -215,13 +212,9 @@ fn inside(wanted: &Wanted<'_>, sandbox: bool) -> String {
         script.run(&format!("echo {} > {file}", word(value.as_str().unwrap_or_default())));
     }
     script.chapter("root filesystem");
-    let resolv_conf = mounts::source(config, RESOLV_CONF).filter(|_| sandbox);
-    if let Some(source) = resolv_conf {
-        network::without_name_server(&mut script, source);
-    }
+    let ours = if sandbox { files(&mut script, wanted) } else { Vec::new() };
     mounts::root(&mut script, config);
-    let ours = Substitute { destination: RESOLV_CONF, source: "\"$work/resolv.conf\"" };
-    mounts::below(&mut script, config, wanted.actions, resolv_conf.map(|_| ours));
+    mounts::below(&mut script, config, wanted.actions, &ours);
     devices(&mut script, config);
     mounts::covers(&mut script, config);
     if config["root"]["readonly"] == true {
@@ -230,6 +223,20 @@ fn inside(wanted: &Wanted<'_>, sandbox: bool) -> String {
     limits_of_the_process(&mut script, &config["process"]);
     program(&mut script, config);
     script.text()
+}
+
+/// The files of a network that by hand must say something else.
+fn files(script: &mut Script, wanted: &Wanted<'_>) -> Vec<Substitute<'static>> {
+    let mut ours = Vec::new();
+    if let Some(source) = mounts::source(wanted.config, "/etc/resolv.conf") {
+        network::without_name_server(script, source);
+        ours.push(Substitute { destination: "/etc/resolv.conf", source: "\"$work/resolv.conf\"" });
+    }
+    if let Some(source) = mounts::source(wanted.config, "/etc/hosts") {
+        network::with_addresses(script, source, wanted.config, wanted.actions);
+        ours.push(Substitute { destination: "/etc/hosts", source: "\"$work/hosts\"" });
+    }
+    ours
 }
 
 fn devices(script: &mut Script, config: &Value) {

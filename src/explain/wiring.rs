@@ -5,7 +5,7 @@
 //! and its reason, as the system calls have theirs in [`crate::sentence`] and [`crate::reason`].
 //!
 //! ```text
-//!   netlink(RTM_NEWLINK, ip link add veth4f6d0c1 … master br-5f2c… peer name eth0 … netns …)
+//!   ip link add veth4f6d0c1 … master br-5f2c… up type veth peer name eth0 … netns …
 //!        Lays a cable: its near end, veth4f6d0c1, is plugged into the bridge br-5f2c…; its far end, eth0, lies in the sandbox.
 //!        why   a network namespace begins with no way out …
 //! ```
@@ -20,6 +20,18 @@ pub fn what(action: &Action) -> String {
     match action.call.as_str() {
         "nft" => rules(&action.args),
         _ => link(action.args.get(1).map_or("", String::as_str)),
+    }
+}
+
+/// The command as a person would type it; of the place where the sandbox is pinned, only that there is one.
+pub fn shown(action: &Action) -> String {
+    match action.call.as_str() {
+        "nft" => format!("nft {}", action.args.join("; ")),
+        _ => {
+            let command = action.args.get(1).map_or("", String::as_str);
+            let pin = command.split(' ').find_map(|word| word.strip_prefix("--net="));
+            pin.map_or(command.to_string(), |pin| command.replace(pin, "…"))
+        }
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
 };
 use hickory_proto::op::ResponseCode;
 use minidock_base::{Doing, Result};
+use minidock_linux::action;
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket},
@@ -124,8 +125,14 @@ impl Resolver {
 
 /// The sockets, and the rules that lead to them; inside.
 fn open() -> io::Result<(StdUdpSocket, StdTcpListener)> {
-    let packets = StdUdpSocket::bind((redirect::ADDRESS, 0))?;
-    let streams = StdTcpListener::bind((redirect::ADDRESS, 0))?;
+    let place = || vec![action::quoted(format!("{}:0", redirect::ADDRESS))];
+    let packets =
+        action::call("bind", || [vec!["SOCK_DGRAM".into()], place()].concat(), || StdUdpSocket::bind((redirect::ADDRESS, 0)))?;
+    let streams = action::call(
+        "bind",
+        || [vec!["SOCK_STREAM".into()], place()].concat(),
+        || StdTcpListener::bind((redirect::ADDRESS, 0)),
+    )?;
     packets.set_nonblocking(true)?;
     streams.set_nonblocking(true)?;
     redirect::lay(packets.local_addr()?.port(), streams.local_addr()?.port())?;

@@ -8,9 +8,9 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::RecordType,
 };
-use house::{House, Pinned, SERVER, addresses, ask_within, bytes, data, good, outside, question};
+use house::{House, Pinned, SERVER, addresses, ask_patiently, bytes, data, good, outside, question};
 use minidock_network::dns::server::Handle;
-use std::{net::UdpSocket, sync::Mutex, time::Duration};
+use std::{net::UdpSocket, sync::Mutex};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -83,10 +83,4 @@ fn many_sandboxes_need_no_threads_and_little_memory() {
     for (sandbox, _) in &many {
         assert_eq!(addresses(sandbox, "dog."), good(&["172.18.0.2"]));
     }
-}
-
-/// As a C library does: again, when the packet was lost in the crowd.
-fn ask_patiently(name: &str) -> Message {
-    let question = question(name, RecordType::A);
-    (0..20).find_map(|_| ask_within(&question, Duration::from_millis(500)).ok()).expect("one of twenty")
 }

@@ -120,6 +120,12 @@ pub fn ask_within(message: &Message, limit: Duration) -> io::Result<Message> {
     Ok(reply)
 }
 
+/// As a C library does: again, when the packet was lost in the crowd.
+pub fn ask_patiently(name: &str) -> Message {
+    let question = question(name, RecordType::A);
+    (0..20).find_map(|_| ask_within(&question, Duration::from_millis(500)).ok()).expect("one of twenty")
+}
+
 pub fn ask_by_tcp(stream: &mut TcpStream, message: &Message) -> io::Result<Message> {
     let packet = bytes(message);
     stream.write_all(&[&(packet.len() as u16).to_be_bytes()[..], &packet].concat())?;
