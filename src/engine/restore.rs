@@ -86,6 +86,7 @@ pub async fn restore(engine: &Arc<Engine>) -> Result<()> {
         tracing::error!("the thread that restores networks ended early");
     }
     join_all(containers.iter().zip(shims).map(|(container, shim)| one(engine, container, shim))).await;
+    networks::refill(engine);
     tracing::info!(containers = containers.len(), "restored");
     Ok(())
 }
@@ -96,21 +97,42 @@ fn load_all(engine: &Engine) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     for entry in fs::read_dir(&folder).doing(|| format!("read {}", folder.display()))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let file = engine.paths.container_record(&name);
-        match state_file::load::<Record>(&file) {
-            Ok(Some(record)) if record.id == name => records.push(record),
-            Ok(Some(_)) => report(&file, "it is the record of another container"),
-            Ok(None) if entry.path().is_dir() && !was_set_aside(&entry.path()) => {
+        let files = [engine.paths.container_record(&name), engine.paths.passing_record(&name)];
+        match files.iter().filter_map(|file| load(file, &name)).max_by_key(|record| record.revision) {
+            Some(record) => records.push(record),
+            None if entry.path().is_dir() && !was_set_aside(&entry.path()) => {
                 tracing::warn!(id = name, "a container that was never finished: deleted");
                 let away = engine.paths.scratch().join(format!("container-{}", id::random_id()));
                 let _ = fs::rename(entry.path(), &away).map(|()| minidock_image::layers::remove_folder(&away)); // else next time
             }
-            Ok(None) => {}
-            Err(error) => report(&file, &error.message()),
+            None => {}
         }
     }
     records.sort_by_key(|record| record.created);
+    forget_strangers(&engine.paths.passing_records(), &records);
     Ok(records)
+}
+
+/// The record in this file, if there is one and it is this container's; any other is set aside.
+fn load(file: &Path, name: &str) -> Option<Record> {
+    match state_file::load::<Record>(file) {
+        Ok(Some(record)) if record.id == name => return Some(record),
+        Ok(Some(_)) => report(file, "it is the record of another container"),
+        Ok(None) => {}
+        Err(error) => report(file, &error.message()),
+    }
+    None
+}
+
+/// Removes what was to be remembered, until the next reboot, of containers that are no more.
+fn forget_strangers(passing: &Path, records: &[Record]) {
+    for entry in fs::read_dir(passing).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.split('.').next().unwrap_or_default();
+        if !records.iter().any(|record| record.id == id) {
+            let _ = fs::remove_file(entry.path()); // else next time
+        }
+    }
 }
 
 /// Sets a record aside and says so.

@@ -85,6 +85,7 @@ pub(crate) async fn begin(engine: &Arc<Engine>, container: &Arc<Container>, afre
             publish(engine, &record, "start", &[]);
             health::begin(engine, container);
             exits::listen(engine, container, happenings);
+            networks::refill(engine);
             Ok(())
         }
         Err(error) => Err(failed(engine, container, error).await),
@@ -140,8 +141,8 @@ async fn join_networks_and_write_bundle(engine: &Arc<Engine>, container: &Arc<Co
     });
     let (e, c) = (engine.clone(), container.clone());
     let bundle = spawn_blocking(move || {
-        // on disk before its first process runs: should we die, the next daemon knows what it holds
-        c.change(|r| {
+        // written down before its first process runs: should we die, the next daemon knows what it holds
+        c.change_until_reboot(|r| {
             r.networking = networking;
             Ok(())
         })?;
@@ -172,6 +173,7 @@ fn launch(engine: &Engine, record: &Record) -> Result<Launch> {
         socket: paths.shim_socket(id),
         exit_file: paths.container_exit(id),
         actions_file: Some(paths.container_actions(id)),
+        cgroup: Some(bundle::cgroups_path(engine, record).into()),
         terminal: record.config.tty,
         console_size: record.host_config.console_size,
         open_stdin: record.config.open_stdin,

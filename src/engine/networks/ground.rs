@@ -22,6 +22,7 @@ use minidock_network::{
     nft::{foreign::Watch, table::Table},
     port_map::Ports,
     settings::Settings,
+    shelf::Shelf,
 };
 use std::{
     io::ErrorKind,
@@ -35,11 +36,16 @@ use std::{
 /// The link of the default network.
 pub const DEFAULT_LINK: &str = "minidock0";
 
+/// How many namespaces are kept ready: making one is half of what a container's network costs.
+const READY: usize = 2;
+
 /// The kernel's part of the networks.
 pub(crate) struct Ground {
     pub home: Home,
     pub table: Arc<Table>,
     pub ports: Ports,
+    /// Namespaces made beforehand.
+    pub shelf: Shelf,
     pub settings: Settings,
     /// Mends our table when another firewall has thrown it away.
     _watch: Option<Watch>,
@@ -56,13 +62,23 @@ impl Ground {
         let steps = || -> Result<Ground> {
             let claim = claim()?;
             let home = Home::open()?;
+            // removing what is not there changes nothing, and tells whether we may
+            home.delete_link("minidock-may-i").map_err(|e| e.during("make links here"))?;
             let table = Arc::new(Table::open()?);
             let watch = Watch::start(table.clone());
             if let Err(error) = &watch {
                 tracing::warn!("{}", error.message());
             }
             let settings = Settings::load(&paths.host_settings())?;
-            Ok(Ground { home, table, ports: Ports::default(), settings, _watch: watch.ok(), _claim: claim })
+            Ok(Ground {
+                home,
+                table,
+                ports: Ports::default(),
+                shelf: Shelf::new(READY),
+                settings,
+                _watch: watch.ok(),
+                _claim: claim,
+            })
         };
         steps().map_err(without)
     }

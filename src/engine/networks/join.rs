@@ -247,7 +247,7 @@ pub(crate) fn lead_to(held: &[Held], cable: &Cable) -> Vec<Published> {
 /// The kernel's; what was made until then is taken down by the caller.
 pub(crate) fn erect(networks: &Networks, container: &Container, standing: &mut Standing, pin: &Path) -> Result<()> {
     let ground = networks.ground()?;
-    let sandbox = Sandbox::create(pin)?;
+    let sandbox = ground.shelf.take(pin)?;
     for cable in &standing.cables {
         connect_cable(ground, &sandbox, cable)?;
     }

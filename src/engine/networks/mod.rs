@@ -60,16 +60,27 @@ pub(crate) fn joined(engine: &Engine, container: &Container) {
     links::follow(engine, &record);
 }
 
+/// Makes the namespaces that the next containers will take, now that nobody waits.
+pub(crate) fn refill(engine: &Arc<Engine>) {
+    let engine = engine.clone();
+    spawn_blocking(move || {
+        if let Ok(ground) = engine.networks.ground()
+            && let Err(error) = ground.shelf.refill()
+        {
+            tracing::debug!("no namespace could be made beforehand: {}", error.message());
+        }
+    });
+}
+
 /// A container's process has ended, or its start has failed: whatever it holds of the network is given back.
 pub(crate) async fn leave(engine: &Arc<Engine>, container: &Arc<Container>) {
     let Some(standing) = engine.networks.stands_no_more(&container.id) else { return };
     let record = container.record();
     let e = engine.clone();
-    let work = move || {
-        let mut standing = standing.lock().expect("no holder panics");
-        Standing::take_down(&mut standing, &e.networks);
-    };
-    if spawn_blocking(work).await.is_err() {
+    let take_down = move || Standing::take_down(&mut standing.lock().expect("no holder panics"), &e.networks);
+    if record.networking.places.values().all(|place| place.plugged.is_none()) {
+        take_down(); // nothing of the kernel's
+    } else if spawn_blocking(take_down).await.is_err() {
         tracing::error!(id = container.id, "the thread that takes down its network ended early");
     }
     for name in record.networking.places.keys() {
