@@ -19,13 +19,28 @@ use minidock_base::Result;
 use minidock_spec::{digest::Digest, image::Manifest};
 use std::{collections::HashSet, path::PathBuf};
 
-/// Everything one image consists of.
-fn parts(manifest: &Digest, image: &Image) -> Vec<Digest> {
-    let diff_ids = &image.config.rootfs.diff_ids;
+/// The blobs of one image.
+fn blobs(manifest: &Digest, image: &Image) -> Vec<Digest> {
     let mut all = vec![manifest.clone(), image.id.clone()];
     all.extend(image.manifest.layers.iter().map(|layer| layer.digest.clone()));
+    all
+}
+
+/// Everything one image consists of: its blobs, and the keys of its layers.
+fn parts(manifest: &Digest, image: &Image) -> Vec<Digest> {
+    let diff_ids = &image.config.rootfs.diff_ids;
+    let mut all = blobs(manifest, image);
     all.extend(diff_ids.iter().cloned());
     all.extend((1..=diff_ids.len()).map(|n| chain_id(&diff_ids[..n])));
+    all
+}
+
+/// The blobs that stay. A layer's directory bears the digest its plain blob would have: that it is needed does not mean that
+/// the plain blob is.
+fn reachable_blobs(state: &State) -> HashSet<Digest> {
+    let mut all: HashSet<Digest> = state.images.iter().flat_map(|(manifest, image)| blobs(manifest, image)).collect();
+    all.extend(state.tags.index.manifests.iter().map(|d| d.digest.clone()));
+    all.extend(state.pins.keys().cloned());
     all
 }
 
@@ -73,7 +88,8 @@ impl Store {
                 gone.bytes += record.size;
             }
         }
-        for blob in parts(manifest, image) {
+        let kept = reachable_blobs(state);
+        for blob in blobs(manifest, image) {
             if !kept.contains(&blob) {
                 first = first.and(self.content.remove(&blob));
             }
@@ -86,10 +102,11 @@ impl Store {
         let mut aside = Vec::new();
         {
             let state = self.state();
-            let kept = reachable(&state);
+            let kept = reachable_blobs(&state);
             for blob in manifest.layers.iter().map(|layer| &layer.digest).filter(|digest| !kept.contains(digest)) {
                 self.content.put_back(blob)?;
             }
+            let kept = reachable(&state);
             for layer in layers.iter().filter(|key| !kept.contains(key)) {
                 aside.extend(self.layers.put_aside(layer)?);
             }
@@ -104,8 +121,9 @@ impl Store {
             return Ok(());
         }
         let kept = reachable(&state);
+        let blobs = reachable_blobs(&state);
         for blob in self.content.list()? {
-            if !kept.contains(&blob) {
+            if !blobs.contains(&blob) {
                 tracing::debug!(%blob, "removing a blob that no image has");
                 self.content.remove(&blob)?;
             }

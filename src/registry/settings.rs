@@ -19,9 +19,6 @@ use minidock_base::{Error, Result};
 use minidock_spec::reference::HUB;
 use std::{net::IpAddr, path::PathBuf};
 
-/// Where the Hub's images really are.
-const HUB_HOST: &str = "registry-1.docker.io";
-
 /// What the daemon was told about registries.
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
@@ -29,6 +26,8 @@ pub struct RegistryConfig {
     pub insecure: Vec<String>,
     /// Base addresses of mirrors of the Hub.
     pub mirrors: Vec<String>,
+    /// Where the Hub's images really are.
+    pub hub: String,
     /// Folders with a folder for each host, with certificates in it.
     pub certs: Vec<PathBuf>,
 }
@@ -36,7 +35,7 @@ pub struct RegistryConfig {
 impl Default for RegistryConfig {
     fn default() -> RegistryConfig {
         let certs = ["/etc/minidock/certs.d", "/etc/docker/certs.d"].map(PathBuf::from).to_vec();
-        RegistryConfig { insecure: Vec::new(), mirrors: Vec::new(), certs }
+        RegistryConfig { insecure: Vec::new(), mirrors: Vec::new(), hub: "https://registry-1.docker.io".into(), certs }
     }
 }
 
@@ -144,18 +143,18 @@ impl RegistryConfig {
                 endpoint.mirror_of = Some(HUB.into());
                 all.push(endpoint);
             }
-            all.push(Endpoint::parse(&format!("https://{HUB_HOST}"), true)?);
+            all.push(Endpoint::parse(&self.hub, true)?);
             return Ok(all);
         }
-        let insecure = self.is_insecure(domain);
-        all.push(Endpoint::parse(&format!("https://{domain}"), !insecure || self.has_authority(domain))?);
+        let insecure = self.is_insecure(domain) && !self.has_authority(domain);
+        all.push(Endpoint::parse(&format!("https://{domain}"), !insecure)?);
         if insecure {
             all.push(Endpoint::parse(&format!("http://{domain}"), false)?);
         }
         Ok(all)
     }
 
-    /// Whether somebody put a CA for this very host where we look: then its certificate is looked at after all.
+    /// Whether somebody put a CA for this very host where we look: then its certificate is looked at after all, and nothing is said in the clear.
     fn has_authority(&self, domain: &str) -> bool {
         self.folders(domain).iter().any(|folder| {
             std::fs::read_dir(folder)
@@ -209,7 +208,7 @@ mod tests {
         let config = RegistryConfig {
             insecure: vec!["lab:5000".into(), "10.0.0.0/8".into()],
             mirrors: vec!["http://127.0.0.1:5001/hub/".into()],
-            certs: Vec::new(),
+            ..RegistryConfig { certs: Vec::new(), ..RegistryConfig::default() }
         };
         config.check().expect("good settings");
         assert_eq!(addresses(&config, "quay.io", false), ["https://quay.io"]);
@@ -226,7 +225,8 @@ mod tests {
         for (insecure, mirror) in
             [("http://x", "http://y"), ("x", "y"), ("x", "ftp://y"), ("x", "http://u:p@y"), ("x", "http://")]
         {
-            let bad = RegistryConfig { insecure: vec![insecure.into()], mirrors: vec![mirror.into()], certs: Vec::new() };
+            let bad =
+                RegistryConfig { insecure: vec![insecure.into()], mirrors: vec![mirror.into()], ..RegistryConfig::default() };
             assert!(bad.check().is_err(), "{insecure} {mirror}");
         }
     }

@@ -84,6 +84,12 @@ impl Accounts {
         Ok(entry.and_then(read))
     }
 
+    /// The registries that the file names: a build sends what is known about all of them.
+    pub fn servers(&self) -> Vec<String> {
+        let keys = |field: &str| self.content.get(field).and_then(Value::as_object).into_iter().flat_map(Map::keys).cloned();
+        keys("auths").chain(keys("credHelpers")).collect()
+    }
+
     /// `X-Registry-Auth` for a registry; `None` when nothing is known.
     ///
     /// # Errors

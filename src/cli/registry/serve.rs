@@ -31,6 +31,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
 pub fn command() -> clap::Command {
     let command = flag::command("serve", "[OPTIONS]", "Run a registry in the foreground");
     let command = command.arg(flag::switch("read-only", "Take nothing in"));
+    let command = command.arg(flag::switch("quiet", "No line for each request").short('q'));
     FLAGS.iter().fold(command, |command, (name, kind, help)| command.arg(flag::text(name, kind, help)))
 }
 
@@ -46,8 +47,10 @@ pub async fn run(m: &ArgMatches, _: &mut Session) -> Result<i32> {
             command.arg(format!("--{name}={value}"));
         }
     }
-    if m.get_flag("read-only") {
-        command.arg("--read-only");
+    for name in ["read-only", "quiet"] {
+        if m.get_flag(name) {
+            command.arg(format!("--{name}"));
+        }
     }
     Err(command.exec()).doing(|| "become the registry")
 }

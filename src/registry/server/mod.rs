@@ -59,6 +59,7 @@ pub struct Server {
     pub layout: Option<Layout>,
     passwords: Option<Passwords>,
     read_only: bool,
+    is_quiet: bool,
 }
 
 /// The registry's costume: `args` are the words behind `minidock registry-server`. Gives back the exit status.
@@ -84,34 +85,66 @@ pub fn main(args: Vec<OsString>) -> i32 {
 /// # Errors
 /// An address or a folder that cannot be had; certificates that are none.
 pub async fn serve(options: &Options) -> Result<()> {
-    let server = Arc::new(Server {
-        shelf: Shelf::open(&options.root)?,
-        layout: options.store.clone().map(Layout::open).transpose()?,
-        passwords: options.htpasswd.as_deref().map(Passwords::read).transpose()?,
-        read_only: options.read_only,
-    });
-    let acceptor = match &options.tls {
-        Some((certificate, key)) => Some(TlsAcceptor::from(tls::server(certificate, key)?)),
-        None => None,
-    };
-    let listener = TcpListener::bind(&options.listen).await.doing(|| format!("listen on {}", options.listen))?;
-    let address = listener.local_addr().doing(|| "look at our address")?;
-    let scheme = if acceptor.is_some() { "https" } else { "http" };
-    eprintln!("registry listening on {scheme}://{address}, kept in {}", options.root.display());
+    let bound = Bound::new(options).await?;
+    let scheme = if bound.acceptor.is_some() { "https" } else { "http" };
+    eprintln!("registry listening on {scheme}://{}, kept in {}", bound.address()?, options.root.display());
     let on = |kind| signal(kind).doing(|| "listen for signals");
     let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    loop {
-        tokio::select! {
-            taken = listener.accept() => match taken {
-                Ok((socket, peer)) => drop(tokio::spawn(attend(server.clone(), acceptor.clone(), socket, peer))),
+    tokio::select! {
+        () = bound.run() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// A registry that has its address and its folder.
+pub struct Bound {
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    server: Arc<Server>,
+}
+
+impl Bound {
+    /// Takes the address and opens the folder.
+    ///
+    /// # Errors
+    /// They cannot be had; certificates that are none.
+    pub async fn new(options: &Options) -> Result<Bound> {
+        let server = Arc::new(Server {
+            shelf: Shelf::open(&options.root)?,
+            layout: options.store.clone().map(Layout::open).transpose()?,
+            passwords: options.htpasswd.as_deref().map(Passwords::read).transpose()?,
+            read_only: options.read_only,
+            is_quiet: options.is_quiet,
+        });
+        let acceptor = match &options.tls {
+            Some((certificate, key)) => Some(TlsAcceptor::from(tls::server(certificate, key)?)),
+            None => None,
+        };
+        let listener = TcpListener::bind(&options.listen).await.doing(|| format!("listen on {}", options.listen))?;
+        Ok(Bound { listener, acceptor, server })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// getsockname(2).
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.listener.local_addr().doing(|| "look at our address")
+    }
+
+    /// Takes connections for ever.
+    pub async fn run(self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, peer)) => drop(tokio::spawn(attend(self.server.clone(), self.acceptor.clone(), socket, peer))),
                 Err(error) => {
                     // out of descriptors, mostly: those who are being served will give some back
                     eprintln!("a connection could not be taken: {error}");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-            },
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            }
         }
     }
 }
@@ -135,7 +168,9 @@ async fn talk(server: Arc<Server>, socket: impl AsyncRead + AsyncWrite + Unpin +
         async move {
             let line = format!("{peer} {} {}", request.method(), request.uri());
             let answer = server.answer(request).await;
-            eprintln!("{line} {}", answer.status().as_u16());
+            if !server.is_quiet {
+                eprintln!("{line} {}", answer.status().as_u16());
+            }
             Ok::<Answer, Infallible>(answer)
         }
     });

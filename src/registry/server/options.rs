@@ -20,6 +20,8 @@ pub struct Options {
     /// An OCI layout that is handed out as well.
     pub store: Option<PathBuf>,
     pub read_only: bool,
+    /// No line for each request.
+    pub is_quiet: bool,
 }
 
 impl Options {
@@ -35,12 +37,14 @@ impl Options {
             tls: None,
             store: None,
             read_only: false,
+            is_quiet: false,
         };
         let (mut certificate, mut key) = (None, None);
         for word in words {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
             match name {
                 "--read-only" => options.read_only = true,
+                "--quiet" => options.is_quiet = true,
                 "--listen" if !value.is_empty() => options.listen = with_port(value),
                 "--root" if !value.is_empty() => options.root = value.into(),
                 "--htpasswd" if !value.is_empty() => options.htpasswd = Some(value.into()),
