@@ -123,9 +123,13 @@ async fn open_unix(path: &Path, group: &Option<String>) -> Result<Listener> {
             Some(name) => Some(gid_of(name, &groups).ok_or_else(|| Error::not_found(format!("there is no group {name}")))?),
             None => gid_of("minidock", &groups).or_else(|| gid_of("docker", &groups)),
         };
-        match gid {
-            Some(gid) => chown(&beside, None, Some(gid)).doing(|| "give the socket to its group"),
-            None => Ok(()),
+        let Some(gid) = gid else { return Ok(()) };
+        match chown(&beside, None, Some(gid)) {
+            // a group that nobody asked for, and that a daemon without root, or in a user namespace, cannot give anything to
+            Err(e) if group.is_none() && matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
+                Ok(())
+            }
+            given => given.doing(|| "give the socket to its group"),
         }
     };
     let opened = made().doing(|| format!("listen on unix://{}", path.display())).and_then(|made| {

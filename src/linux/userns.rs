@@ -38,6 +38,13 @@ pub fn lines(ranges: &[Range]) -> String {
     text
 }
 
+/// Whether this process lives in a user namespace other than the machine's first one: ids are numbers of its own, and what
+/// belongs to the machine (devices, most cgroups) is out of reach even for its root.
+pub fn lives_in_one() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.is_empty() && map.split_whitespace().ne(["0", "0", "4294967295"])
+}
+
 /// Which number outside is `inside`, if it is mapped.
 pub fn to_outside(ranges: &[Range], inside: u32) -> Option<u32> {
     ranges

@@ -21,6 +21,7 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
+    errno::{EACCES, EPERM},
     fds,
     namespaces::{self, Namespace},
     proc, signal, userns, wait,
@@ -58,7 +59,13 @@ impl Child<'_> {
             }
         }
         if let Some(score) = self.process.oom_score_adj() {
-            proc::write_of(self.pid, "oom_score_adj", &score.to_string()).doing(|| format!("set oom score adj to {score}"))?;
+            match proc::write_of(self.pid, "oom_score_adj", &score.to_string()) {
+                // root of a user namespace may not always: then the score stays as it was inherited
+                Err(failed) if (failed.is(EACCES) || failed.is(EPERM)) && userns::lives_in_one() => {
+                    log::warn(&failed.to_string())
+                }
+                written => written.doing(|| format!("set oom score adj to {score}"))?,
+            }
         }
         if waits {
             // A child that is gone already says why when we attend.

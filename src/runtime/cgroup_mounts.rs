@@ -20,8 +20,10 @@ use crate::{
 use minidock_base::{Doing, Result};
 use minidock_linux::{
     cgroup::{Cgroup, Version},
+    errno::EPERM,
     files,
     mount::{self, Attributes, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, Target},
+    userns,
 };
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -97,7 +99,11 @@ fn v2(root: BorrowedFd<'_>, prepared: &Prepared<'_>, read_only: bool) -> Result<
     let target = targets::find_or_make(root, path, Kind::Folder).doing(|| "find the target")?;
     let flags = prepared.options.set | if read_only { MS_RDONLY } else { 0 };
     let on_it = Target { fd: target.as_fd(), shown: path };
-    mount::mount("cgroup", on_it, "cgroup2", flags, &prepared.options.data.join(",")).doing(|| "mount it")
+    match mount::mount("cgroup", on_it, "cgroup2", flags, &prepared.options.data.join(",")) {
+        // root of a user namespace, for whom no group could be made, has none to show: an empty folder
+        Err(failed) if failed.is(EPERM) && userns::lives_in_one() => v1(root, prepared, &[]),
+        mounted => mounted.doing(|| "mount it"),
+    }
 }
 
 fn v1(root: BorrowedFd<'_>, prepared: &Prepared<'_>, shown: &[Shown]) -> Result<()> {

@@ -36,7 +36,7 @@ use minidock_linux::{
     namespaces::Namespace,
     proc::Process as Running,
     seccomp::Filter,
-    signal, wait,
+    signal, userns, wait,
 };
 use minidock_spec::runtime::{State, Status};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
@@ -131,7 +131,9 @@ fn first_record(options: &Options, bundle: &Bundle) -> Result<Record> {
 fn cgroup_of(options: &Options, spec: &Spec) -> Result<Cgroup> {
     let hierarchy = Hierarchy::detect().doing(|| "find this machine's cgroups")?;
     let asked = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
-    Ok(hierarchy.cgroup(&resources::path_for(asked, &options.id)))
+    let cgroup = hierarchy.cgroup(&resources::path_for(asked, &options.id));
+    // without root there may be no group for us; that matters only to who asks for limits, and they are told
+    Ok(if userns::lives_in_one() { cgroup.within_reach() } else { cgroup })
 }
 
 fn make(

@@ -24,8 +24,8 @@ mod program;
 
 use minidock_base::{Error, Result, error::Doing};
 use minidock_linux::{
-    cgroup::{Cgroup, Version, knob},
-    device_filter,
+    cgroup::{Cgroup, Version},
+    device_filter, userns,
 };
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use std::{collections::BTreeMap, fmt, os::fd::AsFd};
@@ -69,7 +69,8 @@ const DEFAULTS: [(Option<u32>, Option<u32>, Access); 9] = [
 /// `EPERM` when a group above does not allow what a rule wants to; a rule that makes no sense.
 #[track_caller]
 pub fn apply(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup], with_defaults: bool) -> Result<()> {
-    if in_user_namespace() {
+    // there mknod is impossible anyway, and the device cgroup closed to us
+    if userns::lives_in_one() {
         return Ok(());
     }
     let mut wanted = State::default();
@@ -84,12 +85,6 @@ pub fn apply(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup], with_defaults: bool) 
         Version::V2 => replace_program(cgroup, &wanted),
     }
     .doing(|| "set the device rules")
-}
-
-/// Whether ids are mapped: then mknod is impossible and the device cgroup closed to us.
-fn in_user_namespace() -> bool {
-    let map = knob::read("/proc/self/uid_map".as_ref()).unwrap_or_default();
-    !map.is_empty() && map.split_whitespace().ne(["0", "0", "4294967295"])
 }
 
 impl State {

@@ -17,6 +17,7 @@
 use super::Facts;
 use crate::container::record::Record;
 use minidock_base::{Error, Result};
+use minidock_linux::userns;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -96,7 +97,10 @@ pub fn sysctls(facts: &Facts<'_>) -> BTreeMap<String, String> {
     let record = facts.record;
     let mut sysctls = BTreeMap::new();
     if Mode::of(&record.host_config.network_mode) == Mode::Own {
-        sysctls.insert("net.ipv4.ping_group_range".to_string(), "0 2147483647".to_string());
+        // in a user namespace not all of these groups exist, and the kernel refuses the whole range
+        if !userns::lives_in_one() {
+            sysctls.insert("net.ipv4.ping_group_range".to_string(), "0 2147483647".to_string());
+        }
         sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_string(), "0".to_string());
     }
     if !record.config.domainname.is_empty() && !shares_host_name(record) {

@@ -131,6 +131,17 @@ impl Cgroup {
         Cgroup { version: self.version, dirs: self.dirs.iter().map(below).collect(), unified }
     }
 
+    /// The same group, in those trees only where this process may make it: a daemon without root has none, or those that
+    /// somebody handed down to it.
+    pub fn within_reach(&self) -> Cgroup {
+        let reachable = |dir: &&Dir| {
+            let nearest = dir.path.ancestors().find(|folder| folder.is_dir());
+            nearest.is_some_and(|folder| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok())
+        };
+        let dirs = self.dirs.iter().filter(reachable).cloned().collect();
+        Cgroup { version: self.version, dirs, unified: self.unified.as_ref().filter(reachable).cloned() }
+    }
+
     /// Makes the group's folders and all above them, and on v2 hands the controllers down to it.
     ///
     /// # Errors
