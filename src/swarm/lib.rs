@@ -29,6 +29,7 @@
 
 pub mod allocator;
 pub mod ca;
+pub mod control;
 pub mod orchestrator;
 pub mod round;
 pub mod scheduler;
