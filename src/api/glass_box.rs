@@ -6,14 +6,14 @@
 //! See: design.md section 6 · [`minidock_engine::container::explain`]. Next room: [`crate::system`]
 
 use crate::{
-    answer::{Answer, bytes, empty},
+    answer::{Answer, bytes, empty, json},
     call::Call,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
-use minidock_base::Result;
-use minidock_engine::{container::explain, networks::remove};
+use minidock_base::{Error, Result};
+use minidock_engine::{container::explain, networks::remove, reach};
 use tokio_util::sync::CancellationToken;
 
 /// `GET /minidock/containers/{id}/explain?format=prose|json|sh`.
@@ -27,6 +27,15 @@ pub async fn explain(call: Call, id: &str) -> Result<Answer> {
 /// `GET /minidock/containers/{id}/actions`: one JSON object a line, as they are recorded, until the container has ended.
 pub async fn actions(call: Call, id: &str) -> Result<Answer> {
     Ok(bytes("application/json", explain::follow(&call.engine, id).await?))
+}
+
+/// `GET /minidock/why/reach?from=A&to=B[:port]`: the chain from one to the other, to the first link that does not hold.
+pub async fn reach(call: Call) -> Result<Answer> {
+    let end = |which: &str| match call.query.text(which).unwrap_or_default() {
+        "" => Err(Error::invalid(format!("{which}= is missing")).hint("from=A&to=B, or to=B:PORT")),
+        text => Ok(text.to_string()),
+    };
+    json(&reach::reach(&call.engine, &end("from")?, &end("to")?).await?)
 }
 
 /// `POST /minidock/stop?purge-network=`: the daemon ends, containers go on. With the flag the host's network becomes what it was

@@ -185,6 +185,7 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("GET", ["minidock", "registry", "catalog"]) => registry::catalogue(call).await,
         ("GET", ["minidock", "registry", "tags"]) => registry::tags(call).await,
         ("POST", ["minidock", "stop"]) => glass_box::stop(call, stop).await,
+        ("GET", ["minidock", "why", "reach"]) => glass_box::reach(call).await,
         ("GET", ["minidock", "containers", id, "explain"]) => glass_box::explain(call, id).await,
         ("GET", ["minidock", "containers", id, "actions"]) => glass_box::actions(call, id).await,
         _ => Err(Error::not_found("page not found")),

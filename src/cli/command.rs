@@ -32,7 +32,7 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    completion, container, context, explain, image, inspect, manpages, network, registry, session::Session, system, volume,
+    completion, container, context, explain, image, inspect, manpages, network, registry, session::Session, system, volume, why,
 };
 use clap::ArgMatches;
 use minidock_base::Result;
@@ -69,6 +69,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "registry", about: "Look into registries, or run one", commands: registry::COMMANDS },
     Group { name: "system", about: "Manage minidock", commands: system::COMMANDS },
     Group { name: "volume", about: "Manage volumes", commands: volume::COMMANDS },
+    Group { name: "why", about: "Say what is in the way", commands: why::COMMANDS },
 ];
 
 /// Commands that belong to no noun.

@@ -317,7 +317,7 @@ fn positional(answer: &mut Answer, path: &str, at: usize) {
         ("container rm" | "container start" | "container restart" | "container wait" | "container update", _) => {
             Some(Containers)
         }
-        ("container inspect", _) | ("explain", 0) => Some(Containers),
+        ("container inspect", _) | ("explain" | "why reach", 0) | ("why reach", 1) => Some(Containers),
         ("image history" | "image tag" | "image push" | "image ls", 0) => Some(Images),
         ("image rm" | "image save" | "image inspect", _) => Some(Images),
         ("volume rm" | "volume inspect", _) => Some(Volumes),

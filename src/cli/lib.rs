@@ -57,6 +57,7 @@ pub mod template;
 pub mod terminal;
 pub mod upload;
 pub mod volume;
+pub mod why;
 pub mod words;
 
 use command::{Command, Found, GROUPS};

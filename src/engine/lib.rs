@@ -50,6 +50,7 @@ pub mod networks;
 pub mod nursery;
 pub mod oci_config;
 pub mod prune;
+pub mod reach;
 pub mod restore;
 pub mod runtime_client;
 pub mod shim_client;

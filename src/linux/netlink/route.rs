@@ -4,6 +4,7 @@
 //! container needs one of its own making: everything else over the gateway, its *default route*.
 //!
 //! * [`replace`] sets a route, whether or not there was one to the same block; [`remove`] takes it away.
+//! * [`towards`] asks which way a packet to one address would take.
 //! * [`all`] is what the daemon asks before it chooses a block for a new network: one that the host can reach already
 //!   would cut the host off from there.
 //!
@@ -29,6 +30,7 @@ const TABLE_MAIN: u8 = 254;
 /// As `ip route add` marks it.
 const PROTOCOL_BOOT: u8 = 3;
 const UNICAST: u8 = 1;
+const LOCAL: u8 = 2;
 const SCOPE_UNIVERSE: u8 = 0;
 const SCOPE_LINK: u8 = 253;
 const SCOPE_NOWHERE: u8 = 255;
@@ -103,6 +105,36 @@ pub fn remove(socket: &mut Socket, route: &Route, link: &str) -> Result<(), Call
     let mut message = Message::new(RTM_DELROUTE, 0);
     write(&mut message, route, SCOPE_NOWHERE);
     socket.request("RTM_DELROUTE", || format!("{} route del {}", ip(route), words(route, link)), message).map(drop)
+}
+
+/// The way the kernel would take to one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Towards {
+    /// An address of this very namespace.
+    pub local: bool,
+    pub via: Option<IpAddr>,
+    pub index: Option<u32>,
+}
+
+/// What `ip route get` shows.
+///
+/// # Errors
+/// ENETUNREACH: there is no route.
+#[track_caller]
+pub fn towards(socket: &mut Socket, to: IpAddr) -> Result<Towards, CallFailed> {
+    let mut message = Message::new(RTM_GETROUTE, 0);
+    let mut header = header(family(to), if to.is_ipv4() { 32 } else { 128 }, 0);
+    // table, protocol and kind are for the kernel to say
+    (header[4], header[5], header[7]) = (0, 0, 0);
+    message.raw(&header).attr(RTA_DST, &octets(to));
+    let told = socket.request("RTM_GETROUTE", || format!("ip route get {to}"), message)?;
+    let body = told.first().map_or(&[][..], Vec::as_slice);
+    let value = |kind| wire::attribute(body.get(12..)?, kind);
+    Ok(Towards {
+        local: body.get(7) == Some(&LOCAL),
+        via: value(RTA_GATEWAY).and_then(address_of),
+        index: value(RTA_OIF).and_then(|v| u32_at(v, 0)),
+    })
 }
 
 /// The main table's unicast routes, IPv4 and IPv6.

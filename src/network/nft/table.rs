@@ -197,6 +197,15 @@ impl Table {
         foreign::findings(&mut state)
     }
 
+    /// Whether the kernel has our table now.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is_there(&self) -> Result<bool> {
+        let tables = read::tables(&mut self.lock().socket).doing(|| "list the firewall's tables")?;
+        Ok(tables.contains(&ruleset::table()))
+    }
+
     /// What the kernel answers for a door, asked now: where it leads.
     ///
     /// # Errors

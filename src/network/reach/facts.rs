@@ -3,13 +3,52 @@
 //! Plain values, gathered by whoever can look (`src/engine/reach.rs`) and judged by [`crate::reach`]. What nothing depends on any
 //! more is not gathered: `None`.
 //!
+//! * [`target`] reads what the user typed for B.
+//!
 //! Next room: [`crate::listening`]
 
 use crate::{
     model::{Net, Protocol},
     nft::foreign::Finding,
 };
-use std::net::{IpAddr, SocketAddr};
+use minidock_base::{Error, Result};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Reads `B`, `B:80`, `B:53/udp`, `192.0.2.9:80`, `[fd00::2]:80`, `fd00::2`: the host, and the port if there is one.
+///
+/// # Errors
+/// 400: no host, or a port that is none.
+pub fn target(text: &str) -> Result<(String, Option<(Protocol, u16)>)> {
+    let refuse =
+        |why: &str| Err(Error::invalid(format!("invalid target {text:?}: {why}")).hint("B, B:80, B:53/udp, [fd00::2]:80"));
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Ok((text.to_string(), None));
+    }
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => match rest.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None => return refuse("a port stands behind a colon"),
+        },
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return refuse("it names nobody");
+    }
+    let Some(port) = port else { return Ok((host.to_string(), None)) };
+    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => return refuse("protocols are tcp and udp"),
+    };
+    match number.parse::<u16>() {
+        Ok(number @ 1..) if number.to_string().len() == port.split('/').next().map_or(0, str::len) => {
+            Ok((host.to_string(), Some((protocol, number))))
+        }
+        _ => refuse("a port is a number from 1 to 65535"),
+    }
+}
 
 /// One end's place on one network.
 #[derive(Clone, Debug, PartialEq, Eq)]

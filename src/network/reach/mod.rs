@@ -200,12 +200,25 @@ fn neighbour(facts: &Facts) -> Link {
     match (&facts.way, &facts.neighbour) {
         (Some(Way::Local), _) => yes(Step::Neighbour, "none is needed"),
         (_, Some((next, Some(mac)))) => yes(Step::Neighbour, format!("{next} answers from {mac}")),
+        (_, Some(_)) if is_shy(facts) => {
+            unknown(Step::Neighbour, "the ports of that bridge are isolated: they do not even pass the question on")
+        }
         (_, Some((next, None))) => no(
             Step::Neighbour,
             format!("nobody answers for {next} on that link"),
             "the bridge or the cable is down, or the address is nobody's: ip -br link; bridge link",
         ),
         (_, None) => unknown(Step::Neighbour, "was not asked"),
+    }
+}
+
+/// Whether both are on one network whose members may not talk to one another: the rule is then the cause, not the silence.
+fn is_shy(facts: &Facts) -> bool {
+    match (out_of(facts), &facts.owner, target(facts)) {
+        (Some(from), Some(Owner::Container(to)), Some(address)) => {
+            !from.icc && place_of(to, address).is_some_and(|to| to.network == from.network)
+        }
+        _ => false,
     }
 }
 
@@ -298,7 +311,7 @@ fn listener(facts: &Facts) -> Link {
         (Some(Owner::Container(party)), Some(address)) => (Some(SocketAddr::new(address, port)), party.name.clone()),
         (Some(Owner::Itself), Some(address)) => (Some(SocketAddr::new(address, port)), facts.from.name.clone()),
         (Some(Owner::Host(None)), Some(address)) => (Some(SocketAddr::new(address, port)), "this host".into()),
-        _ => (None, "there".into()),
+        (_, address) => (None, address.map_or(facts.to.clone(), |address| address.to_string())),
     };
     if facts.attempt == Some(Attempt::Connected) {
         return yes(Step::Listener, format!("{who} accepts connections at port {port}/{protocol}"));

@@ -163,7 +163,8 @@ fn segments_that_are_apart_are_named_with_the_rule() {
     let facts = Facts {
         from: party("web", vec![shy("172.18.0.2")]),
         owner: Some(Owner::Container(db)),
-        attempt: Some(Attempt::Silence),
+        neighbour: Some((address("172.18.0.3"), None)),
+        attempt: None,
         ..fine()
     };
     breaks(&verdict(&facts), Step::Rule, "enable_icc=false");
@@ -224,4 +225,31 @@ fn without_a_port_the_last_link_is_not_asked() {
     let reach = verdict(&Facts { port: None, attempt: None, waiting: None, ..fine() });
     assert!(reach.reachable && reach.to == "db");
     assert_eq!(reach.links.last().map(|l| l.holds), Some(Holds::Unknown));
+}
+
+#[test]
+fn what_is_typed_is_a_host_and_maybe_a_port() {
+    let read = |text: &str| target(text).map(|(host, port)| (host, port.map(|(p, n)| format!("{n}/{p}"))));
+    for (text, host, port) in [
+        ("db", "db", None),
+        ("db:5432", "db", Some("5432/tcp")),
+        ("db:53/udp", "db", Some("53/udp")),
+        ("192.0.2.9:80", "192.0.2.9", Some("80/tcp")),
+        ("fd00::2", "fd00::2", None),
+        ("[fd00::2]", "fd00::2", None),
+        ("[fd00::2]:80", "fd00::2", Some("80/tcp")),
+    ] {
+        assert_eq!(read(text).expect(text), (host.to_string(), port.map(str::to_string)), "{text}");
+    }
+    for bad in ["", ":80", "db:", "db:0", "db:65536", "db:+80", "db:080", "db:80/sctp", "[]:80", "[fd00::2]80", "db:http"] {
+        assert!(read(bad).is_err_and(|e| e.message().starts_with("invalid target")), "{bad}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,40}", odd in "[\\[\\]:a-f0-9/]{0,12}") {
+        drop(target(&text));
+        drop(target(&odd));
+    }
 }
