@@ -1,13 +1,12 @@
 //! # Elsewhere: doors that this house does not have yet
 //!
-//! Clients ask for more than there is: a swarm, plugins, BuildKit. A bare 404 would make them guess, so each such
+//! Clients ask for more than there is: a swarm, plugins, checkpoints. A bare 404 would make them guess, so each such
 //! door says what it is, in the words and with the status that clients already understand from a Docker without it.
 //!
 //! See: moby `daemon/cluster/errors.go`. Next room: [`crate::answer`]
 
-use crate::answer::{Answer, json};
+use crate::answer::Answer;
 use minidock_base::{Error, Result};
-use serde_json::json;
 
 /// What belongs to a swarm, asked of a machine that is in none: 503, never 404.
 pub fn swarm(what: &[&str]) -> Result<Answer> {
@@ -41,15 +40,4 @@ pub fn link() -> Result<Answer> {
 /// `/containers/{id}/checkpoints`: experimental in Docker, too.
 pub fn checkpoint() -> Result<Answer> {
     Err(Error::not_implemented("checkpoints are not there: a frozen process is `pause`, a frozen file system is `commit`"))
-}
-
-/// `POST /build`.
-pub fn build() -> Result<Answer> {
-    Err(Error::not_implemented("building images is not there yet: it comes with the builder")
-        .hint("make images builds the stand-ins; minidock load and minidock import take images that others built"))
-}
-
-/// `POST /build/prune`: no builder, no cache, nothing to reclaim.
-pub fn build_prune() -> Result<Answer> {
-    json(&json!({ "CachesDeleted": null, "SpaceReclaimed": 0 }))
 }

@@ -18,10 +18,10 @@
 //! * **A request that changes something is finished** even when its client goes away: it runs in a task of its own. A
 //!   request that only looks, waits or streams is dropped with its client.
 //! * **What is not here** says so in a way that clients understand: swarm calls answer 503 as outside a swarm, plugins are an
-//!   empty list, the builder answers 501, anything unknown is 404 `page not found`.
+//!   empty list, BuildKit's doors say what to set, anything unknown is 404 `page not found`.
 //!
 //! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`], [`hijack`] and [`framed`] the bare connection;
-//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`volumes`], [`networks`], [`registry`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
+//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`build`], [`volumes`], [`networks`], [`registry`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
 //!
 //! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
 //!
@@ -30,6 +30,7 @@
 
 pub mod answer;
 pub mod archive;
+pub mod build;
 pub mod call;
 pub mod containers;
 pub mod door;
@@ -176,8 +177,9 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("GET", ["plugins"]) => answer::json(&[(); 0]),
         (_, ["plugins", rest @ ..]) => elsewhere::plugin(rest),
         (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..]) => elsewhere::swarm(&path),
-        ("POST", ["build"]) => elsewhere::build(),
-        ("POST", ["build", "prune"]) => elsewhere::build_prune(),
+        ("POST", ["build"]) => build::build(call).await,
+        ("POST", ["build", "prune"]) => build::prune(call).await,
+        (_, ["grpc" | "session", ..]) => build::buildkit(),
         ("POST", ["auth"]) => registry::log_in(call).await,
         ("GET", ["distribution", name @ .., "json"]) => registry::look(call, &images::join(name)).await,
 

@@ -11,13 +11,14 @@
 //! ├ containers/<id>/container.json             the record
 //! │                /{diff,work}                its writable layer (overlayfs upper and work)
 //! │                /<id>-json.log              what it said
-//! │                /exit.json                  how it ended
 //! │                /actions.jsonl              every kernel call made for it
 //! │                /{hostname,hosts,resolv.conf}
 //! ├ volumes/<name>/{volume.json,_data}
 //! └ networks/<id>.json                         one record for each network
 //! exec root  /run/minidock                     is gone after a reboot
 //! ├ containers/<id>/{config.json,rootfs,shim.sock}   the OCI bundle and the shim's door
+//! ├ records/<id>.json                          what is true of a container only until then: all of one that is run with --rm
+//! │        /<id>.exit.json                     how it ended, for a daemon that was not there
 //! ├ runtime/<id>/state.json                    the OCI runtime's own state
 //! └ netns/<sandbox id>                         a container's network namespace, pinned
 //! ```
@@ -98,8 +99,19 @@ impl Paths {
         self.container(id).join(format!("{id}-json.log"))
     }
 
+    /// What is remembered of containers until the next reboot.
+    pub fn passing_records(&self) -> PathBuf {
+        self.exec_root.join("records")
+    }
+
+    /// A container's record, where it is newer than the one on disk or all there is.
+    pub fn passing_record(&self, id: &str) -> PathBuf {
+        self.passing_records().join(format!("{id}.json"))
+    }
+
+    /// How a container ended. A daemon that comes back looks for it; after a reboot nobody does.
     pub fn container_exit(&self, id: &str) -> PathBuf {
-        self.container(id).join("exit.json")
+        self.passing_records().join(format!("{id}.exit.json"))
     }
 
     /// The recorded kernel calls, one JSON object a line.
@@ -175,6 +187,15 @@ impl Paths {
     /// Held by the client that starts a daemon, so that two do not start two.
     pub fn start_lock(&self) -> PathBuf {
         self.exec_root.join("start.lock")
+    }
+
+    /// Folders that `RUN --mount=type=cache` keeps between builds.
+    pub fn build_caches(&self) -> PathBuf {
+        self.data_root.join("build-cache")
+    }
+
+    pub fn build_cache(&self, id: &str) -> PathBuf {
+        self.build_caches().join(id)
     }
 
     /// Half-made things; emptied at every start of the daemon.

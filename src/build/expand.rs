@@ -44,6 +44,26 @@ pub fn words(text: &str, escape: char, lookup: Lookup<'_>) -> Result<Vec<String>
     Ok(expand(text, escape, lookup)?.1)
 }
 
+/// Replaces variables in a document, where quotes are only characters and `\\$` is a dollar.
+///
+/// # Errors
+/// As [`word`].
+pub fn document(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String> {
+    let mut reader = Reader { chars: text.chars().peekable(), escape, lookup, depth: 0, raw: false };
+    let mut out = Out::default();
+    while let Some(c) = reader.chars.next() {
+        match c {
+            '$' => reader.dollar(&mut out)?,
+            c if c == escape => match reader.chars.next_if(|next| *next == '$' || *next == escape) {
+                Some(next) => out.push(next)?,
+                None => out.push(c)?,
+            },
+            c => out.push(c)?,
+        }
+    }
+    Ok(out.all)
+}
+
 fn expand(text: &str, escape: char, lookup: Lookup<'_>) -> Result<(String, Vec<String>)> {
     let mut reader = Reader { chars: text.chars().peekable(), escape, lookup, depth: 0, raw: false };
     let mut out = Out::default();

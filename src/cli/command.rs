@@ -32,7 +32,8 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    completion, container, context, explain, image, inspect, manpages, network, registry, session::Session, system, volume, why,
+    builder, completion, container, context, explain, image, inspect, manpages, network, registry, session::Session, system,
+    volume, why,
 };
 use clap::ArgMatches;
 use minidock_base::Result;
@@ -62,6 +63,7 @@ pub struct Group {
 
 /// Every noun.
 pub const GROUPS: &[Group] = &[
+    Group { name: "builder", about: "Manage builds", commands: builder::COMMANDS },
     Group { name: "container", about: "Manage containers", commands: container::COMMANDS },
     Group { name: "context", about: "Manage contexts", commands: context::COMMANDS },
     Group { name: "image", about: "Manage images", commands: image::COMMANDS },
@@ -95,7 +97,7 @@ pub const ALONE: &[Command] = &[
     },
     Command {
         path: "compose",
-        also: &["buildx", "builder", "manifest", "trust", "plugin", "checkpoint"],
+        also: &["buildx", "manifest", "trust", "plugin", "checkpoint"],
         build: image::later::tools,
         run: |m, s| Box::pin(image::later::run_tools(m, s)),
     },

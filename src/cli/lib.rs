@@ -30,6 +30,7 @@
 //! cost counts, so nothing is compiled, loaded or built that the chosen command does not need.
 //! *See:* docker/cli `cmd/docker`. *Next room:* [`command`]
 
+pub mod builder;
 pub mod command;
 pub mod completion;
 pub mod container;

@@ -95,6 +95,7 @@ async fn run(settings: &Settings) -> Result<()> {
     let engine = Engine::open(Options { bridges: settings.bridges, ..Options::new(settings.paths.clone()) })
         .await
         .doing(|| "start the daemon")?;
+    minidock_build::prune::sweep(&engine).await;
     fs::write(&settings.pid_file, format!("{}\n", std::process::id()))
         .doing(|| format!("write {}", settings.pid_file.display()))?;
     let (closing, connections) = (CancellationToken::new(), TaskTracker::new());

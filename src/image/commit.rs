@@ -121,7 +121,7 @@ impl Store {
 }
 
 /// Images that tell no history get a step for each layer, or ours would seem to belong to the first.
-fn fill_history(config: &mut ImageConfig, layers: usize) {
+pub fn fill_history(config: &mut ImageConfig, layers: usize) {
     let told = config.history.iter().filter(|step| !step.empty_layer).count();
     for _ in told..layers {
         config.history.push(History { comment: Some("layer without history".into()), ..History::default() });

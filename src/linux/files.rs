@@ -357,6 +357,12 @@ pub fn ftruncate(file: impl AsFd, length: u64) -> Result<(), CallFailed> {
     call("ftruncate", || vec![fd(file), length.to_string()], || fs::ftruncate(file, length))
 }
 
+/// statvfs(3): the bytes that are free for unprivileged users on the file system that holds `path`.
+#[track_caller]
+pub fn free_bytes(path: &Path) -> Result<u64, CallFailed> {
+    call("statvfs", || vec![quoted(path)], || fs::statvfs(path)).map(|about| about.f_bavail.saturating_mul(about.f_frsize))
+}
+
 /// syncfs(2): everything written to the file system that holds `file` is on the disk when this returns.
 #[track_caller]
 pub fn syncfs(file: impl AsFd) -> Result<(), CallFailed> {

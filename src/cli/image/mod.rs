@@ -9,10 +9,13 @@
 //!                             └───────┘ ◀─tag, rm, prune── names come and go
 //! ```
 //!
-//! * [`later`]: known words whose rooms are not built yet; they say so.
+//! * [`build`], with [`context`] and [`build_view`]: a folder becomes an image. [`later`]: words whose rooms are not built yet.
 //!
 //! *Next room:* [`list`]
 
+pub mod build;
+pub mod build_view;
+pub mod context;
 pub mod history;
 pub mod import;
 pub mod inspect;
@@ -30,7 +33,7 @@ use crate::command::Command;
 
 /// `image …`, each with its short forms.
 pub const COMMANDS: &[Command] = &[
-    Command { path: "image build", also: &["build"], build: later::build, run: |m, s| Box::pin(later::run_build(m, s)) },
+    Command { path: "image build", also: &["build"], build: build::command, run: |m, s| Box::pin(build::run(m, s)) },
     Command { path: "image history", also: &["history"], build: history::command, run: |m, s| Box::pin(history::run(m, s)) },
     Command { path: "image import", also: &["import"], build: import::command, run: |m, s| Box::pin(import::run(m, s)) },
     Command { path: "image inspect", also: &[], build: inspect::command, run: |m, s| Box::pin(inspect::run(m, s)) },
