@@ -58,20 +58,25 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 /// The daemon's refusal; an image that is nowhere; an id file that exists already.
 pub async fn create(docker: &Docker, wish: &body::Wish, config: &Path) -> Result<Created> {
     let id_file = wish.cidfile.as_deref().map(IdFile::claim).transpose()?;
-    let image = &wish.body.config.image;
+    let mut body = wish.body.clone();
+    if docker.speaks("1.44") {
+        // it is the endpoint's; older engines know it as the container's own
+        body.config.mac_address = None;
+    }
+    let image = &body.config.image;
     if wish.pull == Pull::Always {
         pull(docker, wish, config).await?;
     }
     let route = Route::new("/containers/create", []).maybe("name", wish.name.as_deref());
     let route = route.maybe("platform", wish.platform.as_deref());
-    let created: Created = match docker.post(&route, &wish.body).await {
+    let created: Created = match docker.post(&route, &body).await {
         Err(e) if e.kind() == Kind::NotFound && wish.pull == Pull::Missing && is_about_image(&e) => {
             if !wish.quiet {
                 let shown = Reference::parse(image).map(|r| r.familiar()).unwrap_or_else(|_| image.clone());
                 terminal::eprint(&format!("Unable to find image '{shown}' locally\n"));
             }
             pull(docker, wish, config).await?;
-            docker.post(&route, &wish.body).await?
+            docker.post(&route, &body).await?
         }
         answered => answered?,
     };

@@ -46,7 +46,10 @@ fn lines(ports: &Ports, container: &str, wanted: Option<&str>) -> Result<Vec<Str
     };
     let (port, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
     if port.parse::<u16>().is_err() {
-        return Err(Error::invalid(format!("Error: invalid port ({port}): it is a number up to 65535")));
+        let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let why = if digits { "value out of range" } else { "invalid syntax" };
+        return Err(Error::invalid(format!("Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: {why}"))
+            .hint("a number up to 65535, with /udp for a port of UDP"));
     }
     let bindings = ports.get(&format!("{port}/{protocol}")).and_then(Option::as_ref).filter(|list| !list.is_empty());
     match bindings {

@@ -59,6 +59,9 @@ pub fn settings(config: &mut ContainerConfig, wishes: &mut HostConfig, host: &Ho
         return Err(Error::invalid("--storage-opt is not supported: the writable layer has no quota"));
     }
     warnings.extend(security::warnings(wishes)?);
+    if wishes.network_mode == "host" && !wishes.port_bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".into());
+    }
     network(config, wishes)?;
     Ok(warnings)
 }

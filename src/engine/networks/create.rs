@@ -28,7 +28,7 @@ use minidock_network::{
     model::{Net, Subnet},
 };
 use minidock_spec::engine::network::{IpamConfig, NetworkCreate, NetworkCreated};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use tokio::task::spawn_blocking;
 
 /// `POST /networks/create`.
@@ -115,8 +115,29 @@ fn pools(networks: &Networks, ground: &Ground, asked: Vec<Subnet>, wish: &Networ
         if pool.gateway.is_none() {
             pool.gateway = Some(ipam::gateway_of(pool)?);
         }
+        reserved(pool)?;
     }
     Ok(all)
+}
+
+/// What a pool keeps for somebody must be there to keep: the first and the last address of an IPv4 network name the network
+/// and everybody on it, and one address is one machine's.
+fn reserved(pool: &Subnet) -> Result<()> {
+    let ends = (pool.subnet.is_v4() && pool.subnet.prefix() < 31).then(|| [pool.subnet.address(), pool.subnet.last()]);
+    let is_end = |address: &IpAddr| ends.is_some_and(|ends| ends.contains(address));
+    if let Some(gateway) = pool.gateway.filter(is_end) {
+        return Err(Error::forbidden(format!("failed to allocate gateway ({gateway}): Address already in use")));
+    }
+    let mut kept: Vec<IpAddr> = pool.gateway.into_iter().collect();
+    for (name, address) in &pool.aux {
+        if is_end(address) || kept.contains(address) {
+            return Err(Error::forbidden(format!(
+                "failed to allocate secondary ip address ({name}:{address}): Address already in use"
+            )));
+        }
+        kept.push(*address);
+    }
+    Ok(())
 }
 
 fn plain(subnet: Net) -> Subnet {
@@ -173,4 +194,26 @@ pub(crate) fn publish(engine: &Engine, record: &Record, action: &str, more: &[(&
     let own = [("name", record.name.as_str()), ("type", record.driver.word())];
     let attributes = own.iter().chain(more).map(|(key, value)| (key.to_string(), value.to_string())).collect();
     engine.events.publish("network", action, &record.id, attributes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_keeps_only_addresses_that_machines_can_have_and_each_for_one() {
+        let pool = |gateway: &str, aux: &[&str]| {
+            let subnet = Net::around("10.2.0.0".parse().expect("an address"), 24);
+            let aux = aux.iter().enumerate().map(|(n, a)| (n.to_string(), a.parse().expect("an address"))).collect();
+            reserved(&Subnet { gateway: gateway.parse().ok(), aux, ..plain(subnet) }).map_err(|e| e.message())
+        };
+        assert_eq!(pool("10.2.0.1", &["10.2.0.2", "10.2.0.254"]), Ok(()));
+        for end in ["10.2.0.0", "10.2.0.255"] {
+            assert_eq!(pool(end, &[]), Err(format!("failed to allocate gateway ({end}): Address already in use")));
+            assert!(pool("10.2.0.1", &[end]).is_err());
+        }
+        let twice = "failed to allocate secondary ip address (0:10.2.0.1): Address already in use";
+        assert_eq!(pool("10.2.0.1", &["10.2.0.1"]), Err(twice.into()));
+        assert!(pool("10.2.0.1", &["10.2.0.2", "10.2.0.2"]).is_err());
+    }
 }
