@@ -239,6 +239,44 @@ fn a_thousand_ports_are_one_transaction_and_the_next_costs_the_same() {
     });
 }
 
+#[test]
+fn a_firewall_in_our_way_is_found_and_said_what_to_type() {
+    apart(|| {
+        let table = Table::open().expect("nf_tables");
+        table.add_bridge(&bridge("br-one", &["172.30.0.0/16"])).expect("a bridge");
+        assert_eq!(table.findings().expect("asked"), []);
+        nft(&["add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"]);
+        nft(&[
+            "add table inet firewalld; add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; policy accept; }",
+        ]);
+        let found = table.findings().expect("asked");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].what.contains("table ip filter drops") && found[1].what.contains("firewalld is active"), "{found:?}");
+        // what we say to type is understood, and helps: somebody who did it is still told, for we do not read his rules
+        let typed = found[0].hint.split_once(": ").expect("commands").1;
+        typed.split("; ").for_each(|line| drop(nft(&[line.trim_start_matches("nft ")])));
+        assert_eq!(nft(&["list", "chain", "ip", "filter", "FORWARD"]).matches("\"br-one\" accept").count(), 2);
+        // with Docker's place for its users, ours is put there by itself, and taken away again
+        nft(&["add chain ip filter DOCKER-USER; add rule ip filter FORWARD jump DOCKER-USER"]);
+        table.mend().expect("mended");
+        assert_eq!(table.findings().expect("asked").len(), 1, "only firewalld is left");
+        let ours = nft(&["list", "chain", "ip", "filter", "MINIDOCK"]);
+        assert!(ours.contains("iifname \"br-one\" counter packets 0 bytes 0 accept"), "{ours}");
+        table.mend().expect("nothing to mend");
+        assert_eq!(nft(&["list", "chain", "ip", "filter", "DOCKER-USER"]).matches("jump MINIDOCK").count(), 1);
+        table.purge().expect("purged");
+        assert!(!nft(&["list", "ruleset"]).contains("MINIDOCK"));
+        // the older iptables keeps its rules elsewhere: one use of it, and its table is there
+        match Command::new("iptables-legacy").args(["-S", "FORWARD"]).output() {
+            Ok(done) if done.status.success() => {
+                let found = table.findings().expect("asked");
+                assert!(found.iter().any(|f| f.what.contains("legacy iptables")), "{found:?}");
+            }
+            _ => eprintln!("SKIP: no iptables-legacy on this machine"),
+        }
+    });
+}
+
 fn some_net() -> impl Strategy<Value = Net> {
     let v4 = (any::<[u8; 4]>(), 8u8..=30).prop_map(|(a, p)| Net::around(IpAddr::from(a), p));
     let v6 = (any::<[u8; 16]>(), 16u8..=120).prop_map(|(a, p)| Net::around(IpAddr::from(a), p));

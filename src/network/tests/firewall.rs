@@ -477,6 +477,42 @@ fn ipv6_is_published_and_masqueraded_where_asked_for() {
 }
 
 #[test]
+fn a_thousand_ports_more_cost_a_packet_nothing() {
+    in_a_world(|world| {
+        let one = world.network("br-one", 30, |_| ());
+        let web = world.member(&one, 2);
+        serve(Some(&web), 80);
+        world.publish(Protocol::Tcp, "0.0.0.0", 8080, "172.30.0.2:80");
+        // the first packet of each connection asks the map; all others do not even meet the chain
+        let connect = || {
+            let began = std::time::Instant::now();
+            TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], 8080))).expect("published");
+            began.elapsed()
+        };
+        let median = || {
+            let mut times: Vec<Duration> = (0..101).map(|_| connect()).collect();
+            times.sort();
+            times[50]
+        };
+        let best_of_five = || (0..5).map(|_| median()).min().expect("five");
+        let alone = best_of_five();
+        let many: Vec<Published> = (10_000..11_000)
+            .map(|port| Published {
+                endpoint_id: "e".into(),
+                protocol: Protocol::Tcp,
+                host: (Ipv4Addr::UNSPECIFIED.into(), port),
+                target: (Ipv4Addr::new(172, 30, 0, 2).into(), 80),
+                bridge: "br-one".into(),
+            })
+            .collect();
+        world.table.publish(&many).expect("published");
+        let among = best_of_five();
+        eprintln!("a connection: {alone:?} with one port, {among:?} with 1,001");
+        assert!(among < alone * 3 / 2 + Duration::from_micros(50), "{alone:?} → {among:?}");
+    });
+}
+
+#[test]
 fn a_network_without_masquerade_keeps_its_addresses() {
     in_a_world(|world| {
         let one = world.network("br-one", 30, |net| net.masquerade = false);
