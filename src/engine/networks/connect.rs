@@ -146,10 +146,11 @@ fn stands(engine: &Engine, container: &Kept) -> Arc<Mutex<Standing>> {
     })
 }
 
-/// The sandbox of a running container: by its pin, or by its first process.
+/// The sandbox of a running container: by its pin, or by its first process, for a daemon in a new mount namespace does not see
+/// the pins of the one before.
 pub(crate) fn sandbox_of(standing: &Standing, record: &Container) -> Result<Sandbox> {
     match &standing.pin {
-        Some(pin) => Sandbox::open(pin),
+        Some(pin) => Sandbox::open(pin).or_else(|_| Sandbox::of_pid(record.state.pid)),
         None => Sandbox::of_pid(record.state.pid),
     }
 }

@@ -41,6 +41,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+/// How many sandboxes are visited at a time.
+const AT_A_TIME: usize = 8;
+
 /// Opens the department: `wanted` is false with `--bridge none`. Blocks.
 ///
 /// # Errors
@@ -87,19 +90,34 @@ pub(crate) fn restore(engine: &Arc<Engine>, running: &[Arc<Kept>]) {
         tracing::error!("the firewall's table could not be written: {}", error.message());
     }
     sweep(engine, ground, &standing);
-    for (container, standing) in &standing {
+    serve_names(engine, &standing);
+}
+
+/// Opens the name servers again, several at a time: each is a visit to a sandbox.
+fn serve_names(engine: &Engine, standing: &[(Arc<Kept>, Arc<Mutex<Standing>>)]) {
+    let serve = |(container, standing): &(Arc<Kept>, Arc<Mutex<Standing>>)| {
         names::announce(engine, container);
         let record = container.record();
         let mut standing = standing.lock().expect("no holder panics");
         if standing.cables.is_empty() {
-            continue;
+            return;
         }
         let served = sandbox_of(&standing, &record)
             .and_then(|sandbox| resolver::serve(&engine.networks, &record, &sandbox, &mut standing));
         if let Err(error) = served {
             tracing::warn!(id = container.id, "its name server could not be opened again: {}", error.message());
         }
-    }
+    };
+    let (runtime, share) = (tokio::runtime::Handle::current(), standing.len().div_ceil(AT_A_TIME).max(1));
+    std::thread::scope(|scope| {
+        for some in standing.chunks(share) {
+            let runtime = &runtime;
+            scope.spawn(move || {
+                let _around = runtime.enter();
+                some.iter().for_each(serve);
+            });
+        }
+    });
 }
 
 /// What a container holds, by its record.
