@@ -1,0 +1,137 @@
+//! # A daemon without root, in namespaces of its own
+//!
+//! Networks need CAP_NET_ADMIN over a network namespace, not root on the machine: a daemon that is root of a user namespace has
+//! it over its own. Outside, this one is uid 231072, who may make no cgroup, no device and no link; inside, bridges, cables,
+//! published ports, names and restarts work as ever.
+
+#[path = "props/mod.rs"]
+mod props;
+
+use minidock_linux::userns::{self, Range};
+use props::{MINIDOCK, Printed, finish, skip, wait_for};
+use std::{
+    fs,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// Who the daemon is outside.
+const OUTSIDE: u32 = 231_072;
+
+/// A daemon that is root of a user namespace, and the namespaces it lives in.
+struct Rootless {
+    folder: PathBuf,
+    /// Holds the namespaces while no daemon runs in them: a program that waits for the end of its input.
+    holder: Child,
+    daemon: Option<Child>,
+}
+
+impl Rootless {
+    /// `None`, said as SKIP, where user namespaces cannot be made.
+    fn start() -> Option<Rootless> {
+        let folder = tempfile::Builder::new().prefix("minidock-test-").tempdir().expect("a temporary folder").keep();
+        chown(&folder, Some(OUTSIDE), Some(OUTSIDE)).expect("root");
+        let outside = OUTSIDE.to_string();
+        // nobody yet: it holds the namespaces, and the table of ids is written for it from outside
+        let holder = Command::new("setpriv")
+            .args(["--reuid", &outside, "--regid", &outside, "--clear-groups", "unshare", "--user", "--net", "--mount", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("setpriv(1)");
+        let name = |what: &str| fs::read_to_string(format!("/proc/{}/{what}", holder.id())).unwrap_or_default();
+        wait_for("the namespaces", || name("comm") == "cat\n" || !Path::new(&format!("/proc/{}/exe", holder.id())).exists());
+        let ids = [Range { inside: 0, outside: OUTSIDE, size: 65_536 }];
+        if let Err(failed) = userns::write_maps(holder.id() as i32, &ids, &ids) {
+            skip(&format!("no user namespaces here: {failed}"));
+            return None;
+        }
+        let mut rootless = Rootless { folder, holder, daemon: None };
+        finish(rootless.enter(&["ip", "link", "set", "lo", "up"].map(str::to_string))).ok();
+        rootless.up();
+        Some(rootless)
+    }
+
+    fn up(&mut self) {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let words = [MINIDOCK, "daemon", "--data-root", &path("data"), "--exec-root", &path("exec"), "-H", &self.host()]
+            .map(str::to_string);
+        let log = fs::File::create(self.folder.join("daemon.log")).expect("our folder");
+        let mut command = self.enter(&words);
+        self.daemon = Some(command.env("HOME", &self.folder).stderr(log).stdin(Stdio::null()).spawn().expect("nsenter(1)"));
+        wait_for("the daemon", || self.run(&["version"]).status == 0);
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.folder.join("sock").display())
+    }
+
+    /// A program as root of the namespaces; it takes the place of `nsenter`, so its pid is known.
+    fn enter(&self, words: &[String]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.holder.id().to_string());
+        command.args(["--user", "--net", "--mount", "--setuid", "0", "--setgid", "0", "--"]).args(words);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Printed {
+        let mut command = Command::new(MINIDOCK);
+        command.args(args).env("MINIDOCK_HOST", self.host()).env("MINIDOCK_CONFIG", self.folder.join("config"));
+        finish({
+            command.env_remove("DOCKER_HOST").stdin(Stdio::null());
+            command
+        })
+    }
+
+    /// What the published port 8080 of the loopback says in there.
+    fn knock(&self) -> String {
+        let script = "exec 3<>/dev/tcp/127.0.0.1/8080 && cat <&3";
+        finish(self.enter(&["bash", "-c", script].map(str::to_string))).out
+    }
+}
+
+impl Drop for Rootless {
+    fn drop(&mut self) {
+        let ids = self.run(&["ps", "-aq"]).out;
+        for id in ids.split_whitespace() {
+            self.run(&["rm", "-f", id]);
+        }
+        for child in self.daemon.iter_mut().chain([&mut self.holder]) {
+            drop(child.stdin.take());
+            let _ = (child.kill(), child.wait());
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn networks_ports_names_and_restarts_work_without_root() {
+    let Some(mut daemon) = Rootless::start() else { return };
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/build");
+    let built =
+        Command::new("sh").arg(images).arg("alpine").env("MINIDOCK", MINIDOCK).env("MINIDOCK_HOST", daemon.host()).output();
+    assert!(built.expect("a shell").status.success());
+    let serve = "while true; do echo hello | nc -l -p 80; done";
+    daemon.run(&["run", "-d", "--name", "web", "-p", "8080:80", "alpine", "sh", "-c", serve]).ok();
+    wait_for("an answer", || daemon.knock() == "hello\n");
+    daemon.run(&["network", "create", "--ipv6", "--subnet", "fd00:9::/64", "six"]).ok();
+    daemon.run(&["network", "connect", "six", "web"]).ok();
+    let ping = daemon.run(&["run", "--rm", "--network", "six", "alpine", "ping", "-c1", "-W2", "web"]);
+    assert!(ping.ok().contains("1 packets received"));
+    daemon.run(&["exec", "web", "ip", "addr", "show", "eth1"]).ok();
+    let limited = daemon.run(&["run", "--rm", "-m", "64m", "alpine", "true"]);
+    assert!(limited.status != 0 && limited.err.contains("memory"), "{}", limited.err);
+    let mut killed = daemon.daemon.take().expect("up");
+    killed.kill().expect("our own child");
+    killed.wait().expect("our own child");
+    assert_eq!(daemon.knock(), "hello\n", "the kernel needs no daemon");
+    daemon.up();
+    let listed = daemon.run(&["ps", "--format", "{{.Names}} {{.Ports}}"]).ok();
+    assert_eq!(listed.trim(), "web 0.0.0.0:8080->80/tcp");
+    assert_eq!(daemon.knock(), "hello\n");
+    daemon.run(&["rm", "-f", "web"]).ok();
+    daemon.run(&["network", "rm", "six"]).ok();
+    let links = finish(daemon.enter(&["ip", "-br", "link"].map(str::to_string))).out;
+    assert!(!links.contains("br-"), "{links}");
+}
