@@ -25,12 +25,17 @@ use crate::{
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use minidock_base::{Doing, Error, Result};
-use minidock_explain::{json, prose, recording, shell, tell};
+use minidock_explain::{json, network, prose, recording, shell, tell};
 use minidock_linux::inotify::Watch;
+use minidock_network::{
+    model,
+    nft::{listing::listing, ruleset::Ruleset},
+};
 use serde_json::Value;
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read, Seek, SeekFrom},
+    net::IpAddr,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -60,10 +65,33 @@ fn told(engine: &Arc<Engine>, record: &Record, format: &str) -> Result<String> {
         "sh" => {
             let config = config(engine, record)?;
             let scratch = engine.paths.scratch();
-            shell::script(&shell::Wanted { name: &record.name, config: &config, actions, scratch: &scratch })
+            let ground = ground(engine, record)?;
+            let wanted = shell::Wanted { name: &record.name, config: &config, actions, ground: &ground, scratch: &scratch };
+            shell::script(&wanted)
         }
         other => Err(Error::invalid(format!("no format {other:?}")).hint("prose, json or sh")),
     }
+}
+
+/// The bridges of the container's networks, and the firewall around them, as the script has to make them where they are missing.
+fn ground(engine: &Arc<Engine>, record: &Record) -> Result<network::Ground> {
+    let networks = record.networking.places.keys().filter_map(|name| engine.networks.find(name).ok());
+    let bridges: Vec<model::Bridge> = networks.filter_map(|network| network.to_bridge()).collect();
+    if bridges.is_empty() {
+        return Ok(network::Ground::default());
+    }
+    let raised = |bridge: &model::Bridge| network::Bridge {
+        link: bridge.link.clone(),
+        addresses: bridge.own_addresses().into_iter().map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
+        mac: bridge.own_addresses().into_iter().find_map(|(address, _)| match address {
+            IpAddr::V4(v4) => Some(model::Mac::of(v4).to_string()),
+            IpAddr::V6(_) => None,
+        }),
+        mtu: bridge.mtu,
+    };
+    let told = bridges.iter().map(raised).collect();
+    let rules = Ruleset { bridges, published: Vec::new() };
+    Ok(network::Ground { bridges: told, table: listing(&rules.fresh(&[])?) })
 }
 
 /// What the container was started with; for one that does not run, what it would be started with now.
