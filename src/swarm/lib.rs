@@ -30,6 +30,7 @@
 pub mod allocator;
 pub mod ca;
 pub mod control;
+pub mod dispatcher;
 pub mod orchestrator;
 pub mod round;
 pub mod scheduler;
