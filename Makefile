@@ -5,7 +5,7 @@ CARGO  ?= cargo
 BIN    := target/release/minidock
 # apt packages: a linker, the static busybox that our base images are made of, and what the tests look at the kernel with
 NEEDED  := gcc libc6-dev make busybox-static
-TESTERS := jq iproute2 util-linux libcap2-bin strace python3
+TESTERS := docker-registry apache2-utils openssl jq iproute2 util-linux libcap2-bin strace python3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build release images demo test test-peers check bench fuzz doc install uninstall clean

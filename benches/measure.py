@@ -223,6 +223,14 @@ def network():
     rows.extend(json.loads(told.read_text()))
 
 
+def registry():
+    """Registries, too: a network namespace with nothing but loopback."""
+    told = work / "registry.json"
+    words = [sys.executable, str(TOP / "benches/registry.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
+    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
+    rows.extend(json.loads(told.read_text()))
+
+
 def main():
     subprocess.run([TOP / "images/build"], check=True, env=dict(os.environ, ONLY_TAR="1"))
     daemon = Daemon()
@@ -235,6 +243,7 @@ def main():
         many(daemon)
         load(daemon, docker_env)
         network()
+        registry()
     finally:
         left = daemon.run("ps", "-aq").stdout.split()
         if left:

@@ -42,6 +42,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "daemon"]),
     ("hickory-proto", &["network"]),
     ("hyper", &["client", "api", "registry"]),
+    ("tokio-rustls", &["registry"]),
+    ("bcrypt", &["registry"]),
     ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry"]),
 ];
 

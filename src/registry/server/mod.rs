@@ -66,7 +66,7 @@ pub struct Server {
 pub fn main(args: Vec<OsString>) -> i32 {
     let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let run = || -> Result<()> {
-        let options = Options::read(&words)?;
+        let options = Options::of(&words, |name| std::env::var(name).ok())?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().doing(|| "start the registry's threads")?;
         runtime.block_on(serve(&options))

@@ -1,13 +1,23 @@
 //! # Options: what the registry was told
 //!
 //! `minidock registry serve` has read the flags already and hands them on as `--name=value`, one word each; what is not given has
-//! a default that harms nobody: this machine's own address, a folder of its own, no password and no TLS.
+//! a default that harms nobody: this machine's own address, a folder of its own, no password and no TLS. The variables that the
+//! labs set for `registry:2` mean the same here, so that an image of ours may stand in for it.
 //!
 //! Law: a registry that others can reach and that asks for passwords must speak TLS, or everybody on the way reads them: it is
 //! said, and done, for a classroom may know what it does. Next room: [`super::route`]
 
 use minidock_base::{Error, Result};
 use std::path::PathBuf;
+
+/// What is set for `registry:2` in the labs, and our word for it.
+const VARIABLES: &[(&str, &str)] = &[
+    ("REGISTRY_HTTP_ADDR", "--listen"),
+    ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "--root"),
+    ("REGISTRY_AUTH_HTPASSWD_PATH", "--htpasswd"),
+    ("REGISTRY_HTTP_TLS_CERTIFICATE", "--tls-cert"),
+    ("REGISTRY_HTTP_TLS_KEY", "--tls-key"),
+];
 
 /// The settings of one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +35,23 @@ pub struct Options {
 }
 
 impl Options {
+    /// Reads the words, and the variables that people set for `registry:2`, which the words overrule.
+    ///
+    /// # Errors
+    /// A word that is unknown; a certificate without a key; a kind of authentication that we do not have.
+    pub fn of(words: &[String], variable: impl Fn(&str) -> Option<String>) -> Result<Options> {
+        let mut all = Vec::new();
+        for (name, flag) in VARIABLES {
+            all.extend(variable(name).filter(|value| !value.is_empty()).map(|value| format!("{flag}={value}")));
+        }
+        match variable("REGISTRY_AUTH").as_deref() {
+            None | Some("" | "htpasswd") => {}
+            Some(other) => return Err(Error::invalid(format!("REGISTRY_AUTH={other}: only htpasswd is known here"))),
+        }
+        all.extend(words.iter().cloned());
+        Options::read(&all)
+    }
+
     /// Reads the words.
     ///
     /// # Errors
@@ -98,6 +125,15 @@ mod tests {
         ] {
             assert_eq!(read(&[&format!("--listen={given}")]).expect("an address").listen, meant);
         }
+        let lab = |name: &str| match name {
+            "REGISTRY_HTTP_ADDR" => Some(":443".to_string()),
+            "REGISTRY_AUTH" => Some("htpasswd".to_string()),
+            "REGISTRY_AUTH_HTPASSWD_PATH" => Some("/auth/htpasswd".to_string()),
+            _ => None,
+        };
+        let lab = Options::of(&["--listen=:5000".into()], lab).expect("as in the labs");
+        assert_eq!((lab.listen.as_str(), lab.htpasswd), ("0.0.0.0:5000", Some("/auth/htpasswd".into())));
+        assert!(Options::of(&[], |name| (name == "REGISTRY_AUTH").then(|| "token".into())).is_err());
         assert!(read(&["--tls-cert=/a"]).is_err() && read(&["--nosuch=1"]).is_err() && read(&["--root="]).is_err());
     }
 }
