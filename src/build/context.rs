@@ -83,6 +83,15 @@ impl Node {
         self.sparse.as_ref().map_or(self.place.1, |sparse| sparse.real_size)
     }
 
+    /// Its mode once it belongs to root: giving a file away takes its setuid bits (chown(2)), and so does Docker.
+    fn mode_for_root(&self) -> u32 {
+        match (self.kind, self.mode & 0o010) {
+            (Kind::File, 0) => self.mode & !0o4000,
+            (Kind::File, _) => self.mode & !0o6000,
+            _ => self.mode,
+        }
+    }
+
     /// What makes it the same file for the cache: everything but times and owners (who copies decides about those).
     fn identity(&self, name: &[u8], into: &mut Hasher) {
         let kind = match self.kind {
@@ -263,7 +272,7 @@ impl Context {
             let entry = Entry {
                 name,
                 kind: node.kind,
-                mode: node.mode,
+                mode: node.mode_for_root(),
                 modified: node.modified,
                 size,
                 link: node.link.clone(),

@@ -63,7 +63,7 @@ async fn steps(stage: &mut Stage, copy: &Copy, keyword: &'static str) -> Result<
     let chmod = copy.chmod.as_ref().map(|text| stage.running.word(text)).transpose()?;
     let mode = chmod.as_deref().map(octal).transpose()?;
     let owned = chown.as_ref().map(|text| format!("--chown={text}")).unwrap_or_default();
-    let created_by = stage.running.noted(&format!("{keyword} {owned}{hash} in {to} "));
+    let created_by = stage.running.noted(&format!("{keyword} {owned}{hash} in {destination} "));
     let more: Vec<String> = [("chmod", chmod.as_deref().unwrap_or_default()), ("parents", if copy.parents { "1" } else { "" })]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())

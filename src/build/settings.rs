@@ -187,11 +187,11 @@ pub fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
 }
 
 fn expose(all: &[String], running: &mut Running) -> Result<String> {
-    let mut shown = Vec::new();
-    for text in all {
+    let (mut shown, mut sorted) = (Vec::new(), all.to_vec());
+    sorted.sort(); // as they are written, like Docker
+    for text in &sorted {
         shown.extend(running.words(text)?);
     }
-    shown.sort();
     for text in &shown {
         for port in ports(text)? {
             running.config.exposed_ports.get_or_insert_default().insert(port, json!({}));
@@ -315,7 +315,7 @@ mod tests {
                 " ENV A=1 B=two  PATH=/bin:/opt",
                 " ARG V=7",
                 " LABEL x=y z",
-                " EXPOSE 53/udp 7 8080",
+                " EXPOSE 7 53/udp 8080",
                 " VOLUME [/a /b]",
                 " USER u",
                 " STOPSIGNAL SIGQUIT",

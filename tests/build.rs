@@ -1,0 +1,225 @@
+//! # The builder, from outside
+//!
+//! Whole builds through the command line and the API: what is built, what is cached, what fails and how, what is left behind.
+//! Compared with Docker's own builder in `tests/peers/build.sh`.
+
+#[path = "props/mod.rs"]
+mod props;
+
+use props::{Daemon, Printed, wait_for};
+use std::{fs, path::PathBuf};
+
+/// A folder with a Dockerfile and these files; names that end in a slash are folders.
+fn context(daemon: &Daemon, name: &str, dockerfile: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = daemon.folder.join(name);
+    fs::create_dir_all(&folder).expect("room");
+    for (file, content) in [("Dockerfile", dockerfile)].iter().chain(files) {
+        let path = folder.join(file);
+        match file.ends_with('/') {
+            true => fs::create_dir_all(path).expect("room"),
+            false => {
+                fs::create_dir_all(path.parent().expect("a folder")).expect("room");
+                fs::write(path, content).expect("room");
+            }
+        }
+    }
+    folder
+}
+
+fn build(daemon: &Daemon, folder: &std::path::Path, words: &[&str]) -> Printed {
+    let folder = folder.display().to_string();
+    let mut all = vec!["build", "-t", "it"];
+    all.extend(words);
+    all.push(&folder);
+    daemon.run(&all)
+}
+
+/// Which steps were found in the cache.
+fn cached(out: &str) -> Vec<bool> {
+    let steps: Vec<&str> = out.split("Step ").skip(1).collect();
+    steps.iter().map(|step| step.contains("---> Using cache")).collect()
+}
+
+#[test]
+fn one_changed_byte_is_never_served_stale_and_a_touched_file_is() {
+    let daemon = Daemon::start();
+    let file = "FROM alpine\nRUN echo 1 > /one\nCOPY a /a\nRUN cat /a > /b\n";
+    let folder = context(&daemon, "c", file, &[("a", "x")]);
+    assert_eq!(cached(&build(&daemon, &folder, &[]).ok()), [false; 4]);
+    assert_eq!(cached(&build(&daemon, &folder, &[]).ok()), [false, true, true, true]);
+    fs::write(folder.join("a"), "x").expect("room"); // another time, the same content
+    assert_eq!(cached(&build(&daemon, &folder, &[]).ok()), [false, true, true, true]);
+    fs::write(folder.join("a"), "y").expect("room");
+    assert_eq!(cached(&build(&daemon, &folder, &[]).ok()), [false, true, false, false]);
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/b"]), "y");
+    assert_eq!(cached(&build(&daemon, &folder, &["--no-cache"]).ok()), [false; 4]);
+}
+
+#[test]
+fn a_failing_step_gives_its_code_names_its_command_and_tags_nothing() {
+    let daemon = Daemon::start();
+    let folder = context(&daemon, "c", "FROM alpine\nRUN echo before\nRUN echo said && exit 7\n", &[]);
+    let failed = build(&daemon, &folder, &["--force-rm"]);
+    assert_eq!(failed.status, 7, "{failed:?}");
+    assert!(failed.err.contains("The command '/bin/sh -c echo said && exit 7' returned a non-zero code: 7"), "{failed:?}");
+    assert!(failed.err.contains("line 3 of Dockerfile") && failed.out.contains("said"), "{failed:?}");
+    assert_ne!(daemon.run(&["image", "inspect", "it"]).status, 0);
+    assert_eq!(daemon.ok(&["ps", "-aq"]), "", "--force-rm leaves no container");
+    assert_eq!(cached(&build(&daemon, &folder, &[]).out), [false, true, false], "what was finished stays as cache");
+    assert_eq!(daemon.ok(&["ps", "-aq"]).lines().count(), 1, "without it the failed one stays for a look, as in Docker");
+}
+
+#[test]
+fn only_needed_stages_are_built_and_files_come_from_others() {
+    let daemon = Daemon::start();
+    let file = "FROM alpine AS build\nRUN mkdir /out && echo made > /out/x\nFROM alpine AS unneeded\nRUN exit 1\nFROM alpine AS beside\nRUN echo 2 > /y\n\
+                FROM scratch\nCOPY --from=build /out /bin/\nCOPY --from=beside /y /\nCOPY --from=busybox /bin/busybox /bin/sh\nCMD [\"/bin/sh\", \"-c\", \"echo fine\"]\n";
+    let folder = context(&daemon, "c", file, &[]);
+    let out = build(&daemon, &folder, &[]).ok();
+    assert!(out.contains("Step 9/9") && !out.contains("exit 1"), "{out}");
+    assert_eq!(daemon.ok(&["run", "--rm", "it"]), "fine");
+    let target = build(&daemon, &folder, &["--target", "build"]).ok();
+    assert!(target.contains("Step 2/2"), "{target}");
+    let wrong = build(&daemon, &folder, &["--target", "biuld"]);
+    assert!(wrong.err.contains("did you mean build?"), "{wrong:?}");
+}
+
+#[test]
+fn mounts_of_a_run_leave_no_trace_and_caches_survive() {
+    let daemon = Daemon::start();
+    let file = "FROM alpine AS src\nRUN echo from-src > /f\nFROM alpine\n\
+                RUN --mount=type=cache,target=/var/mycache --mount=type=secret,id=token --mount=type=tmpfs,target=/t --mount=type=bind,from=src,source=/f,target=/in/f \
+                echo again >> /var/mycache/n; cp /var/mycache/n /n; cat /run/secrets/token > /len; cat /in/f >> /len; touch /t/x\n";
+    let folder = context(&daemon, "c", file, &[]);
+    fs::write(daemon.folder.join("secret"), "s3cret\n").expect("room");
+    let secret = format!("id=token,src={}", daemon.folder.join("secret").display());
+    let out = build(&daemon, &folder, &["--secret", &secret]).ok();
+    assert!(!out.contains("s3cret"), "{out}");
+    assert_eq!(
+        daemon.ok(&["run", "--rm", "it", "sh", "-c", "cat /len; ls -d /var/mycache /t /in /run/secrets 2>/dev/null; cat /n"]),
+        "s3cret\nfrom-src\nagain"
+    );
+    build(&daemon, &folder, &["--no-cache", "--secret", &secret]).ok();
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/n"]), "again\nagain", "the cache's folder survives");
+    assert!(!daemon.ok(&["history", "--no-trunc", "it"]).contains("s3cret"));
+    let pruned = daemon.ok(&["builder", "prune", "-f"]);
+    assert!(pruned.contains("Total reclaimed space"), "{pruned}");
+    build(&daemon, &folder, &["--no-cache", "--secret", &secret]).ok();
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/n"]), "again");
+}
+
+#[test]
+fn heredocs_are_scripts_and_files() {
+    let daemon = Daemon::start();
+    let file = "FROM alpine\nARG WHO=you\nRUN <<EOF\necho one > /o\necho two >> /o\nEOF\nRUN cat <<'X' > /raw\n$HOME\nX\n\
+                COPY <<EOF <<\"RAW\" /docs/\nhello $WHO\nEOF\n$WHO\nRAW\nCOPY --chmod=755 <<script /bin/hi\n#!/bin/sh\necho hi\nscript\n\
+                RUN <<EOF\n#!/bin/busybox sh\necho own > /own\nEOF\n";
+    let folder = context(&daemon, "c", file, &[]);
+    build(&daemon, &folder, &[]).ok();
+    let seen = daemon.ok(&["run", "--rm", "it", "sh", "-c", "cat /o /raw /docs/EOF /docs/RAW /own; hi"]);
+    assert_eq!(seen, "one\ntwo\n$HOME\nhello you\n$WHO\nown\nhi");
+}
+
+#[test]
+fn the_same_context_from_an_empty_cache_gives_the_same_image() {
+    let daemon = Daemon::start();
+    let file = "FROM alpine\nCOPY . /app/\nRUN date > /dev/null; mkdir /made && echo x > /made/x\nENV A=1\n";
+    let folder = context(&daemon, "c", file, &[("a", "1"), ("b/c", "2")]);
+    let id = |daemon: &Daemon| {
+        build(daemon, &folder, &["--reproducible", "--no-cache"]).ok();
+        daemon.ok(&["image", "inspect", "-f", "{{.Id}}", "it"])
+    };
+    let first = id(&daemon);
+    fs::write(folder.join("a"), "1").expect("room");
+    assert_eq!(id(&daemon), first, "times of files do not count");
+    fs::write(folder.join("a"), "3").expect("room");
+    assert_ne!(id(&daemon), first);
+}
+
+#[test]
+fn contexts_come_from_standard_input_and_dockerfiles_from_elsewhere() {
+    let daemon = Daemon::start();
+    let folder =
+        context(&daemon, "c", "FROM alpine\nCOPY . /all/\n", &[("a", "1"), (".dockerignore", "*ocker*\nskip"), ("skip/x", "")]);
+    fs::write(daemon.folder.join("Other"), "FROM alpine\nCOPY . /other/\n").expect("room");
+    build(&daemon, &folder, &[]).ok();
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "find", "/all", "-type", "f"]), "/all/a");
+    build(&daemon, &folder, &["-f", &daemon.folder.join("Other").display().to_string()]).ok();
+    assert!(daemon.ok(&["run", "--rm", "it", "ls", "-A", "/other"]).lines().any(|l| l == "a"));
+    let piped = daemon.sh("printf 'FROM alpine\\nRUN echo piped > /p\\n' | minidock build -t it -").ok();
+    assert!(piped.contains("Successfully tagged it:latest"), "{piped}");
+    let tar = daemon.sh(&format!("tar -C {} -cz . | minidock build -t it -", folder.display())).ok();
+    assert!(tar.contains("Successfully built"), "{tar}");
+    let quiet = daemon.sh("printf 'FROM alpine\\nRUN echo noise\\n' | minidock build -q --iidfile id -").ok();
+    assert_eq!(quiet.trim(), fs::read_to_string(daemon.folder.join("id")).expect("written"));
+    assert!(quiet.starts_with("sha256:"), "{quiet}");
+}
+
+#[test]
+fn a_mistake_names_file_line_and_word() {
+    let daemon = Daemon::start();
+    for (file, words) in [
+        ("FROM alpine\nRUNN x\n", "on line 2 of Dockerfile: unknown instruction: RUNN (did you mean RUN?)"),
+        (
+            "FROM alpine\nCOPY nosuch /x\n",
+            "COPY failed: file not found in build context or excluded by .dockerignore: stat nosuch",
+        ),
+        ("FROM alpine\nCOPY ../x /x\n", "forbidden path outside the build context"),
+        ("FROM alpine\nENV A=$A$A\nENV B=${A:?gone}\n", "A: gone"),
+    ] {
+        let folder = context(&daemon, "c", file, &[]);
+        let failed = build(&daemon, &folder, &[]);
+        assert!(failed.status != 0 && failed.err.contains(words), "{file}: {failed:?}");
+    }
+    let none = daemon.run(&["build", "-t", "x", "/nonexistent"]);
+    assert!(none.err.contains("unable to prepare context"), "{none:?}");
+    let two = daemon.run(&["build", "x", "."]);
+    assert!(two.err.contains("requires exactly 1 argument") && two.err.contains("-t"), "A33: {two:?}");
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_no_container_and_no_half_layer() {
+    let daemon = Daemon::start();
+    let folder = context(&daemon, "c", "FROM alpine\nRUN sleep 1000\n", &[]);
+    let mut client = daemon.command(&["build", "-t", "it", &folder.display().to_string()]);
+    let mut child = client.stdout(std::process::Stdio::null()).spawn().expect("starts");
+    wait_for("its container", || !daemon.ok(&["ps", "-q"]).is_empty());
+    child.kill().expect("running");
+    child.wait().expect("ended");
+    wait_for("no container", || daemon.ok(&["ps", "-aq"]).is_empty());
+    wait_for("an empty scratch folder", || fs::read_dir(daemon.data_root().join("tmp")).expect("there").next().is_none());
+    assert_ne!(daemon.run(&["image", "inspect", "it"]).status, 0);
+}
+
+#[test]
+fn a_daemon_that_is_killed_in_a_step_sweeps_it_away() {
+    let mut daemon = Daemon::start();
+    let folder = context(&daemon, "c", "FROM alpine\nRUN sleep 1000\n", &[]);
+    let mut client = daemon.command(&["build", &folder.display().to_string()]);
+    let mut child = client.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("starts");
+    wait_for("its container", || !daemon.ok(&["ps", "-q"]).is_empty());
+    daemon.kill();
+    child.wait().expect("ended");
+    daemon.up();
+    wait_for("no container", || daemon.ok(&["ps", "-aq"]).is_empty());
+}
+
+#[test]
+fn concurrent_builds_share_what_is_there_and_do_not_disturb_each_other() {
+    let daemon = Daemon::start();
+    let folder = context(&daemon, "c", "FROM alpine\nRUN echo shared > /s\nCOPY a /a\n", &[("a", "1")]);
+    build(&daemon, &folder, &[]).ok();
+    let folder = folder.display().to_string();
+    let all: Vec<Printed> = std::thread::scope(|scope| {
+        let daemon = &daemon;
+        let one = |nth: usize| {
+            let (folder, name) = (folder.clone(), format!("n{nth}"));
+            scope.spawn(move || daemon.run(&["build", "-t", &name, &folder]))
+        };
+        let running: Vec<_> = (0..6).map(one).collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    for out in all {
+        assert_eq!(cached(&out.ok()), [false, true, true]);
+    }
+}
