@@ -3,6 +3,7 @@
 //! The chain is judged in `src/network/reach`; here every fact is true: containers that stop, networks that are apart, programs that
 //! listen nowhere or only to themselves, and `--json` for whoever asks by program.
 
+#[allow(dead_code)] // each test binary uses its own part of the props
 #[path = "props/network.rs"]
 mod network;
 #[path = "props/mod.rs"]
@@ -68,10 +69,10 @@ fn on_a_network_of_ones_own_every_link_can_hold_and_each_can_break() {
     holds(&daemon, "db", "127.0.0.1:80");
     holds(&daemon, "host", &format!("{addr}:80"));
 
-    breaks(&daemon, ("web", "nosuch"), "name", "127.0.0.11 knows no nosuch");
+    breaks(&daemon, ("web", "nosuch"), "name", "nosuch"); // the host's servers are out of reach here: SERVFAIL
     breaks(&daemon, ("web", "far"), "name", "no common network: web is on app, far on store");
     breaks(&daemon, ("lone", &addr), "route", "--network none");
-    breaks(&daemon, ("web", "db:81"), "listener", "nothing in db listens at port 81/tcp");
+    breaks(&daemon, ("web", "db:81"), "listener", "nothing listens at port 81/tcp of db");
     let far = address(&daemon, "far", "store");
     breaks(&daemon, ("web", &format!("{far}:80")), "rule", "networks app and store are apart");
     let nobody = addr.rsplit_once('.').map(|(net, _)| format!("{net}.77")).expect("an address");
@@ -142,7 +143,10 @@ fn a_published_port_is_followed_to_its_container_and_the_world_is_tried() {
     let told = holds(&daemon, "asker", "192.0.2.1:8080");
     assert!(told.contains("192.0.2.1 is this host; port 8080 is published and leads to 172.17.0.2:8000 in web"), "{told}");
     holds(&daemon, "host", "127.0.0.1:8080");
-    breaks(&daemon, ("asker", "192.0.2.1:8081"), "listener", "nothing in this host listens at port 8081/tcp");
+    serve(&daemon, "own", &["-p", "127.0.0.1:9090:80"], "own");
+    holds(&daemon, "host", "127.0.0.1:9090");
+    breaks(&daemon, ("asker", "192.0.2.1:9090"), "listener", "port 9090/tcp is published on 127.0.0.1 only, not on 192.0.2.1");
+    breaks(&daemon, ("asker", "192.0.2.1:8081"), "listener", "nothing listens at port 8081/tcp of this host");
     // the neighbour is there, but nobody listens at it; and one that is not there at all
     breaks(&daemon, ("asker", "192.0.2.2:9"), "listener", "refuses port 9/tcp");
     let (status, text) = why(&daemon, "asker", "192.0.2.2");

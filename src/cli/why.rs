@@ -14,7 +14,7 @@
 //!
 //! * The status is 0 when B can be reached, 1 when it cannot: so a script can ask, too.
 //!
-//! *See:* `src/network/reach/mod.rs`, `src/engine/reach.rs`. *Next room:* [`crate::explain`]
+//! *See:* `src/network/reach/mod.rs`, `src/engine/reach/mod.rs`. *Next room:* [`crate::explain`]
 
 use crate::{command::Command, flag, session::Session, terminal};
 use clap::ArgMatches;

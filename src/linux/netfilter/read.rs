@@ -233,3 +233,53 @@ impl AsFd for Bell {
         self.socket.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netfilter::{
+        command::Command,
+        rule::{Field, Part, Rule},
+        set::Verdict,
+    };
+
+    /// A rule as the kernel tells it: what was sent, and a handle.
+    fn told(parts: Vec<Part>) -> Vec<u8> {
+        let table = Table::new(Family::Ip, "filter");
+        let mut messages = Command::AddRule(table, "FORWARD".into(), Rule(parts)).messages();
+        let mut message = messages.remove(0);
+        message.attr(3, &17u64.to_be_bytes());
+        message.finish(1)[16..].to_vec()
+    }
+
+    #[test]
+    fn of_a_rule_its_links_and_where_it_leads_are_read() {
+        let link = |name: &str| Value::Ifname(name.into());
+        let jump =
+            told(vec![Part::Is(Field::Oifname, link("docker0")), Part::Counter, Part::Verdict(Verdict::Jump("DOCKER".into()))]);
+        let rule = rule_of(&jump).expect("a rule");
+        assert_eq!((rule.chain.as_str(), rule.handle), ("FORWARD", 17));
+        assert_eq!((rule.iifname, rule.oifname.as_deref(), rule.leads_to.as_deref()), (None, Some("docker0"), Some("DOCKER")));
+        let accept = told(vec![Part::Is(Field::Iifname, link("br-one")), Part::Verdict(Verdict::Accept)]);
+        let rule = rule_of(&accept).expect("a rule");
+        assert_eq!((rule.iifname.as_deref(), rule.oifname, rule.leads_to), (Some("br-one"), None, None));
+        // what is asked the other way round is no such question
+        let not = told(vec![Part::IsNot(Field::Oifname, link("docker0")), Part::Verdict(Verdict::Drop)]);
+        assert_eq!(rule_of(&not).expect("a rule").oifname, None);
+    }
+
+    #[test]
+    fn bytes_that_lie_are_passed_over() {
+        let whole = told(vec![Part::Is(Field::Oifname, Value::Ifname("docker0".into())), Part::Counter, Part::Established]);
+        let set = Set { name: "s", key: &[Type::Ifname, Type::Ipv4], answer: Answer::Values(&[Type::Service]), interval: true };
+        for cut in 0..whole.len() {
+            for wrong in [0u8, 1, 3, 7, 127, 255] {
+                let mut bent = whole[..cut].to_vec();
+                if let Some(byte) = bent.get_mut(cut / 2) {
+                    *byte = wrong;
+                }
+                let _ = (table_of(&bent), chain_of(&bent), rule_of(&bent), element_of(&bent, &set));
+            }
+        }
+    }
+}

@@ -57,7 +57,7 @@ pub fn ask(server: SocketAddr, name: &str, v6: bool, limit: Duration) -> io::Res
             ResponseCode::NoError | ResponseCode::NXDomain => {
                 Ok(answer.answers.iter().filter_map(|r| address(&r.data)).collect())
             }
-            other => Err(io::Error::other(format!("{server} answered: {other}"))),
+            other => Err(io::Error::other(format!("it answered {other}"))),
         };
     }
 }

@@ -1,6 +1,6 @@
 //! # Facts: what must be known to say whether A reaches B
 //!
-//! Plain values, gathered by whoever can look (`src/engine/reach.rs`) and judged by [`crate::reach`]. What nothing depends on any
+//! Plain values, gathered by whoever can look (`src/engine/reach/mod.rs`) and judged by [`crate::reach`]. What nothing depends on any
 //! more is not gathered: `None`.
 //!
 //! * [`target`] reads what the user typed for B.
@@ -150,6 +150,8 @@ pub struct Facts {
     pub findings: Vec<Finding>,
     /// Whether our own table is there.
     pub table: bool,
+    /// The addresses of this host on which the port is published, when the one that was asked for is not among them.
+    pub published_on: Vec<IpAddr>,
     /// The sockets that wait in the stack where the packet ends.
     pub waiting: Option<Vec<SocketAddr>>,
     pub attempt: Option<Attempt>,

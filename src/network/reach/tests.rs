@@ -41,6 +41,7 @@ fn fine() -> Facts {
         neighbour: Some((address("172.18.0.3"), Some("02:42:ac:12:00:03".into()))),
         findings: vec![],
         table: true,
+        published_on: vec![],
         waiting: Some(vec!["0.0.0.0:5432".parse().expect("an address")]),
         attempt: Some(Attempt::Connected),
     }
@@ -75,7 +76,11 @@ fn a_name_nobody_has_is_said_to_be_unknown() {
     let facts = Facts { meant: None, naming: Some(Naming::Unknown(address("127.0.0.11"))), owner: None, ..fine() };
     breaks(&verdict(&facts), Step::Name, "127.0.0.11 knows no db");
     let silent = Naming::Silent(Some(address("192.0.2.53")), "timed out".into());
-    breaks(&verdict(&Facts { naming: Some(silent), ..facts }), Step::Name, "192.0.2.53 does not answer");
+    breaks(
+        &verdict(&Facts { naming: Some(silent), ..facts }),
+        Step::Name,
+        "192.0.2.53 could not tell web who db is: timed out",
+    );
 }
 
 #[test]
@@ -188,12 +193,25 @@ fn a_published_port_is_followed_to_its_container() {
 }
 
 #[test]
+fn a_port_that_is_published_on_another_address_only_is_named() {
+    let facts = Facts {
+        naming: Some(Naming::Literal(address("172.18.0.1"))),
+        owner: Some(Owner::Host(None)),
+        published_on: vec![address("127.0.0.1")],
+        waiting: Some(vec![]),
+        attempt: Some(Attempt::Refused),
+        ..fine()
+    };
+    breaks(&verdict(&facts), Step::Listener, "port 5432/tcp is published on 127.0.0.1 only, not on 172.18.0.1");
+}
+
+#[test]
 fn who_does_not_listen_or_only_to_itself_is_told_so() {
     let with = |waiting: &[&str]| {
         let waiting = waiting.iter().map(|at| at.parse().expect("an address")).collect();
         verdict(&Facts { waiting: Some(waiting), attempt: Some(Attempt::Refused), ..fine() })
     };
-    breaks(&with(&["0.0.0.0:80"]), Step::Listener, "nothing in db listens at port 5432/tcp; it listens at 0.0.0.0:80");
+    breaks(&with(&["0.0.0.0:80"]), Step::Listener, "nothing listens at port 5432/tcp of db; it listens at 0.0.0.0:80");
     breaks(&with(&[]), Step::Listener, "it listens nowhere");
     breaks(&with(&["127.0.0.1:5432", "[::1]:5432"]), Step::Listener, "on 127.0.0.1, ::1 only");
     breaks(&with(&["0.0.0.0:5432"]), Step::Listener, "db refuses port 5432/tcp");

@@ -7,7 +7,7 @@
 //!   name ── address ── route ── neighbour ── rule ── listener
 //! ```
 //!
-//! See: `src/network/reach.rs` (the verdict), `src/engine/reach.rs` (the facts). Next room: [`crate::engine::network`]
+//! See: `src/network/reach/mod.rs` (the verdict), `src/engine/reach/mod.rs` (the facts). Next room: [`crate::engine::network`]
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -16,7 +16,9 @@
 //!
 //! Laws: looking changes nothing but a neighbour table and one connection's count; every wait has a limit. Nothing is read through the
 //! container's own file system, whose links lead where it wants: its `hosts` and `resolv.conf` are ours, beside its record.
-//! See: issue 3. Next room: [`crate::events`]
+//! See: issue 3. Next room: `inside.rs`
+
+mod inside;
 
 use crate::{
     Engine,
@@ -24,14 +26,13 @@ use crate::{
     networks::{record::is_predefined, standing::Cable},
     oci_config::namespaces::Mode,
 };
+use inside::{ask_all, attempt, in_hosts, waiting, way, words_after};
 use minidock_base::{Doing, Error, Result};
-use minidock_linux::netlink::{Family, Socket, address, link, neighbour, route};
+use minidock_linux::netlink::{Family, Socket, address};
 use minidock_network::{
-    dns::ask::ask,
-    listening,
     model::Protocol,
     reach::{
-        facts::{Attempt, Facts, Naming, Owner, Party, Place, Stack, Way, target},
+        facts::{Facts, Naming, Owner, Party, Place, Stack, Way, target},
         verdict,
     },
     sandbox::Sandbox,
@@ -39,22 +40,10 @@ use minidock_network::{
 use minidock_spec::engine::reach::Reach;
 use std::{
     fs,
-    io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Duration, Instant},
 };
 use tokio::task::spawn_blocking;
-
-/// How long a name server, and whoever is called, may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// ARP asks three times, a second apart.
-const NEIGHBOUR_PATIENCE: Duration = Duration::from_millis(3500);
-const TURN: Duration = Duration::from_millis(20);
-/// NUD_FAILED: it was asked for, and nobody answered.
-const FAILED: u16 = 0x20;
-/// NUD_REACHABLE, STALE, DELAY, PROBE, PERMANENT: its MAC is known.
-const KNOWN: u16 = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
 
 /// `GET /minidock/why/reach`.
 ///
@@ -105,6 +94,7 @@ impl Gatherer<'_> {
             neighbour: None,
             findings: Vec::new(),
             table: true,
+            published_on: Vec::new(),
             waiting: None,
             attempt: None,
         };
@@ -130,6 +120,10 @@ impl Gatherer<'_> {
             (facts.findings, facts.table) = (ground.table.findings()?, ground.table.is_there()?);
         }
         let Some((protocol, number)) = facts.port else { return Ok(()) };
+        if let (Some(Owner::Host(None)), Ok(ground)) = (&facts.owner, self.engine.networks.ground()) {
+            let doors = ground.table.wanted().published.into_iter();
+            facts.published_on = doors.filter(|d| (d.protocol, d.host.1) == (protocol, number)).map(|d| d.host.0).collect();
+        }
         facts.waiting = listens.and_then(|pid| waiting(&pid, protocol));
         let may_try = protocol == Protocol::Tcp && !matches!(facts.way, Some(Way::None { .. }));
         if may_try && facts.neighbour.as_ref().is_none_or(|(_, mac)| mac.is_some()) {
@@ -268,132 +262,4 @@ fn place(cable: &Cable) -> Place {
 
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
-}
-
-/// The address that hosts(5) has for a name; IPv4 first.
-fn in_hosts(text: &str, name: &str) -> Option<IpAddr> {
-    let line = |line: &str| {
-        let mut words = line.split('#').next()?.split_whitespace();
-        let address: IpAddr = words.next()?.parse().ok()?;
-        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
-    };
-    let mut found: Vec<IpAddr> = text.lines().filter_map(line).collect();
-    found.sort_by_key(IpAddr::is_ipv6);
-    found.first().copied()
-}
-
-/// The words of resolv.conf(5) behind a keyword.
-fn words_after<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = text.lines().filter(move |line| line.split_whitespace().next() == Some(keyword));
-    lines.flat_map(|line| line.split_whitespace().skip(1))
-}
-
-/// The first of the names that this server knows.
-fn ask_all(server: IpAddr, names: &[String]) -> Naming {
-    for name in names {
-        for v6 in [false, true] {
-            match ask(SocketAddr::new(server, 53), name, v6, PATIENCE) {
-                Ok(addresses) => match addresses.first() {
-                    Some(address) => return Naming::Answered(server, *address),
-                    None => continue,
-                },
-                Err(e) => {
-                    let why = match e.kind() {
-                        ErrorKind::TimedOut => format!("no answer within {} s", PATIENCE.as_secs()),
-                        _ => e.to_string(),
-                    };
-                    return Naming::Silent(Some(server), why);
-                }
-            }
-        }
-    }
-    Naming::Unknown(server)
-}
-
-/// The way of this thread's network namespace to an address, and who is next on it.
-fn way(to: IpAddr) -> Result<(Way, Option<(IpAddr, Option<String>)>)> {
-    let mut socket = Socket::open(Family::Route).doing(|| "open a netlink socket")?;
-    let found = match route::towards(&mut socket, to) {
-        Ok(found) => found,
-        Err(failed) => return Ok((Way::None { why: minidock_linux::errno::words(failed.errno) }, None)),
-    };
-    if found.local {
-        return Ok((Way::Local, None));
-    }
-    let index = found.index.unwrap_or_default();
-    let links = link::all(&mut socket).doing(|| "list the links")?;
-    let link = links.into_iter().find(|l| l.index == index).map(|l| l.name).unwrap_or_default();
-    let next = found.via.unwrap_or(to);
-    let mac = knock(&mut socket, index, next)?;
-    let way = match found.via {
-        Some(gateway) => Way::Via { gateway, link },
-        None => Way::Direct { link },
-    };
-    Ok((way, Some((next, mac))))
-}
-
-/// Makes the kernel ask for the next one on the way, and waits until it is known, or known to be silent.
-fn knock(socket: &mut Socket, index: u32, next: IpAddr) -> Result<Option<String>> {
-    let deadline = Instant::now() + NEIGHBOUR_PATIENCE;
-    let any: IpAddr = if next.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
-    // to the port `discard`: what arrives there is thrown away
-    let sent = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|s| s.send_to(&[], SocketAddr::new(next, 9)));
-    if sent.is_err() {
-        return Ok(None);
-    }
-    loop {
-        let table = neighbour::all(socket).doing(|| "list the neighbours")?;
-        let entry = table.into_iter().find(|n| n.index == index && n.address == Some(next));
-        match entry {
-            Some(entry) if entry.state & KNOWN != 0 => {
-                let mac = entry.mac.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
-                return Ok(Some(mac.unwrap_or_else(|| "its link".into())));
-            }
-            Some(entry) if entry.state & FAILED != 0 => return Ok(None),
-            _ if Instant::now() >= deadline => return Ok(None),
-            _ => std::thread::sleep(TURN),
-        }
-    }
-}
-
-/// One connection, closed at once.
-fn attempt(to: SocketAddr) -> Attempt {
-    match TcpStream::connect_timeout(&to, PATIENCE) {
-        Ok(_) => Attempt::Connected,
-        Err(e) => match e.kind() {
-            ErrorKind::ConnectionRefused => Attempt::Refused,
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Attempt::Silence,
-            _ => Attempt::Failed(e.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()),
-        },
-    }
-}
-
-/// Who waits in the network stack of this process (`self`: of this thread); nothing if it cannot be read any more.
-fn waiting(pid: &str, protocol: Protocol) -> Option<Vec<SocketAddr>> {
-    let folder = if pid == "self" { "thread-self" } else { pid };
-    let mut all = Vec::new();
-    for (at, file) in listening::files(protocol).into_iter().enumerate() {
-        match fs::read_to_string(format!("/proc/{folder}/net/{file}")) {
-            Ok(text) => all.extend(listening::read(&text, protocol)),
-            Err(_) if at == 0 => return None,
-            Err(_) => {} // no IPv6 here
-        }
-    }
-    Some(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_and_resolv_conf_are_read_as_the_resolver_reads_them() {
-        let hosts = "127.0.0.1\tlocalhost\n# 10.0.0.1 web\n::1 web ip6-web\n10.0.0.2 db Web # cat\n";
-        assert_eq!(in_hosts(hosts, "web"), Some(IpAddr::from([10, 0, 0, 2])), "IPv4 first");
-        assert_eq!(in_hosts(hosts, "ip6-web"), Some("::1".parse().expect("an address")));
-        assert_eq!(in_hosts(hosts, "cat"), None);
-        let conf = "# nameserver 1.1.1.1\nnameserver 127.0.0.11\nsearch a.example b.example\noptions ndots:0\n";
-        assert_eq!(words_after(conf, "nameserver").collect::<Vec<_>>(), ["127.0.0.11"]);
-        assert_eq!(words_after(conf, "search").collect::<Vec<_>>(), ["a.example", "b.example"]);
-    }
 }
