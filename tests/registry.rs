@@ -99,8 +99,7 @@ fn n03_to_n06_push_to_a_registry_and_pull_from_it() {
             pushed.split("latest: digest: ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a digest").to_string();
         assert!(daemon.inspect(&name, "{{json .RepoDigests}}").contains(&format!("{name}@{digest}")));
         let id = daemon.inspect(&name, "{{.Id}}");
-        daemon.ok(&["rmi", &name]);
-        daemon.ok(&["rmi", "-f", "hello-world"]);
+        daemon.ok(&["rmi", "-f", &id]);
         let ran = daemon.run(&["run", "--rm", &name]);
         assert!(ran.out.contains("Hello from minidock!"), "{ran:?}");
         let quiet_words =
