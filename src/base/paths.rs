@@ -8,6 +8,7 @@
 //! ├ oci-layout, index.json, blobs/sha256/…     the image store: an OCI image layout
 //! ├ partial/<hex>                              blobs half downloaded, for the next try
 //! ├ layers/<diff id>/diff                      each layer unpacked once, shared
+//! ├ init                                       places for mounts, a layer below each container's own
 //! ├ containers/<id>/container.json             the record
 //! │                /{diff,work}                its writable layer (overlayfs upper and work)
 //! │                /<id>-json.log              what it said
@@ -69,6 +70,11 @@ impl Paths {
     /// All unpacked layers.
     pub fn layers(&self) -> PathBuf {
         self.data_root.join("layers")
+    }
+
+    /// The layer between an image and what a container writes: places for mounts.
+    pub fn init_layer(&self) -> PathBuf {
+        self.data_root.join("init")
     }
 
     /// All container records.

@@ -46,6 +46,7 @@ pub mod events;
 pub mod exits;
 pub mod host;
 pub mod images;
+mod janitor;
 pub mod networks;
 pub mod nursery;
 pub mod oci_config;
@@ -111,6 +112,8 @@ pub struct Engine {
     pub images: images::Images,
     pub volumes: volumes::Volumes,
     pub nursery: nursery::Nursery,
+    pub(crate) init_layer: container::init_layer::InitLayer,
+    pub(crate) janitor: janitor::Janitor,
     pub networks: networks::store::Networks,
     /// The user databases of images, as containers of them begin with.
     pub(crate) users: Mutex<HashMap<Digest, Arc<users::Databases>>>,
@@ -133,6 +136,7 @@ impl Engine {
             paths.layers(),
             paths.scratch(),
             paths.bundles(),
+            paths.passing_records(),
             paths.runtime_root(),
             paths.sandboxes(),
         ];
@@ -147,6 +151,8 @@ impl Engine {
             events: events::Events::new(),
             images: images::Images::open(&paths)?,
             volumes: volumes::Volumes::open(&paths)?,
+            init_layer: container::init_layer::InitLayer::open(&paths)?,
+            janitor: janitor::Janitor::default(),
             nursery: nursery::Nursery::new(options.shim_program.clone(), paths.exec_root().join("shim.log")),
             networks: networks::restore::open(&paths, options.bridges)?,
             users: Mutex::default(),

@@ -134,7 +134,10 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
         labels: Vec::new(),
         experimental_build: false,
         server_version: VERSION.into(),
-        runtimes: BTreeMap::from([("minidock".to_string(), json!({ "path": engine.options.runtime_program.join(" ") }))]),
+        // by whatever name it is asked for, it is ours: scripts say `--runtime runc`
+        runtimes: ["minidock", "runc", "io.containerd.runc.v2"]
+            .map(|name| (name.to_string(), json!({ "path": engine.options.runtime_program.join(" ") })))
+            .into(),
         default_runtime: "minidock".into(),
         swarm: json!({ "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null }),
         live_restore_enabled: true,

@@ -22,6 +22,7 @@
 use crate::{Engine, container::record::Record as ContainerRecord};
 use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, id, paths::Paths, state_file};
+use minidock_image::layers::remove_folder;
 use minidock_spec::engine::{
     filters::Filters,
     volume::{Volume, VolumeCreate, VolumeList},
@@ -192,7 +193,7 @@ impl Volumes {
             state_file::save(&made.join("volume.json"), &record)?;
             fs::rename(&made, self.paths.volume(&record.name)).doing(|| "move it into place")
         };
-        steps().inspect_err(|_| drop(fs::remove_dir_all(&made))).doing(|| format!("create volume {}", record.name))?;
+        steps().inspect_err(|_| drop(remove_folder(&made))).doing(|| format!("create volume {}", record.name))?;
         Ok(record)
     }
 
@@ -332,7 +333,7 @@ pub async fn remove(engine: &Arc<Engine>, name: &str, force: bool) -> Result<()>
     };
     publish(engine, name, "destroy", &[]);
     // whatever cannot be deleted now lies in tmp/, which is emptied at the next start
-    let deleting = tokio::task::spawn_blocking(move || fs::remove_dir_all(&away));
+    let deleting = tokio::task::spawn_blocking(move || remove_folder(&away));
     match deleting.await {
         Ok(deleted) => deleted.doing(|| format!("remove the files of volume {name}")),
         Err(_) => Err(Error::system("the thread that deletes files ended early")),

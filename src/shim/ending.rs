@@ -28,7 +28,7 @@ use crate::{
 use jiff::Timestamp;
 use minidock_base::{Error, clock::rfc3339, state_file};
 use minidock_linux::{
-    cgroup::{Cgroup, Hierarchy, oom},
+    cgroup::{Hierarchy, oom},
     signal,
     wait::{self, Ended},
 };
@@ -41,6 +41,10 @@ use std::{
 
 /// How long clients have, after everything is over, to take what waits for them.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a container has lived before its memory is watched.
+const SOON: Duration = Duration::from_millis(300);
+/// The exit code of a program that was killed, as by the kernel for want of memory.
+const KILLED: i32 = 137;
 /// Strangers remembered at once: more than can end while a runtime works.
 const STRANGERS: usize = 1024;
 
@@ -80,9 +84,8 @@ impl Shim {
                     let (stranger, at) = self.strangers.swap_remove(at);
                     self.processes[n].ended(stranger.how.docker_code(), at);
                 }
-                if n == 0 && self.might_run_out(&self.processes[0]) {
-                    self.group = container_cgroup(&self.launch.bundle);
-                    self.oom = self.group.as_ref().and_then(|group| oom::Watch::new(group).ok());
+                if n == 0 {
+                    self.watch_at = Some(Instant::now() + SOON);
                 }
             }
             Err(error) => {
@@ -109,11 +112,20 @@ impl Shim {
         Ok(pid)
     }
 
-    /// A program that ended before it could be watched is worth a look only if something killed it.
-    fn might_run_out(&self, main: &Process) -> bool {
-        match main.phase {
-            Phase::Ended { code, .. } => code == 137,
-            _ => true,
+    /// Begins to watch the container's memory, if it is time.
+    pub fn watch_memory(&mut self) {
+        if self.watch_at.is_some_and(|at| at <= Instant::now()) {
+            self.watch_at = None;
+            self.find_group();
+            self.oom = self.group.as_ref().and_then(|group| oom::Watch::new(group).ok());
+            self.out_of_memory();
+        }
+    }
+
+    fn find_group(&mut self) {
+        if self.group.is_none() {
+            let named = self.launch.cgroup.clone().or_else(|| cgroup_in(&self.launch.bundle));
+            self.group = named.and_then(|path| Some(Hierarchy::detect().ok()?.cgroup(&path)));
         }
     }
 
@@ -159,6 +171,10 @@ impl Shim {
     /// The container is over: on disk first, then told, then cleaned up.
     fn container_ended(&mut self, code: i32, at: Timestamp) {
         // its last breath may have been an OOM kill that the loop has not seen yet
+        self.watch_at = None;
+        if code == KILLED || !self.launch.memory_is_free {
+            self.find_group();
+        }
         self.out_of_memory();
         let exit = Exit { code, at: rfc3339(at), oom_killed: self.oom_killed };
         let saved = state_file::save(&self.launch.exit_file, &exit);
@@ -199,8 +215,8 @@ struct Linux {
 }
 
 /// The container's cgroup, as its config.json names it.
-fn container_cgroup(bundle: &std::path::Path) -> Option<Cgroup> {
+fn cgroup_in(bundle: &std::path::Path) -> Option<PathBuf> {
     let text = fs::read(bundle.join("config.json")).ok()?;
     let config: Config = serde_json::from_slice(&text).ok()?;
-    Some(Hierarchy::detect().ok()?.cgroup(&config.linux?.cgroups_path?))
+    config.linux?.cgroups_path
 }

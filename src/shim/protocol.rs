@@ -49,6 +49,12 @@ pub struct Launch {
     pub exit_file: PathBuf,
     /// Where the recorded actions are appended, one JSON object a line; none: they are dropped.
     pub actions_file: Option<PathBuf>,
+    /// The container's cgroup as `config.json` names it; none: read it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<PathBuf>,
+    /// Nothing limits its memory but the machine: then it is not asked at its end whether the kernel killed some of it.
+    #[serde(default)]
+    pub memory_is_free: bool,
     pub terminal: bool,
     /// Rows and columns at the start; zeros: leave as the kernel makes it.
     #[serde(default)]

@@ -88,8 +88,6 @@ impl Shim {
         if n > 0 && !matches!(self.processes[0].phase, Phase::Running { .. }) {
             return Err(Error::conflict(format!("container {} is not running", self.launch.id)));
         }
-        // our own calls so far belong before the runtime's in the record
-        self.record();
         let (theirs, console) = self.streams(n)?;
         let call = match &self.processes[n].exec {
             None => runtime::run(&self.launch, self.own, theirs, console)?,

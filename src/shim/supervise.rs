@@ -21,7 +21,7 @@
 use crate::{
     client::Client,
     control::{Control, to_line},
-    process::{CHUNK, Process},
+    process::{CHUNK, Phase, Process},
     protocol::{Answer, Attach, Exit, Hello, Launch},
     record,
     runtime::{self, Own},
@@ -65,6 +65,9 @@ pub struct Shim {
     /// The container's group, and who tells when its memory has run out.
     pub group: Option<Cgroup>,
     pub oom: Option<oom::Watch>,
+    /// When the group shall be found and watched: a container that is over before had no time to fill its memory slowly, and
+    /// if it did quickly, its exit says so.
+    pub watch_at: Option<Instant>,
     /// Children that ended while the runtime had not yet said whose they are.
     pub strangers: Vec<(Ended, Timestamp)>,
     /// What execs shall run, until they are started.
@@ -110,6 +113,7 @@ impl Shim {
             signals,
             group: None,
             oom: None,
+            watch_at: None,
             strangers: Vec::new(),
             prepared: BTreeMap::new(),
             exit: None,
@@ -124,7 +128,10 @@ impl Shim {
     pub fn supervise(&mut self) {
         self.requests_of(0); // what came in one piece with the launch
         while !self.sweep() {
-            self.record();
+            self.watch_memory();
+            if !self.is_starting() {
+                self.record(); // not while somebody waits for the start
+            }
             for (door, ready) in self.sleep() {
                 self.serve(door, ready);
             }
@@ -184,7 +191,7 @@ impl Shim {
         let newcomers = self.newcomers.iter().flatten().map(|newcomer| newcomer.since + GREETING);
         let processes = self.processes.iter().filter_map(Process::deadline);
         let clients = self.processes.iter().flat_map(|process| process.clients.iter().filter_map(Client::deadline));
-        newcomers.chain(processes).chain(clients).chain(self.leave_by).min()
+        newcomers.chain(processes).chain(clients).chain(self.leave_by).chain(self.watch_at).min()
     }
 
     fn serve(&mut self, door: Door, ready: Ready) {
@@ -287,8 +294,12 @@ impl Shim {
 
     /// Never started, and nobody left who could.
     fn forsaken(&self) -> bool {
-        let waiting = matches!(self.processes[0].phase, crate::process::Phase::Waiting);
+        let waiting = matches!(self.processes[0].phase, Phase::Waiting);
         waiting && self.exit.is_none() && self.controls.is_empty() && self.newcomers.is_empty()
+    }
+
+    fn is_starting(&self) -> bool {
+        matches!(self.processes[0].phase, Phase::Waiting | Phase::Starting { .. })
     }
 
     /// Writes down the kernel calls made since last time, for `minidock explain`.

@@ -99,7 +99,7 @@ fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path, sandbo
         .map_err(|e| e.with_kind(Kind::System).hint("its image is gone: make the container again from one that is there"))?;
     let joins = joins(engine, record, folder, sandbox)?;
     let sharing = wishes.network_mode.strip_prefix("container:");
-    let overlay = snapshot::overlay(&engine.paths, record, image.lower.clone())?;
+    let overlay = snapshot::overlay(&engine.paths, record, engine.init_layer.above(&image))?;
     Ok(Facts {
         record,
         host: &engine.host,

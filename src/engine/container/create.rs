@@ -28,6 +28,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, id};
+use minidock_image::layers::remove_folder;
 use minidock_linux::files;
 use minidock_network::hosts;
 use minidock_spec::{
@@ -61,6 +62,7 @@ async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platf
     let (path, args) = image_defaults::program(&config).ok_or_else(|| Error::invalid("no command specified"))?;
     let mut plan = mounts::plan(engine, &config, &host_config).await?;
     let record = Record {
+        revision: 0,
         id: id.clone(),
         name: reservation.name.clone(),
         created: Timestamp::now(),
@@ -179,10 +181,9 @@ fn copy_into_volumes(record: &Record, image: &snapshot::Image) -> Result<()> {
 
 async fn undo(engine: &Arc<Engine>, id: &str, plan: Plan) {
     let folder = engine.paths.container(id);
-    if let Err(error) = spawn_blocking(move || fs::remove_dir_all(folder)).await.unwrap_or(Ok(()))
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(id, %error, "could not take back a container's folder");
+    if let Err(error) = spawn_blocking(move || remove_folder(&folder)).await.unwrap_or(Ok(())) {
+        tracing::warn!(id, "could not take back a container's folder: {}", error.message());
     }
+    let _ = fs::remove_file(engine.paths.passing_record(id)); // most often there is none yet
     plan.undo(engine).await;
 }

@@ -40,6 +40,7 @@ pub mod explain;
 pub mod export;
 pub mod health;
 pub mod image_defaults;
+pub(crate) mod init_layer;
 pub mod inspect;
 pub mod list;
 pub mod log_options;

@@ -36,6 +36,9 @@ use serde::{Deserialize, Serialize};
 /// One container, as it lies on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
+    /// How often it was written: of two files with one id the one with the larger number is true.
+    #[serde(default)]
+    pub revision: u64,
     pub id: String,
     /// Without the slash that the API puts in front.
     pub name: String,

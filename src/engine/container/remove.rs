@@ -18,7 +18,11 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Kind, Result, id};
 use minidock_image::layers::remove_folder;
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::task::spawn_blocking;
 
 /// How thoroughly.
@@ -102,7 +106,11 @@ async fn whole(engine: &Arc<Engine>, container: &Arc<Container>, how: Removal) -
     if let Err(error) = images::release(engine).await {
         tracing::warn!("an image that only this container kept could not be let go of: {}", error.message());
     }
-    delete(away).await
+    match wrote_nothing(&away) {
+        true => engine.janitor.later(away),
+        false => delete(away).await?,
+    }
+    Ok(())
 }
 
 /// The folder leaves its place in one step; then the container is forgotten.
@@ -110,6 +118,9 @@ async fn take_away(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<P
     let (e, c) = (engine.clone(), container.clone());
     let work = move || {
         bundle::clear(&e, &c.id)?;
+        for passing in [e.paths.passing_record(&c.id), e.paths.container_exit(&c.id)] {
+            let _ = fs::remove_file(passing); // most often one of them is not there
+        }
         let away = e.paths.scratch().join(format!("container-{}", id::random_id()));
         match fs::rename(e.paths.container(&c.id), &away) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing(|| "move its folder away"),
@@ -139,6 +150,14 @@ async fn remove_volumes(engine: &Arc<Engine>, container: &Container) {
             _ => {}
         }
     }
+}
+
+/// Whether the writable layer that was taken away is empty and the log small: then deleting it frees no space.
+fn wrote_nothing(away: &Path) -> bool {
+    const SMALL: u64 = 1 << 20;
+    let size = |entry: fs::DirEntry| entry.metadata().map_or(0, |facts| facts.len());
+    let diff_is_empty = fs::read_dir(away.join("diff")).is_ok_and(|mut entries| entries.next().is_none());
+    diff_is_empty && fs::read_dir(away).is_ok_and(|entries| entries.flatten().map(size).sum::<u64>() < SMALL)
 }
 
 async fn delete(away: PathBuf) -> Result<()> {

@@ -174,6 +174,7 @@ fn launch(engine: &Engine, record: &Record) -> Result<Launch> {
         exit_file: paths.container_exit(id),
         actions_file: Some(paths.container_actions(id)),
         cgroup: Some(bundle::cgroups_path(engine, record).into()),
+        memory_is_free: record.host_config.resources.memory == 0 && record.host_config.resources.cgroup_parent.is_empty(),
         terminal: record.config.tty,
         console_size: record.host_config.console_size,
         open_stdin: record.config.open_stdin,

@@ -2,6 +2,7 @@
 //!
 //! All containers of this engine, in memory, each with its record, its own lock and its door to the shim. The disk has the
 //! same records, one file each ([`crate::container::record`]); this room keeps both alike.
+//! What need not outlive a reboot is written into the exec root, which lies in memory ([`Kept`]).
 //!
 //! ```text
 //! Store ── ids:   BTreeMap  ordered, so a prefix is found in O(log n)
@@ -45,14 +46,18 @@ pub struct Turn {
 /// Where a change is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
+    /// As long as the container. One that is run with `--rm` does not outlive a reboot, so nothing of its record need be on the
+    /// disk either.
     OnDisk,
+    /// A dead daemon's successor must know it; after a reboot it is no longer true.
+    UntilReboot,
     InMemory,
 }
 
 /// One container of this engine, alive in memory.
 pub struct Container {
     pub id: String,
-    file: PathBuf,
+    files: Files,
     record: Mutex<Arc<Record>>,
     /// Held by whoever starts, ends, removes or renames it.
     pub life: tokio::sync::Mutex<()>,
@@ -73,7 +78,7 @@ impl Container {
     fn new(paths: &Paths, record: Record) -> Container {
         Container {
             id: record.id.clone(),
-            file: paths.container_record(&record.id),
+            files: Files::of(paths, &record),
             record: Mutex::new(Arc::new(record)),
             life: tokio::sync::Mutex::new(()),
             turns: watch::channel(Turn::default()).0,
@@ -141,10 +146,22 @@ impl Container {
     /// # Errors
     /// Those of `change`, and those of the disk.
     pub fn change<T>(&self, change: impl FnOnce(&mut Record) -> Result<T>) -> Result<T> {
+        self.change_and_keep(Kept::OnDisk, change)
+    }
+
+    /// The same for what need not outlive a reboot.
+    ///
+    /// # Errors
+    /// As [`Container::change`].
+    pub fn change_until_reboot<T>(&self, change: impl FnOnce(&mut Record) -> Result<T>) -> Result<T> {
+        self.change_and_keep(Kept::UntilReboot, change)
+    }
+
+    fn change_and_keep<T>(&self, kept: Kept, change: impl FnOnce(&mut Record) -> Result<T>) -> Result<T> {
         let mut slot = self.lock();
         let mut next = Record::clone(&slot);
         let answer = change(&mut next)?;
-        state_file::save(&self.file, &next)?;
+        self.files.save(kept, &mut next)?;
         *slot = Arc::new(next);
         Ok(answer)
     }
@@ -171,10 +188,7 @@ impl Container {
         let mut slot = self.lock();
         let mut next = Record::clone(&slot);
         change(&mut next)?;
-        let saved = match kept {
-            Kept::OnDisk => state_file::save(&self.file, &next),
-            Kept::InMemory => Ok(()),
-        };
+        let saved = self.files.save(kept, &mut next);
         let state = &next.state;
         self.turns.send_modify(|turn| {
             *turn =
@@ -186,6 +200,34 @@ impl Container {
 
     fn lock(&self) -> MutexGuard<'_, Arc<Record>> {
         self.record.lock().expect("no holder panics")
+    }
+}
+
+/// Where a container's record lies.
+struct Files {
+    lasting: PathBuf,
+    passing: PathBuf,
+    /// Run with `--rm`: after a reboot there is nothing to be removed but its folder.
+    goes: bool,
+}
+
+impl Files {
+    fn of(paths: &Paths, record: &Record) -> Files {
+        Files {
+            lasting: paths.container_record(&record.id),
+            passing: paths.passing_record(&record.id),
+            goes: record.host_config.auto_remove && !record.mounts.iter().any(|mount| mount.anonymous),
+        }
+    }
+
+    fn save(&self, kept: Kept, record: &mut Record) -> Result<()> {
+        let file = match kept {
+            Kept::OnDisk if !self.goes => &self.lasting,
+            Kept::OnDisk | Kept::UntilReboot => &self.passing,
+            Kept::InMemory => return Ok(()),
+        };
+        record.revision += 1;
+        state_file::save(file, record)
     }
 }
 
@@ -278,8 +320,8 @@ impl Store {
     }
 
     /// Writes the new record to the disk and shows the container to everybody.
-    pub fn insert(&self, record: Record) -> Result<Arc<Container>> {
-        state_file::save(&self.paths.container_record(&record.id), &record)?;
+    pub fn insert(&self, mut record: Record) -> Result<Arc<Container>> {
+        Files::of(&self.paths, &record).save(Kept::OnDisk, &mut record)?;
         Ok(self.adopt(record))
     }
 

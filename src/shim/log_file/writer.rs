@@ -11,6 +11,8 @@
 //!   create   log
 //! ```
 //!
+//! The file is made with the first entry: a container that never says anything has none, and costs the disk nothing.
+//!
 //! Laws: an entry that does not fit on the disk is left out whole: the file is cut back to the last whole entry, and
 //! writing is tried again with the next. The container never waits for a full disk.
 //! *See:* rename(2) · Docker's `max-size`, `max-file`. *Next room:* [`crate::log_file::reader`]
@@ -34,7 +36,8 @@ pub struct Writer {
     log: Log,
     /// The attributes as JSON, made once; empty when there are none.
     attrs: String,
-    file: File,
+    /// Open as soon as there is something to write.
+    file: Option<File>,
     /// Bytes of whole entries in the file.
     size: u64,
     /// Entries not yet written.
@@ -42,36 +45,32 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the log, or begins one (mode 0640, as Docker's).
+    /// A writer for this log; mode 0640, as Docker's.
     ///
     /// # Errors
-    /// The file cannot be opened for appending.
+    /// Attributes that cannot be encoded, or no folder where the log should be.
     pub fn open(log: Log) -> Result<Writer> {
-        let attempt = || -> io::Result<(File, u64)> {
-            let mut file = open(&log.path, false)?;
-            let mut size = file.metadata()?.len();
-            if size > 0 {
-                // a shim that was killed in the middle of an entry has left half of one: the next begins a line
-                let mut last = [0];
-                file.seek(SeekFrom::End(-1))?;
-                file.read_exact(&mut last)?;
-                if last != *b"\n" {
-                    file.write_all(b"\n")?;
-                    size += 1;
-                }
-            }
-            Ok((file, size))
-        };
-        let (file, size) = attempt().doing(|| format!("open the log {}", log.path.display()))?;
         let attrs = match log.attrs.is_empty() {
             true => String::new(),
             false => serde_json::to_string(&log.attrs).doing(|| "encode the log's attributes")?,
         };
-        Ok(Writer { log, attrs, file, size, out: Vec::new() })
+        let folder = log.path.parent().unwrap_or(Path::new("/"));
+        fs::metadata(folder).doing(|| format!("find the folder of the log {}", log.path.display()))?;
+        Ok(Writer { log, attrs, file: None, size: 0, out: Vec::new() })
+    }
+
+    /// The file, opened now if it was not yet.
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let (file, size) = begin(&self.log.path)?;
+            (self.file, self.size) = (Some(file), size);
+        }
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Adds one entry; it is on its way to the disk after the next [`Writer::flush`].
     pub fn entry(&mut self, source: Source, text: &[u8], newline: bool, at: Timestamp) {
+        let _ = self.file(); // how full it is; if it cannot be opened now, flush will try again
         if self.log.max_size > 0 && self.size + self.out.len() as u64 >= self.log.max_size {
             self.flush();
             self.turn_the_page();
@@ -84,11 +83,15 @@ impl Writer {
         if self.out.is_empty() {
             return;
         }
-        match self.file.write_all(&self.out) {
-            Ok(()) => self.size += self.out.len() as u64,
+        let (out, size) = (std::mem::take(&mut self.out), self.size);
+        let written = self.file().and_then(|file| {
             // half an entry would make the next one unreadable too
-            Err(_) => drop(self.file.set_len(self.size)),
+            file.write_all(&out).inspect_err(|_| drop(file.set_len(size)))
+        });
+        if written.is_ok() {
+            self.size += out.len() as u64;
         }
+        self.out = out;
         self.out.clear();
         // a burst may have grown it; an idle shim must stay small
         self.out.shrink_to(8 * 1024);
@@ -109,9 +112,26 @@ impl Writer {
             let _ = fs::remove_file(path);
         }
         if let Ok(file) = open(path, true) {
-            (self.file, self.size) = (file, 0);
+            (self.file, self.size) = (Some(file), 0);
         }
     }
+}
+
+/// Opens a log for appending, behind its last whole entry; also how long it is.
+fn begin(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = open(path, false)?;
+    let mut size = file.metadata()?.len();
+    if size > 0 {
+        // a shim that was killed in the middle of an entry has left half of one: the next begins a line
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+            size += 1;
+        }
+    }
+    Ok((file, size))
 }
 
 fn open(path: &Path, fresh: bool) -> io::Result<File> {
@@ -163,6 +183,14 @@ mod tests {
         (0..10).for_each(|n| write(&mut writer, n));
         assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1);
         assert!(fs::read_to_string(folder.path().join("c-json.log")).expect("it is there").contains("line 9"));
+    }
+
+    #[test]
+    fn a_container_that_says_nothing_has_no_log_and_a_folder_that_is_missing_is_told_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(Writer::open(log(folder.path(), 0, 1)).expect("room"));
+        assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0);
+        assert!(Writer::open(log(&folder.path().join("none"), 0, 1)).is_err());
     }
 
     #[test]

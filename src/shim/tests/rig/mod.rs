@@ -88,6 +88,8 @@ impl Rig {
             socket: bundle.join("shim.sock"),
             exit_file: folder.path().join("exit.json"),
             actions_file: Some(folder.path().join("actions.jsonl")),
+            cgroup: None,
+            memory_is_free: false,
             terminal: false,
             console_size: [0, 0],
             open_stdin: false,
@@ -184,7 +186,8 @@ impl Rig {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.launch.log.as_ref().expect("a log").path).expect("a log")
+        // there is none as long as nothing was said
+        fs::read_to_string(&self.launch.log.as_ref().expect("a log").path).unwrap_or_default()
     }
 
     /// The texts of the log, joined.
