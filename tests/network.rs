@@ -165,7 +165,7 @@ fn bad_wishes_are_refused_in_dockers_words_and_leave_nothing() {
     }
     assert_eq!(daemon.ok(&["ps", "-aq"]).lines().count(), 1);
     assert_eq!(daemon.ok(&["network", "ls", "-q"]).lines().count(), 4, "nothing half-made");
-    assert_eq!(links_like(&daemon, "veth").len(), 1);
+    wait_for("one link for one container", || links_like(&daemon, "veth").len() == 1);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_stopped_container_can_be_connected_and_has_its_place_when_it_starts() {
     assert_eq!(address(&daemon, "cc", "n1"), "10.4.0.9", "a wished address stays");
     daemon.ok(&["stop", "-t", "0", "cc"]);
     assert_eq!(address(&daemon, "cc", "n1"), "", "a container that does not run has no address");
-    assert_eq!(links_like(&daemon, "veth").len(), 0);
+    wait_for("its links to go with its namespace", || links_like(&daemon, "veth").is_empty());
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn a_hundred_containers_come_and_go_and_every_address_is_given_once() {
             }
         });
     }
-    assert_eq!(network::links_like(&daemon, "veth"), Vec::<String>::new());
+    props::wait_for("links to go", || network::links_like(daemon, "veth").is_empty());
     let last = daemon.ok(&["run", "--rm", "--network", "crowd", "alpine", "hostname", "-i"]);
     assert!(last.ends_with(".0.2"), "every address came back: {last}");
 }

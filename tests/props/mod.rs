@@ -67,11 +67,15 @@ impl Daemon {
 
     /// Starts one on empty roots, without images, with more flags.
     pub fn bare(extra: &[&str]) -> Daemon {
-        let folder = tempfile::Builder::new().prefix("minidock-test-").tempdir().expect("a temporary folder").keep();
-        let extra = extra.iter().map(|s| s.to_string()).collect();
-        let mut daemon = Daemon { folder, home: Home::make(), child: None, extra };
+        let mut daemon = Daemon::asleep(extra);
         daemon.up();
         daemon
+    }
+
+    /// One that has not been started yet: its home is as the kernel made it.
+    pub fn asleep(extra: &[&str]) -> Daemon {
+        let folder = tempfile::Builder::new().prefix("minidock-test-").tempdir().expect("a temporary folder").keep();
+        Daemon { folder, home: Home::make(), child: None, extra: extra.iter().map(|s| s.to_string()).collect() }
     }
 
     pub fn data_root(&self) -> PathBuf {
