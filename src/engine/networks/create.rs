@@ -19,6 +19,7 @@ use crate::{
         record::{Driver, Record, default_networks},
         store::Networks,
         wish::{self, Draft},
+        wishes::BRIDGE,
     },
 };
 use jiff::Timestamp;
@@ -180,7 +181,26 @@ pub(crate) fn make_defaults(networks: &Networks) -> Result<()> {
             networks.insert(record)?;
         }
     }
-    Ok(())
+    match networks.ground() {
+        Ok(ground) => move_default(networks, ground),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The machine may have moved since: a default pool that now is somewhere else is given up for another, unless the bridge
+/// stands, for then somebody may be using it.
+fn move_default(networks: &Networks, ground: &Ground) -> Result<()> {
+    let Ok(old) = networks.find(BRIDGE) else { return Ok(()) };
+    let routes = ground.home.routes()?;
+    let elsewhere = old.subnets.iter().any(|pool| routes.iter().any(|route| route.overlaps(&pool.subnet)));
+    if !elsewhere || ground.has_link(&old.link)? {
+        return Ok(());
+    }
+    let pool = default_pool(networks, ground)?;
+    tracing::warn!(was = %old.subnets[0].subnet, now = %pool.subnet, "the default network has moved: the host has a route there");
+    let fresh = default_networks(Some((pool, DEFAULT_LINK))).into_iter().find(|r| r.name == BRIDGE);
+    let fresh = fresh.map(|r| Record { id: old.id.clone(), created: old.created, ..r });
+    fresh.map_or(Ok(()), |record| networks.insert(record).map(drop))
 }
 
 fn default_pool(networks: &Networks, ground: &Ground) -> Result<Subnet> {

@@ -92,7 +92,9 @@ fn in_order(networks: &Networks, mode: &str, places: BTreeMap<String, Place>) ->
     for (key, place) in places {
         // a network that was removed and made again under its old name is another network
         let by_id = is_user_defined(&key) && !place.settings.network_id.is_empty();
-        let network = networks.find(if by_id { &place.settings.network_id } else { &key })?;
+        let network = networks.find(if by_id { &place.settings.network_id } else { &key });
+        // where there are no bridges, that is the better answer
+        let network = network.or_else(|missing| networks.ground().and(Err(missing)))?;
         all.push((network.name.clone(), network, place));
     }
     all.sort_by_key(|(name, network, _)| (name != BRIDGE, name != mode && network.id != mode, name.clone()));

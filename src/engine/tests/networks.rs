@@ -283,6 +283,24 @@ fn sharing_a_network_shares_its_name_and_files() {
 }
 
 #[test]
+fn the_default_network_keeps_away_from_where_the_host_is_already() {
+    in_a_namespace(|| async {
+        let neighbour = |pool: &str| {
+            ask("ip", &["link", "add", "lan", "type", "bridge"]);
+            ask("ip", &["addr", "add", pool, "dev", "lan"]);
+            ask("ip", &["link", "set", "lan", "up"]);
+        };
+        neighbour("172.17.5.1/16");
+        let stage = Stage::connected().await;
+        let pool = |stage: &Stage| stage.engine.networks.find("bridge").expect("there").subnets[0].subnet.to_string();
+        assert_eq!(pool(&stage), "172.18.0.0/16");
+        let id = started(&stage, "web", body(&stage, "bridge", FOREVER)).await;
+        assert_eq!(shown(&stage, &id).await.network_settings.gateway, "172.18.0.1");
+        assert_eq!(stage.leaks().await, [String::new(); 0]);
+    });
+}
+
+#[test]
 fn purging_leaves_nothing_of_ours_on_the_machine() {
     in_a_namespace(|| async {
         let stage = Stage::connected().await;
