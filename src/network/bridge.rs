@@ -19,6 +19,7 @@
 //! See: bridge(8), `Documentation/networking/ip-sysctl.rst`, CVE-2020-8558. Next room: [`crate::sandbox`]
 
 use crate::{
+    findable,
     home::{GROUP, Home},
     model::{Bridge, Mac},
     settings,
@@ -66,6 +67,9 @@ fn make(home: &Home, bridge: &Bridge) -> Result<()> {
         match home.ask(|socket| address::add(socket, index, name, address, prefix)) {
             Err(failed) if !failed.is(EEXIST) => return Err(failed).doing(|| format!("give it the address {address}")),
             _ => {}
+        }
+        if let IpAddr::V6(v6) = address {
+            findable::wait(name, v6);
         }
     }
     settings::of_link(4, name, "route_localnet", "1")

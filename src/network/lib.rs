@@ -36,6 +36,7 @@
 
 pub mod bridge;
 pub mod dns;
+mod findable;
 pub mod home;
 pub mod hosts;
 pub mod ipam;

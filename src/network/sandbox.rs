@@ -30,6 +30,7 @@
 //! See: network_namespaces(7), setns(2), moby `libnetwork/osl`. Next room: [`crate::shelf`]
 
 use crate::{
+    findable,
     home::{GROUP, Home},
     model::{Bridge, Endpoint, Mac},
     settings,
@@ -261,6 +262,9 @@ impl Sandbox {
         }
         self.ask(|socket| socket.batch(steps))?;
         alive(home, bridge, endpoint)?;
+        if let Some((v6, _)) = endpoint.v6 {
+            self.visit(|| findable::wait(name, v6))?;
+        }
         match endpoint.v4 {
             // whoever remembers the address remembers this MAC already
             Some((v4, _)) if endpoint.mac == Mac::of(v4) => Ok(()),
