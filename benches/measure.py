@@ -18,16 +18,29 @@ fleeting = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-", dir="/dev/shm
 rows = []
 
 
+def timed_ms(command, env=None):
+    began = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env)
+    took = (time.perf_counter() - began) * 1000
+    if done.returncode != 0:
+        raise SystemExit(f"{command}: status {done.returncode}: {done.stderr.decode()}")
+    return took
+
+
 def median_ms(command, rounds=ROUNDS, env=None, warm=2):
-    took = []
-    for i in range(rounds + warm):
-        began = time.perf_counter()
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env)
-        if done.returncode != 0:
-            raise SystemExit(f"{command}: status {done.returncode}: {done.stderr.decode()}")
-        if i >= warm:
-            took.append((time.perf_counter() - began) * 1000)
-    return statistics.median(took)
+    return statistics.median([timed_ms(command, env) for _ in range(rounds + warm)][warm:])
+
+
+def in_turn(turns, **ways):
+    """Medians of several ways of doing a thing, measured in turn, so that a busy minute is shared by all. Each way gives back some
+    milliseconds, or a list of them."""
+    took = {name: [] for name in ways}
+    for turn in range(turns + 1):
+        for name, way in ways.items():
+            got = way()
+            if turn > 0:  # the first is for warming up
+                took[name] += got if isinstance(got, list) else [got]
+    return {name: statistics.median(all) for name, all in took.items()}
 
 
 def row(what, value, unit="ms", against=None, base=None, limit=None):
@@ -46,7 +59,7 @@ class Daemon:
         self.socket = work / "sock"
         self.env = dict(os.environ, MINIDOCK_HOST=f"unix://{self.socket}")
         self.process = subprocess.Popen(
-            [MINIDOCK, "daemon", f"--data-root={work}/data", f"--exec-root={fleeting}/exec", "-H", f"unix://{self.socket}"],
+            ["unshare", "-n", MINIDOCK, "daemon", f"--data-root={work}/data", f"--exec-root={fleeting}/exec", "-H", f"unix://{self.socket}"],
             stdout=subprocess.DEVNULL, stderr=open(work / "daemon.log", "w"), stdin=subprocess.DEVNULL)
         wait_for(lambda: self.run("version").returncode == 0)
 
@@ -93,42 +106,46 @@ def floor():
     lower.mkdir()
     subprocess.run(["tar", "-C", lower, "-xf", TOP / "target/images/alpine.tar"], check=True)
     (work / "floor-work").mkdir()
-    return lambda: float(subprocess.run([program, lower, work / "floor-work", str(ROUNDS)], check=True, capture_output=True, text=True).stdout) / 1000
+    words = [program, lower, work / "floor-work", str(max(2, ROUNDS // 6))]
+    return lambda: float(subprocess.run(words, check=True, capture_output=True, text=True).stdout) / 1000
 
 
 def start_up(daemon, docker_env):
-    base_of = floor()
-    base = base_of()
-    mine = median_ms([MINIDOCK, "run", "--rm", "--network", "none", "alpine", "true"], env=daemon.env)
-    base = (base + base_of()) / 2
-    row("the kernel's floor for one container", base)
-    row("run --rm --network none alpine true", mine, against="the floor", base=base, limit="3, aim 2")
+    rounds = lambda command, env=None, n=max(2, ROUNDS // 6): lambda: [timed_ms(command, env) for _ in range(n)]
+    fleeting_run = ["run", "--rm", "--network", "none", "alpine", "true"]
+    ways = {"floor": floor(), "mine": rounds([MINIDOCK, *fleeting_run], daemon.env)}
     if docker_env:
-        theirs = median_ms(["docker", "run", "--rm", "--network", "none", "alpine", "true"], rounds=max(5, ROUNDS // 6), env=docker_env)
-        row("docker run --rm --network none alpine true", theirs, against="minidock's", base=mine, limit="at least 20")
+        ways["docker"] = rounds(["docker", *fleeting_run], docker_env, 2)
     if shutil.which("runc"):
         bundle = work / "bundle"
         bundle.mkdir()
-        (bundle / "rootfs").symlink_to(work / "lower")
         subprocess.run(["runc", "spec"], cwd=bundle, check=True)
         config = json.loads((bundle / "config.json").read_text())
         config["process"]["args"], config["process"]["terminal"] = ["/bin/true"], False
         config["process"].pop("rlimits", None)
         config["root"]["path"] = str(work / "lower")
         (bundle / "config.json").write_text(json.dumps(config))
-        theirs = median_ms(["runc", "--root", str(fleeting / "runc"), "run", "-b", str(bundle), "bench"])
-        row("runc run (a ready bundle)", theirs, against="minidock's whole run", base=mine, limit="at least 2")
-        alone = median_ms([MINIDOCK, "runtime", "--root", str(fleeting / "rt"), "run", "-b", str(bundle), "bench"])
-        row("minidock runtime run (the same bundle)", alone, against="runc's", base=theirs)
+        ways["runc"] = rounds(["runc", "--root", str(fleeting / "runc"), "run", "-b", str(bundle), "bench"])
+        ways["alone"] = rounds([MINIDOCK, "runtime", "--root", str(fleeting / "rt"), "run", "-b", str(bundle), "bench"])
+    took = in_turn(6, **ways)
+    mine = took["mine"]
+    row("the kernel's floor for one container", took["floor"])
+    row("run --rm --network none alpine true", mine, against="the floor", base=took["floor"], limit="3, aim 2")
+    if "docker" in took:
+        row("docker run --rm --network none alpine true", took["docker"], against="minidock's", base=mine, limit="at least 20")
+    if "runc" in took:
+        row("runc run (a ready bundle)", took["runc"], against="minidock's whole run", base=mine, limit="at least 2")
+        row("minidock runtime run (the same bundle)", took["alone"], against="runc's", base=took["runc"])
     row("minidock --version (start of the client)", median_ms([MINIDOCK, "--version"]), limit="3 ms")
 
 
 def exec_speed(daemon):
     daemon.ok("run", "-d", "--name", "idle", "--network", "none", "alpine", "sleep", "3600")
     pid = daemon.ok("inspect", "-f", "{{.State.Pid}}", "idle")
-    base = median_ms(["nsenter", "-t", pid, "-m", "-u", "-i", "-n", "-p", "/bin/true"])
-    row("nsenter into a container, true", base)
-    row("exec idle true", median_ms([MINIDOCK, "exec", "idle", "true"], env=daemon.env), against="nsenter", base=base, limit="3")
+    ours, theirs = [MINIDOCK, "exec", "idle", "true"], ["nsenter", "-t", pid, "-m", "-u", "-i", "-n", "-p", "/bin/true"]
+    took = in_turn(ROUNDS, ours=lambda: timed_ms(ours, daemon.env), theirs=lambda: timed_ms(theirs))
+    row("nsenter into a container, true", took["theirs"])
+    row("exec idle true", took["ours"], against="nsenter", base=took["theirs"], limit="3")
     shim = next(p for p in pathlib.Path("/proc").glob("[0-9]*") if is_parent(p, pid))
     row("the shim's private memory", private_kib(shim) / 1024, "MiB", limit="1.5, aim 1")
 
