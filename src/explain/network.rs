@@ -21,6 +21,7 @@
 use crate::script::{Script, word};
 use minidock_linux::action::{Action, Actor};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What a container's network stands on, which was there before the container.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +47,21 @@ const TABLE: &str = "inet minidock";
 /// Where the name server is found, and what resolv.conf says of it.
 const NAME_SERVER: &str = "nameserver 127.0.0.11";
 
-/// Where the daemon pinned the sandbox of this container, in the words of the record (quoted as a shell needs it);
-/// `None`: it made none.
-pub fn sandbox(actions: &[Action]) -> Option<&str> {
-    commands(actions).find_map(|command| inside(command).map(|(pin, _)| pin))
+/// What the record calls the sandbox of this container, quoted as a shell needs it: where it is pinned, and before that some
+/// other word, for it may have been made in advance. None: the daemon made no sandbox.
+fn pins(actions: &[Action]) -> BTreeSet<&str> {
+    commands(actions).filter_map(|command| inside(command).map(|(pin, _)| pin)).collect()
+}
+
+/// A recorded command for the sandbox of the script.
+fn for_ours(command: &str, pins: &BTreeSet<&str>) -> String {
+    pins.iter().fold(command.to_string(), |command, pin| {
+        let command = command.replace(&format!("--net={pin} "), "--net=\"$net\" ");
+        match command.strip_suffix(&format!(" netns {pin}")) {
+            Some(rest) => format!("{rest} netns \"$net\""),
+            None => command,
+        }
+    })
 }
 
 /// `nsenter --net=PIN ip …` → (PIN, `ip …`).
@@ -80,7 +92,10 @@ fn done<'a>(actions: &'a [Action], call: &'static str) -> impl Iterator<Item = &
 
 /// The host's side: sandbox, bridges, cables, rules. Whether there is a sandbox: `$net` then.
 pub fn outside(script: &mut Script, name: &str, ground: &Ground, actions: &[Action]) -> bool {
-    let Some(pin) = sandbox(actions) else { return false };
+    let pins = pins(actions);
+    if pins.is_empty() {
+        return false;
+    }
     script.chapter("network: a sandbox, bridges, cables, rules");
     let cables: Vec<&str> = commands(actions).filter_map(cable).collect();
     for cable in &cables {
@@ -96,7 +111,7 @@ pub fn outside(script: &mut Script, name: &str, ground: &Ground, actions: &[Acti
         raise(script, bridge);
     }
     for command in commands(actions) {
-        script.run(&command.replace(pin, "\"$net\""));
+        script.run(&for_ours(command, &pins));
     }
     rules(script, ground, actions);
     true
@@ -229,7 +244,7 @@ mod tests {
         let mut refused = action("netlink", &["RTM_NEWLINK", "ip link add br-gone up type bridge"]);
         refused.errno = Some(17);
         let actions = [
-            action("netlink", &["RTM_SETLINK", "nsenter --net='/a b/netns/4f' ip link set lo up"]),
+            action("netlink", &["RTM_SETLINK", "nsenter --net=SANDBOX ip link set lo up"]),
             action("netlink", &["RTM_GETLINK", "ip -details link show minidock0"]),
             refused,
             action(
@@ -245,7 +260,7 @@ mod tests {
             ),
             action("nft", &["add table inet minidock_dns"]),
         ];
-        assert_eq!(sandbox(&actions), Some("'/a b/netns/4f'"));
+        assert_eq!(pins(&actions), ["'/a b/netns/4f'", "SANDBOX"].into());
         let bridge = Bridge { link: "br0".into(), addresses: vec!["172.17.0.1/16".into()], mac: None, mtu: 0 };
         let ground = Ground { bridges: vec![bridge], table: "table inet minidock {\n}\n".into() };
         let mut script = Script::default();
@@ -262,7 +277,7 @@ mod tests {
         ] {
             assert!(text.contains(want), "{want} in {text}");
         }
-        for unwanted in ["br-gone", "-details", "minidock_dns", "a b/netns"] {
+        for unwanted in ["br-gone", "-details", "minidock_dns", "a b/netns", "SANDBOX"] {
             assert!(!text.contains(unwanted), "{unwanted} in {text}");
         }
         assert!(!outside(&mut Script::default(), "web", &ground, &actions[1..3]));
