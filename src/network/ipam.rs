@@ -234,11 +234,12 @@ impl Book {
 
     fn claim(&mut self, address: IpAddr) -> Result<()> {
         let (low, high) = usable(&self.net);
-        let number = self.net.offset_of(address).filter(|n| (low..=high).contains(n)).ok_or_else(|| {
+        let number = self.net.offset_of(address).ok_or_else(|| {
             Error::invalid("Requested address is out of range")
                 .hint(format!("{address} is no address for a container of {}", self.net))
         })?;
-        if self.reserved.contains(&number) || !self.taken.insert(number) {
+        // Docker takes the network's own and the broadcast address for itself, and says the same of them
+        if !(low..=high).contains(&number) || self.reserved.contains(&number) || !self.taken.insert(number) {
             return Err(
                 Error::forbidden("Address already in use").hint(format!("choose another address than {address}, or none"))
             );
@@ -338,8 +339,8 @@ mod tests {
             ("172.17.0.5", "Address already in use"),
             ("172.17.0.1", "Address already in use"),
             ("172.18.0.5", "Requested address is out of range"),
-            ("172.17.0.0", "Requested address is out of range"),
-            ("172.17.255.255", "Requested address is out of range"),
+            ("172.17.0.0", "Address already in use"),
+            ("172.17.255.255", "Address already in use"),
             ("fd00::5", "Requested address is out of range"),
         ] {
             assert_eq!(take(Some(wish)).expect_err(wish).message(), words, "{wish}");

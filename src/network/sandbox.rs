@@ -366,7 +366,8 @@ pub fn allow_hairpin(home: &Home, endpoint: &Endpoint) -> Result<()> {
     home.ask(|socket| bridge::set_port(socket, &endpoint.host_link, hairpin)).doing(|| "make the bridge's port a hairpin")
 }
 
-fn prefix(place: &Path) -> String {
+/// How a shell gets there.
+pub(crate) fn prefix(place: &Path) -> String {
     format!("nsenter --net={}", word(&place.to_string_lossy()))
 }
 

@@ -13,10 +13,13 @@
 //!
 //! See: docs of the kernel, `net/core/net_namespace.c` setup_net. Next room: [`crate::settings`]
 
-use crate::sandbox::{Blank, Sandbox};
+use crate::sandbox::{self, Blank, Sandbox};
 use minidock_base::Result;
 use minidock_linux::action::{self, Action, Actor};
 use std::{path::Path, sync::Mutex};
+
+/// The place of a namespace that hangs nowhere yet.
+const NAMELESS: &str = "SANDBOX";
 
 /// Blank namespaces, with the record of how each was made.
 pub struct Shelf {
@@ -37,7 +40,13 @@ impl Shelf {
     pub fn take(&self, pin: &Path) -> Result<Sandbox> {
         let ready = self.ready.lock().expect("no holder panics").pop();
         match ready {
-            Some((blank, actions)) => {
+            Some((blank, mut actions)) => {
+                // what was done in there is told with the name that the place has now
+                for words in actions.iter_mut().flat_map(|action| &mut action.args) {
+                    if let Some(command) = words.strip_prefix(&sandbox::prefix(Path::new(NAMELESS))) {
+                        *words = format!("{}{command}", sandbox::prefix(pin));
+                    }
+                }
                 action::adopt(actions);
                 blank.hang(pin)
             }
@@ -54,7 +63,7 @@ impl Shelf {
             let made = std::thread::scope(|scope| {
                 let make = || {
                     action::start(Actor::Daemon);
-                    let blank = Blank::make(Path::new("SANDBOX"));
+                    let blank = Blank::make(Path::new(NAMELESS));
                     blank.map(|blank| (blank, action::stop()))
                 };
                 scope.spawn(make).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

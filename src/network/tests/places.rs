@@ -86,6 +86,8 @@ fn a_sandbox_from_the_shelf_is_as_good_as_a_new_one_and_tells_how_it_was_made() 
             action::start(Actor::Daemon);
             let sandbox = shelf.take(&folder.path().join(number.to_string())).expect("from the shelf, or made now");
             let actions = action::stop();
+            let named = format!("nsenter --net={} ip link set lo up", sandbox.place().display());
+            assert!(actions.iter().any(|a| a.args.contains(&named)), "{actions:#?}");
             for call in ["unshare", "netlink", "move_mount"] {
                 assert!(actions.iter().any(|a| a.call == call), "{call}: {actions:#?}");
             }
