@@ -8,7 +8,7 @@ NEEDED  := gcc libc6-dev make busybox-static
 TESTERS := docker-registry apache2-utils openssl jq iproute2 util-linux libcap2-bin strace python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release images demo test test-peers check bench fuzz doc install uninstall clean
+.PHONY: help setup build release images images-all demo test test-peers check bench fuzz doc install uninstall clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -24,6 +24,10 @@ release: setup ## build the release binary, static, target/release/minidock
 
 images: release ## build the base images (alpine, busybox, hello-world) from this machine's packages
 	@MINIDOCK=$(CURDIR)/$(BIN) images/build
+
+images-all: release ## build all images that the labs name (needs root, debootstrap and this machine's apt; some minutes)
+	@sh tests/setup $(NEEDED) debootstrap
+	@MINIDOCK=$(CURDIR)/$(BIN) images/build all
 
 demo: images ## all of the set-up, then the first command: minidock run alpine ls -l
 	@echo '$$ minidock run alpine ls -l'

@@ -1,11 +1,15 @@
-//! # The labs, row by row: blocks A and B of the acceptance list, and block D's row 14
+//! # The labs, row by row: blocks A and B of the acceptance list, and block D before the swarm
 //!
-//! Each claim is one or a few rows of the labs that minidock exists for, typed as a student types them. Rows that publish
-//! ports, build or pull belong to later issues.
+//! Each claim is one or a few rows of the labs that minidock exists for, typed as a student types them; what a row marks as
+//! *(host)* is typed in the daemon's network namespace. The web pages of block B come from busybox's server in an image that
+//! `import` makes, where the lab builds one.
 
+#[path = "props/network.rs"]
+mod network;
 #[path = "props/mod.rs"]
 mod props;
 
+use network::{fetch, link, ports_of};
 use props::{Daemon, Printed, wait_for};
 
 /// Types `keys` at a command that runs in a terminal of its own.
@@ -144,6 +148,139 @@ fn b18_force_removes_a_running_container_and_b20_a_bind_mount_replaces_files() {
     assert_eq!(daemon.ok(&["ps", "-aq"]), "");
 }
 
+/// An image as block B's `linux_tweet_app`: a web server with a page, port 80 exposed, imported and not built.
+fn tweet_app(daemon: &Daemon, version: &str, page: &str) {
+    let script = format!(
+        "set -e; mkdir -p app; tar -C app -xf {}/target/images/alpine.tar; mkdir -p app/usr/share/nginx/html
+         echo '{page}' > app/usr/share/nginx/html/index.html
+         tar -C app -c . | minidock import -c 'EXPOSE 80 443' -c 'CMD [\"httpd\",\"-f\",\"-p\",\"80\",\"-h\",\"/usr/share/nginx/html\"]' - me/linux_tweet_app:{version}
+         rm -rf app",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    daemon.sh(&script).ok();
+}
+
+#[test]
+fn b17_to_b29_a_web_app_on_port_80_its_bind_mount_and_two_versions_side_by_side() {
+    let daemon = Daemon::start();
+    tweet_app(&daemon, "1.0", "old page");
+    tweet_app(&daemon, "2.0", "new page");
+    let shown = |port: u16, page: &str| {
+        wait_for(&format!("{page} on {port}"), || {
+            fetch(&daemon, &format!("http://127.0.0.1:{port}/")).as_deref() == Some(page)
+        });
+    };
+    let run = "minidock container run --detach --publish 80:80 --name linux_tweet_app";
+    daemon.sh(&format!("{run} me/linux_tweet_app:1.0")).ok();
+    shown(80, "old page");
+    let listed = daemon.ok(&["container", "ls"]);
+    assert!(listed.contains("0.0.0.0:80->80/tcp") && listed.contains("443/tcp"), "B17: {listed}");
+    assert_eq!(daemon.ok(&["container", "rm", "--force", "linux_tweet_app"]), "linux_tweet_app", "B18");
+    assert_eq!(fetch(&daemon, "http://127.0.0.1/"), None, "B18: port free again");
+    daemon.sh("mkdir site; echo 'mounted page' > site/index.html").ok();
+    let mount = "--mount type=bind,source=\"$(pwd)\"/site,target=/usr/share/nginx/html";
+    daemon.sh(&format!("{run} \\\n {mount} \\\n me/linux_tweet_app:1.0")).ok();
+    shown(80, "mounted page");
+    daemon.sh("echo 'changed page' > site/index.html").ok();
+    shown(80, "changed page");
+    daemon.ok(&["rm", "--force", "linux_tweet_app"]);
+    daemon.sh(&format!("{run} me/linux_tweet_app:1.0")).ok();
+    shown(80, "old page");
+    daemon.ok(&["rm", "--force", "linux_tweet_app"]);
+    let images = daemon.ok(&["image", "ls", "me/linux_tweet_app"]);
+    assert!(images.contains("1.0") && images.contains("2.0"), "B26: {images}");
+    daemon.sh(&format!("{run} me/linux_tweet_app:2.0")).ok();
+    shown(80, "new page");
+    let second = daemon.sh("minidock container run --detach --publish 80:80 --name second me/linux_tweet_app:2.0").fails(125);
+    assert!(second.contains("Bind for 0.0.0.0:80 failed: port is already allocated"), "B28: {second}");
+    assert!(daemon.ok(&["ps", "-a", "-f", "name=second"]).contains("Created"), "B28");
+    daemon.sh("minidock container run --detach --publish 8080:80 --name old_linux_tweet_app me/linux_tweet_app:1.0").ok();
+    shown(8080, "old page");
+    shown(80, "new page");
+}
+
+#[test]
+fn d01_to_d11_the_default_bridge_before_and_after_a_container() {
+    let daemon = Daemon::start();
+    let usage = daemon.run(&["network"]);
+    let usage = format!("{}{}", usage.out, usage.err);
+    for verb in ["connect", "create", "disconnect", "inspect", "ls", "prune", "rm"] {
+        assert!(usage.contains(&format!("  {verb} ")), "D01: {usage}");
+    }
+    let listed = daemon.ok(&["network", "ls"]);
+    for row in ["bridge    bridge    local", "host      host      local", "none      null      local"] {
+        assert!(listed.contains(row), "D02: {listed}");
+    }
+    let bridge = daemon.ok(&["network", "inspect", "bridge"]);
+    for fact in
+        ["\"Subnet\": \"172.17.0.0/16\"", "\"Gateway\": \"172.17.0.1\"", "\"Containers\": {}", "bridge.name\": \"minidock0\""]
+    {
+        assert!(bridge.contains(fact), "D03: {fact} in {bridge}");
+    }
+    let info = daemon.ok(&["info"]);
+    for fact in ["Storage Driver: overlay", "Network: bridge host", "Swarm: inactive", "Runtimes:"] {
+        assert!(info.contains(fact), "D04: {fact} in {info}");
+    }
+    let down = link(&daemon, "minidock0").expect("D05: one bridge");
+    assert_eq!(ports_of(&daemon, "minidock0"), Vec::<String>::new(), "D05: no interfaces");
+    assert_eq!((down["operstate"].as_str(), down["addr_info"][0]["local"].as_str()), (Some("DOWN"), Some("172.17.0.1")), "D06");
+    assert!(down["flags"].to_string().contains("NO-CARRIER"), "D06: {down}");
+    let id = daemon.ok(&["run", "-dt", "alpine", "sleep", "infinity"]);
+    let row = daemon.ok(&["ps"]);
+    assert!(row.contains("\"sleep infinity\"") && row.contains("Up "), "D08: {row}");
+    let ports = ports_of(&daemon, "minidock0");
+    assert!(ports.len() == 1 && ports[0].starts_with("veth"), "D09: {ports:?}");
+    let bridge = daemon.ok(&["network", "inspect", "bridge"]);
+    for fact in [&id[..], "\"MacAddress\": \"02:42:ac:11:00:02\"", "\"IPv4Address\": \"172.17.0.2/16\""] {
+        assert!(bridge.contains(fact), "D10: {fact} in {bridge}");
+    }
+    let ping = daemon.sh("busybox ping -c5 -i 0.2 172.17.0.2").ok();
+    assert!(ping.contains("5 packets received, 0% packet loss"), "D11: {ping}");
+}
+
+#[test]
+fn d13_outbound_packets_and_names_find_their_way_through_the_host() {
+    let daemon = Daemon::start();
+    let outside = network::Neighbour::of(&daemon);
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/props/upstream.py");
+    let log = daemon.folder.join("asked").display().to_string();
+    let _names = outside.start(&["python3", server, "192.0.2.2", &log]);
+    outside.run(&["ip", "addr", "add", "203.0.113.7/32", "dev", "lo"]).ok();
+    daemon.inside(&["ip", "route", "add", "default", "via", "192.0.2.2"]).ok();
+    daemon.ok(&["run", "-d", "--name", "box", "--dns", "192.0.2.2", "alpine", "sleep", "1000"]);
+    wait_for("the name server", || daemon.run(&["exec", "box", "nslookup", "lab.example"]).status == 0);
+    let ping = daemon.ok(&["exec", "box", "ping", "-c5", "-i", "0.2", "lab.example"]);
+    assert!(ping.contains("5 packets received, 0% packet loss"), "D13: {ping}");
+}
+
+#[test]
+fn d15_to_d17_a_published_port_is_a_translation() {
+    let daemon = Daemon::start();
+    tweet_app(&daemon, "nginx", "Welcome");
+    daemon.ok(&["run", "--name", "web1", "-d", "-p", "8080:80", "me/linux_tweet_app:nginx"]);
+    assert!(daemon.ok(&["ps"]).contains("0.0.0.0:8080->80/tcp"), "D16");
+    wait_for("the welcome page", || daemon.sh("curl -s 127.0.0.1:8080").out.trim() == "Welcome");
+    assert_eq!(daemon.sh("curl -s 127.0.0.1:8081").status, 7, "D17: another port is refused");
+    assert_eq!(daemon.sh("curl -s 127.0.0.1:80").status, 7, "D17: it is translation");
+}
+
+#[test]
+fn u04_to_u06_networks_as_the_older_labs_make_them() {
+    let daemon = Daemon::start();
+    daemon.sh("minidock network create -d bridge --subnet 10.0.0.0/24 --gateway 10.0.0.1 br0").ok();
+    assert_eq!(
+        daemon.ok(&["network", "inspect", "-f", "{{json .IPAM.Config}}", "br0"]),
+        r#"[{"Gateway":"10.0.0.1","Subnet":"10.0.0.0/24"}]"#
+    );
+    let misprint = daemon
+        .sh("minidock network create -d macvlan --subnet 192.168.10.0/24 --gateway 192.168.10.1 -o parent=eth0.10macvlan10");
+    assert!(misprint.fails(1).contains("requires exactly 1 argument"), "U06");
+    let name = daemon.sh("minidock run -itd --name c1--net macvlan10 --ip 192.168.10.2 busybox sh");
+    assert!(name.status == 125, "U06: {name:?}");
+    let help = daemon.sh("minidock network create --help").ok();
+    assert!(help.contains("--aux-address") && help.contains("--ip-range"), "U09: {help}");
+}
+
 #[test]
 fn d14_a_pid_1_that_ignores_sigterm_takes_the_whole_grace_period() {
     let daemon = Daemon::start();
@@ -177,4 +314,70 @@ fn exit_codes_are_dockers() {
         assert_eq!(printed.status, status, "{words:?}: {printed:?}");
     }
     assert_eq!(daemon.ok(&["ps", "-aq"]), "", "nothing is left behind");
+}
+
+/// The folder of block B's `linux_tweet_app`, as the lab unpacks it; the stand-in for nginx is busybox' web server.
+fn tweet_app_folder(daemon: &Daemon) {
+    let script = "mkdir linux_tweet_app; cd linux_tweet_app
+        printf 'FROM alpine:latest\n\nCOPY index.html /usr/share/nginx/html\nCOPY linux.png /usr/share/nginx/html\n\nEXPOSE 80 443 \t\n\nCMD [\"httpd\", \"-f\", \"-p\", \"80\", \"-h\", \"/usr/share/nginx/html\"]\n' > Dockerfile
+        echo 'old page' > index.html; echo 'new page' > index-new.html; head -c 5000 /dev/urandom > linux.png";
+    daemon.sh(script).ok();
+}
+
+#[test]
+fn b16_and_b25_building_the_tweet_app_takes_five_steps_and_the_second_version_reuses_what_has_not_changed() {
+    let daemon = Daemon::start();
+    tweet_app_folder(&daemon);
+    let build = "cd linux_tweet_app; export DOCKERID=me; minidock image build --tag $DOCKERID/linux_tweet_app";
+    let first = daemon.sh(&format!("{build}:1.0 .")).ok();
+    for word in [
+        "Sending build context",
+        "Step 1/5 : FROM alpine:latest",
+        "Step 5/5 : CMD",
+        "Successfully built",
+        "Successfully tagged me/linux_tweet_app:1.0",
+    ] {
+        assert!(first.contains(word), "B16: {first}");
+    }
+    let again = daemon.sh(&format!("{build}:1.0 .")).ok();
+    assert_eq!(again.matches("---> Using cache").count(), 4, "B25: {again}");
+    let second = daemon.sh(&format!("cd linux_tweet_app; cp index-new.html index.html; cd ..; {build}:2.0 .")).ok();
+    assert_eq!(second.matches("---> Using cache").count(), 0, "B25: its first COPY has changed\n{second}");
+    let images = daemon.ok(&["image", "ls", "-f", "reference=me/*"]);
+    assert_eq!(images.lines().count(), 3, "B26, B30: header and both versions\n{images}");
+    daemon.ok(&["container", "run", "--detach", "--publish", "80:80", "--name", "app", "me/linux_tweet_app:2.0"]);
+    wait_for("B27: the new page", || fetch(&daemon, "http://127.0.0.1:80/").as_deref() == Some("new page"));
+    let short = daemon.sh("cd linux_tweet_app && minidock build -t linux_tweet_app .").ok();
+    assert!(short.contains("Successfully tagged linux_tweet_app:latest"), "B34: {short}");
+}
+
+#[test]
+fn c10_to_c19_an_image_of_five_steps_its_history_its_cache_and_its_shared_layer() {
+    let daemon = Daemon::start();
+    let files = "printf 'FROM alpine\nRUN echo nodejs > /installed\nCOPY . /app\nWORKDIR /app\nCMD [\"sh\", \"index.js\"]\n' > Dockerfile
+        echo 'echo \"hello from $(hostname)\"' > index.js";
+    daemon.sh(&format!("mkdir hello; cd hello; {files}")).ok();
+    let first = daemon.sh("cd hello; minidock image build -t hello:v0.1 .").ok();
+    assert!(first.contains("Step 5/5"), "C11: {first}");
+    let said = daemon.ok(&["container", "run", "hello:v0.1"]);
+    assert!(said.starts_with("hello from ") && said.len() == "hello from ".len() + 12, "C12: {said}");
+    let history = daemon.ok(&["image", "history", "--format", "{{.CreatedBy}} {{.Size}}", "hello:v0.1"]);
+    let rows: Vec<&str> = history.lines().collect();
+    assert_eq!(rows.len(), 5, "C13: one line for each instruction, the base at the bottom\n{history}");
+    assert!(
+        rows[0].contains("CMD") && rows[0].ends_with(" 0B") && rows[1].ends_with(" 0B") && !rows[2].ends_with(" 0B"),
+        "C13: {history}"
+    );
+    daemon.sh("cd hello; echo 'echo \"this is v0.2\";' >> index.js").ok();
+    let second = daemon.sh("cd hello; minidock image build -t hello:v0.2 .").ok();
+    let steps: Vec<bool> = second.split("Step ").skip(1).map(|step| step.contains("Using cache")).collect();
+    assert_eq!(steps, [false, true, false, false, false], "C15: step 2 from the cache, 3 and all behind it anew\n{second}");
+    assert!(daemon.ok(&["run", "hello:v0.2"]).contains("this is v0.2"));
+    let layers = |image: &str| -> Vec<String> {
+        let json = daemon.ok(&["image", "inspect", "--format", "{{ json .RootFS.Layers }}", image]);
+        serde_json::from_str(&json).expect("JSON")
+    };
+    let (alpine, hello) = (layers("alpine"), layers("hello:v0.2"));
+    assert_eq!((alpine.len(), hello.len()), (1, 3), "C18, C19");
+    assert_eq!(alpine[0], hello[0], "C19: the first layer is shared");
 }

@@ -44,6 +44,7 @@ use minidock_spec::{
     image::{Descriptor, ImageConfig},
 };
 use std::{
+    collections::HashSet,
     ffi::OsStr,
     fs,
     io::{self, Write},
@@ -140,7 +141,7 @@ impl Store {
         }
         let root = files::open_directory(&upper.diff()).doing(|| "open what the step wrote")?;
         let mut tidied = Unpacked::default();
-        tidy(&root, b"", 0, epoch, &mut tidied)?;
+        tidy(&root, b"", 0, epoch, &mut tidied, &mut HashSet::new())?;
         if tidied.entries == 0 {
             return Ok(None);
         }
@@ -193,7 +194,14 @@ impl Store {
 }
 
 /// Takes away what is not the step's own work, and counts the rest.
-fn tidy(dir: &OwnedFd, path: &[u8], depth: usize, epoch: Option<i64>, found: &mut Unpacked) -> Result<()> {
+fn tidy(
+    dir: &OwnedFd,
+    path: &[u8],
+    depth: usize,
+    epoch: Option<i64>,
+    found: &mut Unpacked,
+    seen: &mut HashSet<u64>,
+) -> Result<()> {
     tree::not_too_deep(depth)?;
     let why = || format!("look at {:?}", lossy(path));
     for name in files::getdents(dir).doing(why)? {
@@ -218,7 +226,7 @@ fn tidy(dir: &OwnedFd, path: &[u8], depth: usize, epoch: Option<i64>, found: &mu
                 let inside = files::openat2(dir, &name, Open::DirectoryNoFollow, Resolve::Beneath).doing(why)?;
                 let before = found.entries;
                 let had = !files::getdents(&inside).doing(why)?.is_empty();
-                tidy(&inside, &here, depth + 1, epoch, found)?;
+                tidy(&inside, &here, depth + 1, epoch, found, seen)?;
                 let scaffold = had && before == found.entries && diff::SCAFFOLD.contains(&&here[..]);
                 if scaffold
                     && xattr::fgetxattr(&inside, overlayfs::OPAQUE).doing(why)?.is_none()
@@ -227,7 +235,8 @@ fn tidy(dir: &OwnedFd, path: &[u8], depth: usize, epoch: Option<i64>, found: &mu
                     continue;
                 }
             }
-            FileType::RegularFile => found.size += stat.st_size as u64,
+            // a file with several names is counted once
+            FileType::RegularFile if stat.st_nlink == 1 || seen.insert(stat.st_ino) => found.size += stat.st_size as u64,
             _ => {}
         }
         found.entries += 1;

@@ -132,6 +132,7 @@ impl Daemon {
         let built = Command::new("sh")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("images/build"))
             .env("MINIDOCK", MINIDOCK)
+            .env("BY_IMPORT", "1")
             .env("MINIDOCK_HOST", self.host())
             .output()
             .expect("a shell");
