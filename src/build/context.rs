@@ -290,7 +290,7 @@ impl Context {
 }
 
 /// A file without a name: it ends with its descriptor, however we end.
-fn nameless(scratch: &Path) -> Result<File> {
+pub fn nameless(scratch: &Path) -> Result<File> {
     let path = scratch.join(format!("context-{}", minidock_base::id::random_id()));
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
     let file = file.doing(|| "make a file for the build context")?;
