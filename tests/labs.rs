@@ -270,7 +270,7 @@ fn u04_to_u06_networks_as_the_older_labs_make_them() {
     daemon.sh("minidock network create -d bridge --subnet 10.0.0.0/24 --gateway 10.0.0.1 br0").ok();
     assert_eq!(
         daemon.ok(&["network", "inspect", "-f", "{{json .IPAM.Config}}", "br0"]),
-        r#"[{"Gateway":"10.0.0.1","Subnet":"10.0.0.0/24"}]"#
+        r#"[{"Subnet":"10.0.0.0/24","Gateway":"10.0.0.1"}]"#
     );
     let misprint = daemon
         .sh("minidock network create -d macvlan --subnet 192.168.10.0/24 --gateway 192.168.10.1 -o parent=eth0.10macvlan10");
