@@ -109,6 +109,7 @@ impl Store {
             tags::check_name(name)?;
         }
         let record = self.by_id(id)?;
+        self.settle()?;
         let mut state = self.state();
         let descriptor = state.descriptor(&record.manifest)?;
         let now = clock::rfc3339(Timestamp::now());

@@ -48,6 +48,12 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// Waits until the disk has everything written so far, blobs too: they lie on the same file system.
+    pub fn settle(&self) -> Result<()> {
+        let doing = || "bring the image's files to the disk";
+        files::syncfs(files::open_directory(&self.folder).doing(doing)?).doing(doing)
+    }
+
     /// Makes the folders; 0710 keeps other users away from setuid files in layers (CVE-2021-41091).
     pub fn open(paths: &Paths) -> Result<Layers> {
         let folder = paths.layers();

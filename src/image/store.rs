@@ -271,10 +271,17 @@ impl Store {
 
     /// Enters an image whose blobs and layers are in place, under these names.
     pub(crate) fn register(&self, manifest: &Descriptor, names: &[Reference], parent: Option<&Digest>) -> Result<ImageRecord> {
+        self.settle()?;
         let mut state = self.state();
         let (descriptor, image) = self.described(&state, manifest, parent)?;
         state.tags.change(|list| enlist(list, &descriptor, names))?;
         Ok(self.admit(&mut state, descriptor, image))
+    }
+
+    /// Waits until the disk has all blobs and layers: a list that survives a power cut must not name what did not. One syncfs for
+    /// all of an image's files; an fsync for each of them would take as long as unpacking.
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.layers.settle()
     }
 
     /// The same without a name, and written to the disk only with the next change.

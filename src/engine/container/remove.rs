@@ -19,7 +19,7 @@ use crate::{
 use minidock_base::{Doing, Error, Kind, Result, id};
 use minidock_image::layers::remove_folder;
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -123,9 +123,16 @@ async fn take_away(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<P
         }
         let away = e.paths.scratch().join(format!("container-{}", id::random_id()));
         match fs::rename(e.paths.container(&c.id), &away) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing(|| "move its folder away"),
-            _ => Ok(away),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(|| "move its folder away"),
+            _ => {}
         }
+        if !c.record().host_config.auto_remove {
+            // whoever said `rm` shall not meet it again after a power cut; what goes by itself would then be gone anyway
+            if let Err(error) = File::open(e.paths.containers()).and_then(|folder| folder.sync_all()) {
+                tracing::warn!(%error, "a removal has not reached the disk yet");
+            }
+        }
+        Ok(away)
     };
     let away = spawn_blocking(work).await.map_err(|_| Error::system("the thread that removes ended early"))??;
     engine.containers.forget(container);

@@ -220,6 +220,18 @@ impl Files {
         }
     }
 
+    /// The first time: `create` has promised it, so a power cut must not take it away again (Docker waits for the disk at every
+    /// change; what a container *does* afterwards is no promise of ours, and its record may be some seconds old then).
+    fn save_first(&self, record: &mut Record) -> Result<()> {
+        match self.goes {
+            true => self.save(Kept::OnDisk, record),
+            false => {
+                record.revision += 1;
+                state_file::save_durably(&self.lasting, record)
+            }
+        }
+    }
+
     fn save(&self, kept: Kept, record: &mut Record) -> Result<()> {
         let file = match kept {
             Kept::OnDisk if !self.goes => &self.lasting,
@@ -321,7 +333,7 @@ impl Store {
 
     /// Writes the new record to the disk and shows the container to everybody.
     pub fn insert(&self, mut record: Record) -> Result<Arc<Container>> {
-        Files::of(&self.paths, &record).save(Kept::OnDisk, &mut record)?;
+        Files::of(&self.paths, &record).save_first(&mut record)?;
         Ok(self.adopt(record))
     }
 
