@@ -13,12 +13,12 @@
 //!   data root/networks/<id>.json                    [`ground`]: the daemon's own namespace, the nft table, ports
 //! ```
 //!
-//! * [`record`], [`wish`], [`place`], [`ports`]: values, and what is wrong with a wish.
+//! * [`record`], [`options`], [`wish`], [`place`], [`ports`]: values, and what is wrong with a wish.
 //! * [`wishes`]: the networks a new container asks for. [`create`], [`list`], [`remove`], [`connect`]: the API's calls.
 //! * [`names`]: who is called what, told to the name server; [`links`]: the older way. [`restore`]: after our own death.
 //!
-//! Laws: a container's `life` is held by whoever changes its places; the store's lock is short and never held over a call of
-//! the kernel; networks are made and removed one at a time ([`store::Networks::changing`]). Whoever fails takes back what he
+//! Laws: a container's `life` is held by whoever changes its places; locks are taken in the order life → standing → record → the
+//! store's index, and that last one is short and never held over a call of the kernel; networks are made and removed one at a time ([`store::Networks::changing`]). Whoever fails takes back what he
 //! made, by [`standing::Standing::take_down`], which finds nothing wrong with what is gone.
 //!
 //! *In the real world* libnetwork does this with a store of its own and pluggable drivers; here the records of containers
@@ -33,6 +33,7 @@ pub(crate) mod join;
 pub mod links;
 pub mod list;
 pub(crate) mod names;
+pub mod options;
 pub mod place;
 pub mod ports;
 pub mod record;

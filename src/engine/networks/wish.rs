@@ -10,7 +10,10 @@
 //!
 //! See: moby `daemon/network.go`, `api/types/network/ipam.go` (ValidateIPAM). Next room: [`crate::networks::create`]
 
-use crate::networks::record::{BridgeOptions, Driver, is_predefined};
+use crate::networks::{
+    options::BridgeOptions,
+    record::{Driver, is_predefined},
+};
 use minidock_base::{Error, Result};
 use minidock_network::model::{Net, Subnet};
 use minidock_spec::engine::network::{Ipam, IpamConfig, NetworkCreate};
