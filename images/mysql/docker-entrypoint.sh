@@ -20,7 +20,6 @@ if [ ! -d /var/lib/mysql/mysql ]; then
 	mariadb-install-db --user=mysql --datadir=/var/lib/mysql --skip-test-db --auth-root-authentication-method=normal >/dev/null
 	quoted() { printf '%s' "$1" | sed "s/'/''/g; s/\\\\/\\\\\\\\/g"; }
 	{
-		echo "FLUSH PRIVILEGES;"
 		echo "ALTER USER 'root'@'localhost' IDENTIFIED BY '$(quoted "${MYSQL_ROOT_PASSWORD:-}")';"
 		echo "CREATE USER 'root'@'%' IDENTIFIED BY '$(quoted "${MYSQL_ROOT_PASSWORD:-}")'; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
 		[ -z "${MYSQL_DATABASE:-}" ] || echo "CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\`;"
@@ -30,8 +29,16 @@ if [ ! -d /var/lib/mysql/mysql ]; then
 		fi
 		for file in /docker-entrypoint-initdb.d/*.sql; do [ ! -f "$file" ] || { [ -z "${MYSQL_DATABASE:-}" ] || echo "USE \`$MYSQL_DATABASE\`;"; cat "$file"; }; done
 	} >/tmp/init.sql
-	chmod 600 /tmp/init.sql && chown mysql /tmp/init.sql
-	mariadbd --user=mysql --bootstrap </tmp/init.sql
+	# a server that only this script can reach, for the time of the setting up
+	mariadbd --user=mysql --skip-networking --socket=/run/mysqld/init.sock &
+	server=$!
+	for _ in $(seq 300); do
+		mariadb-admin --socket=/run/mysqld/init.sock ping >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+	mariadb --user=root --socket=/run/mysqld/init.sock </tmp/init.sql
+	kill "$server"
+	wait "$server" || true
 	rm -f /tmp/init.sql
 	say "MySQL init process done. Ready for start up."
 fi
