@@ -38,7 +38,7 @@ use crate::{
 use minidock_base::{Doing, Result};
 use minidock_linux::{
     action, arp,
-    errno::{CallFailed, EINVAL, ENODEV, ENOENT, ESRCH},
+    errno::{CallFailed, EINVAL, ENODEV, ENOENT, ESRCH, EXFULL},
     mount,
     namespaces::{self, Namespace},
     netlink::{
@@ -205,7 +205,12 @@ impl Sandbox {
     /// A bridge that is gone or full, a name in use, an address that the link has already.
     pub fn plug(&self, home: &Home, bridge: &Bridge, endpoint: &Endpoint) -> Result<()> {
         let doing = || format!("plug {} into {}", endpoint.inside, bridge.link);
-        let far = self.lay(home, bridge, endpoint).doing(doing)?;
+        let laid = self.lay(home, bridge, endpoint);
+        let full = laid.as_ref().is_err_and(|failed| failed.is(EXFULL));
+        let far = laid.doing(doing).map_err(|e| match full {
+            true => e.hint("a bridge has room for 1,023 cables: make another network"),
+            false => e,
+        })?;
         self.configure(home, bridge, endpoint, far).map_err(|e| e.during(doing())).inspect_err(|_| {
             // the cable is useless now; what went wrong first is what the user must read
             drop(home.delete_link(&endpoint.host_link));

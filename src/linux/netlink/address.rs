@@ -89,7 +89,7 @@ pub fn all(socket: &mut Socket) -> Result<Vec<OnLink>, CallFailed> {
     Ok(told.iter().filter_map(|body| parse(body)).collect())
 }
 
-fn parse(body: &[u8]) -> Option<OnLink> {
+pub(super) fn parse(body: &[u8]) -> Option<OnLink> {
     let attributes = body.get(8..)?;
     // On a cable with a named far side ADDRESS is that side and LOCAL is ours; IPv6 has ADDRESS alone.
     let own = wire::attribute(attributes, IFA_LOCAL).or_else(|| wire::attribute(attributes, IFA_ADDRESS))?;

@@ -71,11 +71,61 @@ pub(crate) fn family(address: std::net::IpAddr) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::{wire::Message, *};
+    use proptest::prelude::*;
+
     #[test]
     fn odd_words_are_quoted_for_the_shell() {
-        assert_eq!(super::word("br-5f2c"), "br-5f2c");
-        assert_eq!(super::word("a; rm -rf /"), "'a; rm -rf /'");
-        assert_eq!(super::word("it's"), "'it'\\''s'");
-        assert_eq!(super::word(""), "''");
+        assert_eq!(word("br-5f2c"), "br-5f2c");
+        assert_eq!(word("a; rm -rf /"), "'a; rm -rf /'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+        assert_eq!(word(""), "''");
+    }
+
+    /// Every reader, on bytes that may be anything.
+    fn read(bytes: &[u8]) {
+        let _ = (link::parse(bytes), address::parse(bytes), route::parse(bytes), neighbour::parse(bytes));
+        for answer in wire::messages(bytes).take(1000) {
+            let _ = wire::attributes(answer.body).take(1000).map(|(_, value)| wire::text_of(value).len()).sum::<usize>();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            read(&bytes);
+        }
+
+        #[test]
+        fn no_bent_answer_makes_a_reader_panic(
+            attributes in proptest::collection::vec((0u16..70, proptest::collection::vec(any::<u8>(), 0..40)), 0..12),
+            cut in 0usize..400, bend in proptest::collection::vec((0usize..400, any::<u8>()), 0..4),
+        ) {
+            let mut message = Message::new(16, 0);
+            message.raw(&[0; 16]).nest(18, |info| {
+                info.text(1, "veth").nest(5, |port| { port.u8(1, 3); });
+            });
+            for (kind, value) in &attributes {
+                message.attr(*kind, value);
+            }
+            let mut bytes = message.finish(1);
+            for (at, value) in bend {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            bytes.truncate(cut.max(16));
+            read(&bytes);
+            read(&bytes[16..]);
+        }
+
+        #[test]
+        fn a_link_is_read_as_it_was_written(name in "[a-z0-9]{1,15}", index in 1u32.., mtu: u32, up: bool, mac: [u8; 6]) {
+            let mut message = Message::new(16, 0);
+            message.raw(&link::header(0, index, up.into(), 0)).text(3, &name).u32(4, mtu).attr(1, &mac);
+            let bytes = message.finish(7);
+            let seen = link::parse(wire::messages(&bytes).next().expect("one message").body).expect("a link");
+            prop_assert_eq!((seen.name, seen.index, seen.mtu, seen.up, seen.mac), (name, index, mtu, up, Some(mac)));
+        }
     }
 }

@@ -140,7 +140,7 @@ fn table(socket: &mut Socket, family: u8, command: &str) -> Result<Vec<Neighbour
     Ok(told.iter().filter_map(|body| parse(body)).collect())
 }
 
-fn parse(body: &[u8]) -> Option<Neighbour> {
+pub(super) fn parse(body: &[u8]) -> Option<Neighbour> {
     let attributes = body.get(12..)?;
     Some(Neighbour {
         index: u32_at(body, 4)?,

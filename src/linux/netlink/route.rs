@@ -157,7 +157,7 @@ pub fn all(socket: &mut Socket) -> Result<Vec<Route>, CallFailed> {
     Ok(routes)
 }
 
-fn parse(body: &[u8]) -> Option<Route> {
+pub(super) fn parse(body: &[u8]) -> Option<Route> {
     let (family, prefix, table, kind) = (*body.first()?, *body.get(1)?, *body.get(4)?, *body.get(7)?);
     let attributes = body.get(12..)?;
     let table = wire::attribute(attributes, RTA_TABLE).and_then(|v| u32_at(v, 0)).unwrap_or(table.into());
