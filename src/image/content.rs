@@ -246,7 +246,8 @@ impl Ingest {
 impl Drop for Ingest {
     fn drop(&mut self) {
         self.growing.set(|state| state.ended = true);
-        if !self.kept && !(self.resumable && self.size > 0) {
+        let of_use = self.resumable && self.size > 0;
+        if !self.kept && !of_use {
             let _ = fs::remove_file(&self.path); // what is left of it goes at the next start
         }
     }

@@ -68,6 +68,9 @@ pub struct Removed {
     pub bytes: u64,
 }
 
+/// A download that nobody has gone on with for so long is not waited for.
+const ABANDONED: std::time::Duration = std::time::Duration::from_secs(600);
+
 impl Store {
     /// Removes a name, or an image with all its names.
     ///
@@ -118,6 +121,7 @@ impl Store {
             }
         }
         self.release(in_use)?;
+        total.bytes += self.content.forget_partial(ABANDONED);
         Ok(total)
     }
 

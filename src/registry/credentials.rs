@@ -12,6 +12,7 @@
 use base64::Engine as _;
 use minidock_base::{Error, Result};
 use serde::Deserialize;
+use serde_json::Value;
 use std::fmt;
 
 /// What to say when a registry asks who we are.
@@ -57,8 +58,12 @@ impl Credentials {
     /// # Errors
     /// It is none.
     pub fn from_json(json: &[u8]) -> Result<Credentials> {
-        let read: Option<Credentials> =
-            serde_json::from_slice(json).map_err(|e| Error::invalid(format!("invalid credentials: {e}")))?;
+        let invalid = |why: String| Error::invalid(format!("invalid credentials: {why}"));
+        let value: Value = serde_json::from_slice(json).map_err(|e| invalid(e.to_string()))?;
+        if !value.is_object() && !value.is_null() {
+            return Err(invalid("they are no JSON object".into()));
+        }
+        let read: Option<Credentials> = serde_json::from_value(value).map_err(|e| invalid(e.to_string()))?;
         let mut credentials = read.unwrap_or_default();
         if credentials.username.is_empty() && !credentials.auth.is_empty() {
             let plain = base64::engine::general_purpose::STANDARD.decode(credentials.auth.trim()).unwrap_or_default();

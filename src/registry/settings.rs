@@ -200,7 +200,7 @@ mod tests {
 
     fn addresses(config: &RegistryConfig, domain: &str, pushing: bool) -> Vec<String> {
         let all = config.endpoints(domain, pushing).expect("a domain");
-        all.iter().map(|e| format!("{}{}", e.address(), if e.verify { "" } else { " unverified" })).collect()
+        all.iter().map(|e| format!("{}{}", e.address(), if e.verify || !e.secure { "" } else { " unverified" })).collect()
     }
 
     #[test]
@@ -213,14 +213,11 @@ mod tests {
         config.check().expect("good settings");
         assert_eq!(addresses(&config, "quay.io", false), ["https://quay.io"]);
         assert_eq!(addresses(&config, "localhost:5000", false), ["https://localhost:5000 unverified", "http://localhost:5000"]);
-        assert_eq!(addresses(&config, "[::1]:5000", false), ["https://[::1]:5000 unverified", "http://[::1]:5000 unverified"]);
+        assert_eq!(addresses(&config, "[::1]:5000", false), ["https://[::1]:5000 unverified", "http://[::1]:5000"]);
         assert_eq!(addresses(&config, "10.1.2.3", false).len(), 2);
         assert_eq!((addresses(&config, "11.1.2.3", false).len(), addresses(&config, "lab:5001", false).len()), (1, 1));
         assert_eq!(addresses(&config, "lab:5000", true).len(), 2);
-        assert_eq!(
-            addresses(&config, "docker.io", false),
-            ["http://127.0.0.1:5001/hub unverified", "https://registry-1.docker.io"]
-        );
+        assert_eq!(addresses(&config, "docker.io", false), ["http://127.0.0.1:5001/hub", "https://registry-1.docker.io"]);
         assert_eq!(addresses(&config, "docker.io", true), ["https://registry-1.docker.io"]);
         for (insecure, mirror) in
             [("http://x", "http://y"), ("x", "y"), ("x", "ftp://y"), ("x", "http://u:p@y"), ("x", "http://")]

@@ -65,21 +65,16 @@ impl Oracle {
             let mut command = Command::new("docker-registry");
             command.arg("serve").arg(&config).envs(settings.iter().copied());
             let log = std::fs::File::create(folder.path().join("log")).expect("room");
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().ok()?;
-            let mut oracle = Oracle { port, folder, child };
-            let deadline = Instant::now() + Duration::from_secs(20);
-            loop {
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Some(oracle);
-                }
-                if oracle.child.try_wait().expect("our own child").is_some() || Instant::now() > deadline {
-                    break; // the port was taken meanwhile
-                }
-                std::thread::sleep(Duration::from_millis(5));
+            let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().ok()?;
+            wait_for("docker-registry to listen", || {
+                TcpStream::connect(("127.0.0.1", port)).is_ok() || child.try_wait().expect("our own child").is_some()
+            });
+            if child.try_wait().expect("our own child").is_none() {
+                return Some(Oracle { port, folder, child });
             }
-            panic!("docker-registry: {}", std::fs::read_to_string(oracle.folder.path().join("log")).unwrap_or_default());
+            // the port was taken meanwhile: another one
         }
-        None
+        panic!("docker-registry: {}", std::fs::read_to_string(folder.path().join("log")).unwrap_or_default());
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -59,20 +59,29 @@ pub fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(at.as_second() - now.as_second()).unwrap_or(0)))
 }
 
-/// One `Range` of a request upon a blob of `size` bytes: first and last byte. `Ok(None)`: no range that we serve, so all of
-/// it; `Err`: nothing of it is there (416).
-pub fn byte_range(header: &str, size: u64) -> Result<Option<(u64, u64)>, ()> {
-    let Some(span) = header.trim().strip_prefix("bytes=") else { return Ok(None) };
-    let Some((from, to)) = span.split_once('-') else { return Ok(None) };
+/// What a `Range` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// No range that we serve: all of it.
+    Whole,
+    /// From one byte to another, both inside.
+    Span(u64, u64),
+    /// Nothing of it is there (416).
+    Beyond,
+}
+
+/// The `Range` of a request upon a blob of `size` bytes.
+pub fn byte_range(header: &str, size: u64) -> Part {
+    let span = header.trim().strip_prefix("bytes=").filter(|span| !span.contains(','));
+    let Some((from, to)) = span.and_then(|span| span.split_once('-')) else { return Part::Whole };
     match (digits(from), digits(to)) {
-        _ if span.contains(',') => Ok(None),
-        (Some(from), Some(to)) if from > to => Ok(None),
-        (Some(from), _) if from >= size && (to.is_empty() || digits(to).is_some()) => Err(()),
-        (Some(from), Some(to)) => Ok(Some((from, to.min(size - 1)))),
-        (Some(from), None) if to.is_empty() => Ok(Some((from, size - 1))),
-        (None, Some(0)) if from.is_empty() => Err(()),
-        (None, Some(last)) if from.is_empty() && size > 0 => Ok(Some((size.saturating_sub(last), size - 1))),
-        _ => Ok(None),
+        (Some(from), Some(to)) if from > to => Part::Whole,
+        (Some(from), _) if from >= size && (to.is_empty() || digits(to).is_some()) => Part::Beyond,
+        (Some(from), Some(to)) => Part::Span(from, to.min(size - 1)),
+        (Some(from), None) if to.is_empty() => Part::Span(from, size - 1),
+        (None, Some(0)) if from.is_empty() => Part::Beyond,
+        (None, Some(last)) if from.is_empty() && size > 0 => Part::Span(size.saturating_sub(last), size - 1),
+        _ => Part::Whole,
     }
 }
 
@@ -143,16 +152,20 @@ mod tests {
             assert_eq!(content_range(bad), None, "{bad}");
         }
         assert_eq!((upload_range("0-99"), upload_range("0-0"), upload_range("bytes=0-9")), (Some(100), Some(0), Some(10)));
-        assert_eq!((byte_range("bytes=0-0", 5), byte_range("bytes=3-", 5)), (Ok(Some((0, 0))), Ok(Some((3, 4)))));
-        assert_eq!((byte_range("bytes=-2", 5), byte_range("bytes=-9", 5)), (Ok(Some((3, 4))), Ok(Some((0, 4)))));
-        assert_eq!(
-            (byte_range("bytes=5-", 5), byte_range("bytes=5-9", 5), byte_range("bytes=-0", 5)),
-            (Err(()), Err(()), Err(()))
-        );
-        assert_eq!(
-            (byte_range("bytes=2-1", 5), byte_range("bytes=0-1,3-4", 5), byte_range("pages=1-2", 5)),
-            (Ok(None), Ok(None), Ok(None))
-        );
+        for (range, part) in [
+            ("bytes=0-0", Part::Span(0, 0)),
+            ("bytes=3-", Part::Span(3, 4)),
+            ("bytes=-2", Part::Span(3, 4)),
+            ("bytes=-9", Part::Span(0, 4)),
+            ("bytes=5-", Part::Beyond),
+            ("bytes=5-9", Part::Beyond),
+            ("bytes=-0", Part::Beyond),
+            ("bytes=2-1", Part::Whole),
+            ("bytes=0-1,3-4", Part::Whole),
+            ("pages=1-2", Part::Whole),
+        ] {
+            assert_eq!(byte_range(range, 5), part, "{range}");
+        }
         assert_eq!((upload_span("0-99"), upload_span("bytes 5-9/10"), upload_span("9-5")), (Some((0, 99)), Some((5, 9)), None));
     }
 
@@ -170,7 +183,7 @@ mod tests {
         fn no_header_makes_a_reader_panic(text in "\\PC{0,40}", size in any::<u64>()) {
             let _ = (next_page(&text), content_range(&text), upload_range(&text), upload_span(&text), decode(&text));
             let _ = retry_after(&text, Timestamp::UNIX_EPOCH);
-            if let Ok(Some((from, to))) = byte_range(&text, size) {
+            if let Part::Span(from, to) = byte_range(&text, size) {
                 prop_assert!(from <= to && to < size);
             }
         }
@@ -178,7 +191,7 @@ mod tests {
         #[test]
         fn a_range_is_always_inside(from in 0u64..20, to in 0u64..20, size in 0u64..20) {
             for text in [format!("bytes={from}-{to}"), format!("bytes={from}-"), format!("bytes=-{to}")] {
-                if let Ok(Some((from, to))) = byte_range(&text, size) {
+                if let Part::Span(from, to) = byte_range(&text, size) {
                     prop_assert!(from <= to && to < size);
                 }
             }

@@ -10,7 +10,7 @@ use super::{
     answer::{Answer, Refusal, empty, file, set},
     shelf::on_disk,
 };
-use crate::client::headers::byte_range;
+use crate::client::headers::{Part, byte_range};
 use http::{Method, header, request::Parts};
 use minidock_base::Doing;
 use minidock_spec::digest::Digest;
@@ -31,13 +31,13 @@ pub async fn get(server: &Server, head: &Parts, name: String, digest: Digest) ->
     });
     let (bytes, size) = found.await?.ok_or_else(unknown)?;
     let range = head.headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let part = range.map_or(Ok(None), |range| byte_range(range, size)).map_err(|()| {
-        Refusal::new(416, "SIZE_INVALID", "the range lies behind the blob's end")
-            .with(header::CONTENT_RANGE, format!("bytes */{size}"))
-    })?;
-    let (status, from, length) = match part {
-        Some((from, to)) => (206, from, to - from + 1),
-        None => (200, 0, size),
+    let (status, from, length) = match range.map_or(Part::Whole, |range| byte_range(range, size)) {
+        Part::Span(from, to) => (206, from, to - from + 1),
+        Part::Whole => (200, 0, size),
+        Part::Beyond => {
+            let beyond = Refusal::new(416, "SIZE_INVALID", "the range lies behind the blob's end");
+            return Err(beyond.with(header::CONTENT_RANGE, format!("bytes */{size}")));
+        }
     };
     let mut answer = match head.method == Method::HEAD {
         true => {
@@ -47,7 +47,7 @@ pub async fn get(server: &Server, head: &Parts, name: String, digest: Digest) ->
         }
         false => file(status, bytes, from, length),
     };
-    if part.is_some() {
+    if status == 206 {
         set(&mut answer, header::CONTENT_RANGE, format!("bytes {from}-{}/{size}", from + length - 1));
     }
     set(&mut answer, header::CONTENT_TYPE, "application/octet-stream");
