@@ -24,9 +24,11 @@
 //!   └───────────────────────────────────────────┘ └────────────────────────┘
 //! ```
 //!
-//! * The values: [`model`] (addresses, bridges, endpoints: what the engine writes down) and, pure as well, who gets which
-//!   address.
-//! * The kernel's part: the daemon's own namespace, a bridge in it, a sandbox and its cables, a few sysctls.
+//! * Values, pure: [`model`] (what the engine writes down), [`ipam`] (who gets which address), [`hosts`], [`resolv_conf`].
+//! * The kernel's links: [`home`] (the daemon's own namespace), [`bridge`] in it, [`sandbox`] and its cables, [`shelf`] (namespaces
+//!   made beforehand), [`settings`] (the host's knobs, turned only when needed and turned back).
+//! * The firewall: [`nft`], one table of our own, and [`port_map`], the ports that are spoken for. The names: [`dns`], one server in
+//!   every sandbox. When something does not arrive: [`reach`].
 //!
 //! Laws: nothing assumes that the daemon lives in the initial namespaces; everything that is made here can be found again
 //! by its name, so that a daemon that was killed finds or removes it; removing what is gone succeeds; a namespace is let go,
