@@ -31,6 +31,7 @@ fn purging_the_network_leaves_the_host_as_it_was() {
     let settled = |daemon: &Daemon| !picture(daemon).iter().any(|line| line.contains("tentative"));
     wait_for("links to settle", || link(&daemon, "up0").is_some_and(|l| l["operstate"] == "UP") && settled(&daemon));
     daemon.inside(&["ip", "neigh", "flush", "all"]);
+    daemon.inside(&["sysctl", "-q", "-w", "net.ipv4.ip_forward=0"]).ok();
     let before = picture(&daemon);
     daemon.up();
     daemon.import_images();
@@ -39,6 +40,8 @@ fn purging_the_network_leaves_the_host_as_it_was() {
     serve(&daemon, "web", &["--network", "n1", "-p", "8080:80", "-p", "127.0.0.1:8081:80/udp"], "here");
     daemon.ok(&["run", "-d", "--name", "bb", "--network", "n2", "--network", "n1", "alpine", "sleep", "1000"]);
     assert_eq!(neighbour.fetch("http://192.0.2.1:8080/").as_deref(), Some("here"));
+    let changed = daemon.ok(&["info"]);
+    assert!(changed.contains("net.ipv4.ip_forward: 1 (was 0)"), "info lists what was changed: {changed}");
     let refused = daemon.run(&["system", "stop", "--purge-network"]);
     assert!(refused.status == 1 && refused.err.contains("has active endpoints"), "containers still need it: {refused:?}");
     assert_eq!(fetch(&daemon, "http://127.0.0.1:8080/").as_deref(), Some("here"), "a refusal changes nothing");

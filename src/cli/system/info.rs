@@ -163,6 +163,7 @@ fn page(info: &Json) -> String {
     page.given(&[("Name:", "Name"), ("ID:", "ID")]);
     page.always("Docker Root Dir:", "DockerRootDir");
     places(&mut page);
+    settings(&mut page);
     page.always("Debug Mode:", "Debug");
     if info["Debug"].as_bool().unwrap_or(false) {
         for (name, key) in [
@@ -184,6 +185,14 @@ fn page(info: &Json) -> String {
     let pools: Vec<String> = info["DefaultAddressPools"].as_array().into_iter().flatten().map(pool).collect();
     page.list("Default Address Pools:", &pools);
     page.text + "\n"
+}
+
+/// What of the machine's network settings the daemon has changed; `system stop --purge-network` puts them back.
+fn settings(page: &mut Page<'_>) {
+    let Some(changed) = page.info["MinidockHostSettings"].as_object() else { return };
+    let line = |(knob, turned): (&String, &Json)| format!("{knob}: {} (was {})", plain(&turned["is"]), plain(&turned["was"]));
+    let lines: Vec<String> = changed.iter().map(line).collect();
+    page.list("Changed Settings:", &lines);
 }
 
 /// Where our daemon keeps things, and where a student of Docker would look for them.
@@ -258,6 +267,7 @@ mod tests {
             "SecurityOptions": ["name=seccomp,profile=default", "name=cgroupns"], "KernelVersion": "6.18", "OperatingSystem": "Debian",
             "Architecture": "x86_64", "NCPU": 2, "MemTotal": 25_230_000_000i64, "Name": "box", "ID": "A:B", "DockerRootDir": "/var/lib/docker", "Debug": false,
             "MinidockPaths": {"layers": {"minidock": "/a/layers", "docker": "/var/lib/docker/overlay2"}, "exec root": {"minidock": "/b"}},
+            "MinidockHostSettings": {"net.ipv4.ip_forward": {"was": "0", "is": "1"}},
             "Labels": [], "ExperimentalBuild": false, "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": []},
             "LiveRestoreEnabled": false
         });
@@ -267,7 +277,7 @@ mod tests {
              Logging Driver: json-file\n Cgroup Driver: cgroupfs\n Cgroup Version: 1\n Plugins:\n  Volume: local\n  Network: bridge host\n  Log: json-file\n \
              Swarm: inactive\n Runtimes: runc\n Default Runtime: runc\n Init Binary: docker-init\n containerd version: c\n runc version: r\n init version: \n \
              Security Options:\n  seccomp\n   Profile: default\n  cgroupns\n Kernel Version: 6.18\n Operating System: Debian\n OSType: linux\n Architecture: x86_64\n \
-             CPUs: 2\n Total Memory: 23.5GiB\n Name: box\n ID: A:B\n Docker Root Dir: /var/lib/docker\n  layers     /a/layers  (Docker: /var/lib/docker/overlay2)\n  exec root  /b\n Debug Mode: false\n Experimental: false\n \
+             CPUs: 2\n Total Memory: 23.5GiB\n Name: box\n ID: A:B\n Docker Root Dir: /var/lib/docker\n  layers     /a/layers  (Docker: /var/lib/docker/overlay2)\n  exec root  /b\n Changed Settings:\n  net.ipv4.ip_forward: 1 (was 0)\n Debug Mode: false\n Experimental: false\n \
              Insecure Registries:\n  127.0.0.0/8\n Live Restore Enabled: false\n\n"
         );
     }
