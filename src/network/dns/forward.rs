@@ -15,8 +15,8 @@
 //!   all of it has room.
 //! * An answer is believed if it comes from the address we asked, to the port we asked from (one for this question alone),
 //!   with the id and the question we sent; anything else is dropped, and we go on listening.
-//! * [`Forwarder::place`] bounds how many questions may be under way: 1,024 for a sandbox, as in Docker, and
-//!   [`HOUSE`] in all. Who comes when all are taken is told REFUSED at once: a flood costs no memory.
+//! * [`Forwarder::place`] bounds how many questions may be under way: 1,024 for a sandbox, as in Docker, and for all sandboxes
+//!   together what [`share`] says. Who comes when all are taken is told REFUSED at once: a flood costs no memory.
 //!
 //! Laws: three servers at most, as in the C library; the asker gives up after some five seconds, so the second server gets its
 //! chance within that.
@@ -39,7 +39,7 @@ use tokio::{
 /// Questions of one sandbox that may be under way at a time.
 const PLACES: usize = 1024;
 /// Questions of all sandboxes: each has a socket open.
-pub const HOUSE: usize = 4096;
+const HOUSE: usize = 4096;
 /// Servers that are asked, one after the other.
 const SERVERS: usize = 3;
 /// How long a server has to answer, and after how long it is asked once more.
@@ -58,6 +58,18 @@ pub struct Forwarder {
 pub struct Place {
     _here: OwnedSemaphorePermit,
     _house: OwnedSemaphorePermit,
+}
+
+/// How many sockets the name server may have open at a time for one purpose: 4,096, but no more than a quarter of the
+/// descriptors that this process may have. The rest of the daemon needs some, too, whoever floods us.
+pub fn share() -> usize {
+    quarter(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default())
+}
+
+fn quarter(limits: &str) -> usize {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    soft.map_or(HOUSE, |soft| HOUSE.min(soft / 4)).max(1)
 }
 
 impl Forwarder {
@@ -166,4 +178,20 @@ fn received(socket: &UdpSocket) -> io::Result<Vec<u8>> {
 fn is_help(answer: &[u8]) -> bool {
     let code = answer.get(3).map_or(0, |flags| flags & 0xf);
     code != ResponseCode::ServFail.low() && code != ResponseCode::Refused.low()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_server_leaves_descriptors_to_the_rest_of_the_daemon() {
+        let limits =
+            |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}   1048576   files\n");
+        assert_eq!(quarter(&limits("1024")), 256);
+        assert_eq!(quarter(&limits("1048576")), HOUSE);
+        assert_eq!(quarter(&limits("unlimited")), HOUSE);
+        assert_eq!((quarter(&limits("2")), quarter("")), (1, HOUSE));
+        assert!(share() > 0);
+    }
 }

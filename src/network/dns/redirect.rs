@@ -76,7 +76,10 @@ pub fn rules(udp: u16, tcp: u16) -> Vec<Command> {
 /// EPERM without CAP_NET_ADMIN over it; a kernel without nf_tables.
 pub fn lay(udp: u16, tcp: u16) -> Result<(), CallFailed> {
     let mut socket = Socket::open(minidock_linux::netlink::Family::Netfilter)?;
-    batch::apply(&mut socket, &rules(udp, tcp)).map_err(|refused| refused.cause)
+    let laid = batch::apply(&mut socket, &rules(udp, tcp)).map_err(|refused| refused.cause);
+    // closing it waits until the kernel has cleared up behind the transaction, ten milliseconds, and a container waits for us
+    let _closes_by_itself = std::thread::Builder::new().name("closes".into()).spawn(move || drop(socket));
+    laid
 }
 
 #[cfg(test)]

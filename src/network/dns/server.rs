@@ -25,7 +25,7 @@
 use crate::{
     dns::{
         answer::{self, Rules, Verdict},
-        forward::{Forwarder, HOUSE},
+        forward::{self, Forwarder},
         message::Transport,
         redirect, stream,
         upstream::{Sockets, Upstream},
@@ -62,7 +62,9 @@ const REST: Duration = Duration::from_millis(100);
 /// The name server of the house.
 pub struct Resolver {
     zones: Arc<Zones>,
-    house: Arc<Semaphore>,
+    /// Questions under way, and connections, of all sandboxes.
+    questions: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
 }
 
 /// What one sandbox is to be served.
@@ -91,11 +93,13 @@ pub(crate) struct Client {
     dots_wanted: bool,
     forwarding: AtomicBool,
     pub(crate) forwarder: Forwarder,
+    pub(crate) connections: Arc<Semaphore>,
 }
 
 impl Resolver {
     pub fn new(zones: Arc<Zones>) -> Resolver {
-        Resolver { zones, house: Arc::new(Semaphore::new(HOUSE)) }
+        let places = || Arc::new(Semaphore::new(forward::share()));
+        Resolver { zones, questions: places(), connections: places() }
     }
 
     /// Begins to serve a sandbox. Blocks for as long as a visit takes; to be called with a tokio runtime around.
@@ -111,7 +115,8 @@ impl Resolver {
             asker: service.asker.clone(),
             dots_wanted: service.dots_wanted,
             forwarding: AtomicBool::new(service.forwarding),
-            forwarder: Forwarder::new(service.upstreams.clone(), sockets, self.house.clone()),
+            forwarder: Forwarder::new(service.upstreams.clone(), sockets, self.questions.clone()),
+            connections: self.connections.clone(),
         });
         let packets = UdpSocket::from_std(packets).doing(doing)?;
         let streams = TcpListener::from_std(streams).doing(doing)?;

@@ -17,6 +17,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::{self, timeout},
 };
@@ -40,7 +41,10 @@ pub(crate) async fn serve(client: Arc<Client>, listener: TcpListener) {
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => drop(connections.spawn(converse(client.clone(), stream))),
+            Ok((stream, _)) => match client.connections.clone().try_acquire_owned() {
+                Ok(place) => drop(connections.spawn(converse(client.clone(), stream, place))),
+                Err(_) => tracing::debug!("too many connections in the whole house: this one is closed"),
+            },
             Err(error) => {
                 tracing::debug!(%error, "accepting a connection of a name server's failed");
                 time::sleep(REST).await;
@@ -50,7 +54,7 @@ pub(crate) async fn serve(client: Arc<Client>, listener: TcpListener) {
 }
 
 /// Question by question, until the other side has had enough or takes too long.
-async fn converse(client: Arc<Client>, mut stream: TcpStream) {
+async fn converse(client: Arc<Client>, mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let _ = stream.set_nodelay(true); // only a matter of speed
     while let Ok(Ok(packet)) = timeout(PATIENCE, question(&mut stream)).await {
         let Some(reply) = reply(&client, &packet).await else { return };

@@ -276,3 +276,21 @@ fn garbage_is_refused_and_the_next_question_answered() {
         })
         .expect("a visit");
 }
+
+#[test]
+fn connections_that_say_nothing_are_closed_and_make_room() {
+    let house = House::new();
+    let Some(sandbox) = house.sandbox("dog") else { return };
+    house.member("C1", &["dog"], &["172.18.0.2"]);
+    let _handle = house.serve(&sandbox, "C1", Vec::new());
+    sandbox
+        .visit(|| {
+            let silent: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(SERVER).expect("a connection")).collect();
+            assert_eq!(data(&ask(&question("dog.", RecordType::A)).expect("an answer")), ["172.18.0.2"], "packets go on");
+            let mut stream = TcpStream::connect(SERVER).expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+            assert_eq!(data(&ask_by_tcp(&mut stream, &question("dog.", RecordType::A)).expect("an answer")), ["172.18.0.2"]);
+            drop(silent);
+        })
+        .expect("a visit");
+}
