@@ -42,7 +42,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "daemon"]),
     ("hickory-proto", &["network"]),
     ("hyper", &["client", "api", "registry"]),
-    ("tokio-rustls", &["registry"]),
+    ("tokio-rustls", &["registry", "swarm"]),
     ("bcrypt", &["registry"]),
     ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry"]),
 ];
