@@ -10,34 +10,28 @@
 //!           app/l     link -> ../../etc/passwd   only a text: resolved within the index, where `/` and `..` end at the top
 //! ```
 //!
-//! * [`Context::receive`] reads the archive (plain, gzip, zstd); [`Context::node`], [`Context::children`] and
+//! * [`crate::receive`] reads the archive (plain, gzip, zstd); [`Context::node`], [`Context::children`] and
 //!   [`Context::resolve`] look around; [`Context::content`] reads a file; [`Context::write`] packs a part of it again.
 //!
-//! Laws: no name of the archive ever reaches the kernel. What it may take is bounded: entries by [`MOST_ENTRIES`], bytes by
-//! what the caller allows, holes counted as if they were full. See: moby `builder/remotecontext`. Next room: [`crate::origin`]
+//! Laws: no name of the archive ever reaches the kernel. What it may take is bounded there. See: moby `builder/remotecontext`. Next room: [`crate::receive`]
 
+use crate::receive;
 use minidock_base::{Doing, Error, Result, ignore::Patterns};
-use minidock_image::{
-    compression,
-    layer::{
-        tar::{Entry, Kind, Reader, Sparse},
-        tree::{self, join, lossy},
-        write::{Writer, plain},
-    },
+use minidock_image::layer::{
+    tar::{Entry, Kind, Sparse},
+    tree::{self, join, lossy},
+    write::{Writer, plain},
 };
 use minidock_linux::files::Moment;
 use minidock_spec::digest::{Digest, Hasher};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Read, Write},
+    fs::File,
+    io::{self, BufReader, Read, Write},
     ops::Bound,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::Path,
 };
-
-/// More files than any context that makes sense.
-pub const MOST_ENTRIES: usize = 2_000_000;
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -48,30 +42,27 @@ pub struct Node {
     pub kind: Kind,
     pub mode: u32,
     pub modified: Moment,
+    /// Where its content lies: offset and length in the one file.
+    pub(crate) place: (u64, u64),
+    /// SHA-256 of its content.
+    pub(crate) digest: Option<[u8; 32]>,
+    /// What few files have: a million entries must not cost memory for it.
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+/// What only links, devices and odd files have.
+#[derive(Clone, Debug, Default)]
+pub struct Rare {
     pub link: Vec<u8>,
     pub device: (u32, u32),
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where its content lies: offset and length in the one file.
-    place: (u64, u64),
-    sparse: Option<Box<Sparse>>,
-    /// Of its content.
-    digest: Option<Digest>,
+    pub sparse: Option<Sparse>,
 }
 
 impl Node {
-    fn folder() -> Node {
-        let modified = Moment::default();
-        Node {
-            kind: Kind::Directory,
-            mode: 0o755,
-            modified,
-            link: Vec::new(),
-            device: (0, 0),
-            xattrs: Vec::new(),
-            place: (0, 0),
-            sparse: None,
-            digest: None,
-        }
+    /// A folder that only something below it implies.
+    pub fn folder() -> Node {
+        Node { kind: Kind::Directory, mode: 0o755, modified: Moment::default(), place: (0, 0), digest: None, rare: None }
     }
 
     pub fn is_folder(&self) -> bool {
@@ -80,7 +71,24 @@ impl Node {
 
     /// Its length, holes included.
     pub fn size(&self) -> u64 {
-        self.sparse.as_ref().map_or(self.place.1, |sparse| sparse.real_size)
+        self.sparse().map_or(self.place.1, |sparse| sparse.real_size)
+    }
+
+    fn sparse(&self) -> Option<&Sparse> {
+        self.rare.as_ref()?.sparse.as_ref()
+    }
+
+    /// Where a link points.
+    pub fn link(&self) -> &[u8] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.link)
+    }
+
+    fn device(&self) -> (u32, u32) {
+        self.rare.as_ref().map_or((0, 0), |rare| rare.device)
+    }
+
+    fn xattrs(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.xattrs)
     }
 
     /// Its mode once it belongs to root: giving a file away takes its setuid bits (chown(2)), and so does Docker.
@@ -98,51 +106,28 @@ impl Node {
             Kind::HardLink => Kind::File,
             kind => kind,
         };
-        let head = format!("{kind:?} {:o} {} {} {:?}\0", self.mode, name.len(), self.size(), self.device);
+        let head = format!("{kind:?} {:o} {} {} {:?}\0", self.mode, name.len(), self.size(), self.device());
         into.update(head.as_bytes());
         into.update(name);
-        into.update(&self.link);
-        for (key, value) in &self.xattrs {
+        into.update(self.link());
+        for (key, value) in self.xattrs() {
             into.update(key);
             into.update(value);
         }
-        into.update(self.digest.as_ref().map_or("", |digest| digest.as_str()).as_bytes());
+        into.update(self.digest.as_ref().map_or(&[], |digest| &digest[..]));
     }
 }
 
 /// A received context.
 pub struct Context {
-    content: File,
-    nodes: BTreeMap<Vec<u8>, Node>,
+    pub(crate) content: File,
+    pub(crate) nodes: BTreeMap<Vec<u8>, Node>,
 }
 
 impl Context {
     /// A context without files: `docker build - < Dockerfile`.
     pub fn empty(scratch: &Path) -> Result<Context> {
-        Ok(Context { content: nameless(scratch)?, nodes: BTreeMap::new() })
-    }
-
-    /// Reads an archive to its end. `most` bounds the bytes of all files together.
-    ///
-    /// # Errors
-    /// Not an archive, damaged, too large; the client has gone; the disk is full.
-    pub fn receive(archive: impl Read + Send, scratch: &Path, most: u64) -> Result<Context> {
-        let mut packed = BufReader::with_capacity(128 << 10, archive);
-        let first = packed.fill_buf().doing(|| "read the build context")?;
-        if first.is_empty() {
-            return Err(Error::invalid("the build context is empty"));
-        }
-        let inflated = compression::inflate(packed).doing(|| "read the build context")?;
-        let mut reader = Reader::new(BufReader::with_capacity(128 << 10, inflated));
-        let mut receiving =
-            Receiving { context: Context::empty(scratch)?, written: 0, counted: 0, most, buffer: Vec::with_capacity(1 << 20) };
-        while let Some(entry) = reader.next().doing(|| "read the build context")? {
-            receiving.entry(entry, &mut reader).doing(|| "read the build context")?;
-        }
-        // what a client sends behind the end (padding) is taken, or it would see a broken pipe
-        io::copy(&mut reader.into_inner(), &mut io::sink()).doing(|| "read the build context")?;
-        receiving.flush()?;
-        Ok(receiving.context)
+        Ok(Context { content: receive::nameless(scratch)?, nodes: BTreeMap::new() })
     }
 
     /// The node at this clean path; the root is always a folder.
@@ -150,7 +135,7 @@ impl Context {
         self.nodes.get(path)
     }
 
-    fn is_folder(&self, path: &[u8]) -> bool {
+    pub(crate) fn is_folder(&self, path: &[u8]) -> bool {
         path.is_empty() || self.node(path).is_some_and(Node::is_folder)
     }
 
@@ -197,10 +182,10 @@ impl Context {
                 if links > MOST_LINKS || rest.len() > 4096 {
                     return None;
                 }
-                if node.link.starts_with(b"/") {
+                if node.link().starts_with(b"/") {
                     at = Vec::new();
                 }
-                rest.extend(node.link.rsplit(|b| *b == b'/').filter(|c| !c.is_empty()).map(<[u8]>::to_vec));
+                rest.extend(node.link().rsplit(|b| *b == b'/').filter(|c| !c.is_empty()).map(<[u8]>::to_vec));
                 continue;
             }
             if !rest.is_empty() && !node.is_folder() {
@@ -275,9 +260,9 @@ impl Context {
                 mode: node.mode_for_root(),
                 modified: node.modified,
                 size,
-                link: node.link.clone(),
-                device: node.device,
-                xattrs: node.xattrs.clone(),
+                link: node.link().to_vec(),
+                device: node.device(),
+                xattrs: node.xattrs().to_vec(),
                 ..plain()
             };
             out.entry(&entry)?;
@@ -287,130 +272,6 @@ impl Context {
         }
         Ok(())
     }
-}
-
-/// A file without a name: it ends with its descriptor, however we end.
-pub fn nameless(scratch: &Path) -> Result<File> {
-    let path = scratch.join(format!("context-{}", minidock_base::id::random_id()));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-    let file = file.doing(|| "make a file for the build context")?;
-    fs::remove_file(&path).doing(|| "make a file for the build context")?;
-    Ok(file)
-}
-
-/// A context while it comes in.
-struct Receiving {
-    context: Context,
-    written: u64,
-    counted: u64,
-    most: u64,
-    buffer: Vec<u8>,
-}
-
-impl Receiving {
-    fn entry(&mut self, entry: Entry, reader: &mut Reader<impl BufRead>) -> Result<()> {
-        let path = tree::clean(&entry.name)?;
-        if path.is_empty() {
-            return Ok(());
-        }
-        let why = || format!("take in {:?}", lossy(&path));
-        if self.context.nodes.len() >= MOST_ENTRIES {
-            return Err(
-                Error::invalid(format!("it has more than {MOST_ENTRIES} files")).hint("a .dockerignore leaves files out")
-            );
-        }
-        let size = entry.sparse.as_ref().map_or(entry.size, |sparse| sparse.real_size);
-        self.counted = self.counted.saturating_add(size);
-        if self.counted > self.most {
-            return Err(Error::invalid(format!(
-                "its files are larger than the {} bytes that the disk has room for",
-                self.most
-            ))
-            .hint("a .dockerignore leaves files out")
-            .during(why()));
-        }
-        self.folders_above(&path)?;
-        let node = match entry.kind {
-            Kind::HardLink => self.linked(&entry).map_err(|e| e.during(why()))?,
-            _ => Node {
-                digest: None,
-                place: (self.written, entry.size),
-                kind: entry.kind,
-                mode: entry.mode,
-                modified: entry.modified,
-                link: entry.link,
-                device: entry.device,
-                xattrs: entry.xattrs.into_iter().filter(|(key, _)| !is_overlays(key)).collect(),
-                sparse: entry.sparse.map(Box::new),
-            },
-        };
-        let node = match node.kind == Kind::File && node.digest.is_none() {
-            true => Node { digest: Some(self.take(reader).map_err(|e| e.during(why()))?), ..node },
-            false => node,
-        };
-        if !node.is_folder() && self.context.is_folder(&path) {
-            let below = join(&path, b"");
-            self.context.nodes.retain(|known, _| !known.starts_with(&below));
-        }
-        self.context.nodes.insert(path, node);
-        Ok(())
-    }
-
-    /// Folders that no entry has named.
-    fn folders_above(&mut self, path: &[u8]) -> Result<()> {
-        let (above, _) = tree::split(path);
-        if above.is_empty() || self.context.is_folder(above) {
-            return Ok(());
-        }
-        let depth = path.iter().filter(|b| **b == b'/').count();
-        tree::not_too_deep(depth)?;
-        let ends = above.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([above.len()]);
-        for end in ends.collect::<Vec<_>>() {
-            if !self.context.is_folder(&above[..end]) {
-                self.context.nodes.insert(above[..end].to_vec(), Node::folder());
-            }
-        }
-        Ok(())
-    }
-
-    /// A second name of a file that came before.
-    fn linked(&self, entry: &Entry) -> Result<Node> {
-        let target = tree::clean(&entry.link)?;
-        let node = self.context.node(&target).filter(|node| !node.is_folder());
-        node.cloned()
-            .ok_or_else(|| Error::invalid(format!("it is a hard link to {:?}, which did not come before", lossy(&target))))
-    }
-
-    fn take(&mut self, reader: &mut Reader<impl BufRead>) -> Result<Digest> {
-        let mut hasher = Hasher::new();
-        loop {
-            let slice = reader.fill()?;
-            if slice.is_empty() {
-                return Ok(hasher.finish());
-            }
-            hasher.update(slice);
-            self.buffer.extend_from_slice(slice);
-            let n = slice.len();
-            self.written += n as u64;
-            reader.consume(n);
-            if self.buffer.len() >= 1 << 20 {
-                self.flush()?;
-            }
-        }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let written = (&self.context.content).write_all(&self.buffer);
-        self.buffer.clear();
-        written
-            .doing(|| "keep the build context")
-            .map_err(|e| e.hint("free some space: minidock image prune, minidock builder prune"))
-    }
-}
-
-/// Attributes that would change what a whole pile of layers means.
-fn is_overlays(key: &[u8]) -> bool {
-    key.windows(9).any(|part| part == b".overlay.")
 }
 
 /// Reads one file of a context.
@@ -427,7 +288,7 @@ impl Read for Content<'_> {
         if room == 0 {
             return Ok(0);
         }
-        let (offset, length) = match &self.node.sparse {
+        let (offset, length) = match self.node.sparse() {
             None => (Some(self.node.place.0 + self.at), room as u64),
             Some(sparse) => stretch(sparse, self.node.place.0, self.at),
         };
@@ -484,7 +345,7 @@ mod tests {
             }
         }
         let bytes = out.finish().expect("memory");
-        Context::receive(&bytes[..], &std::env::temp_dir(), 1 << 30).expect("our own")
+        receive::receive(&bytes[..], &std::env::temp_dir(), 1 << 30).expect("our own")
     }
 
     fn names(list: Vec<Vec<u8>>) -> Vec<String> {
@@ -529,15 +390,15 @@ mod tests {
         out.entry(&Entry { name: b"x".to_vec(), size: 100, ..plain() }).expect("memory");
         out.content(&[0; 100][..]).expect("memory");
         let bytes = out.finish().expect("memory");
-        let refused = Context::receive(&bytes[..], &std::env::temp_dir(), 99).err().expect("too large");
+        let refused = receive::receive(&bytes[..], &std::env::temp_dir(), 99).err().expect("too large");
         assert!(refused.message().contains("larger than the 99 bytes"), "{refused}");
-        assert!(Context::receive(&b"FROM x\n"[..], &std::env::temp_dir(), 99).is_err());
+        assert!(receive::receive(&b"FROM x\n"[..], &std::env::temp_dir(), 99).is_err());
     }
 
     proptest! {
         #[test]
         fn no_archive_and_no_path_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600), path in "[a./]{0,12}") {
-            let _ = Context::receive(&bytes[..], &std::env::temp_dir(), 1 << 20);
+            let _ = receive::receive(&bytes[..], &std::env::temp_dir(), 1 << 20);
             let some = context(&[("a/a", "1"), ("a/..a", "-> /a"), ("b", "-> a/..a/..")]);
             let _ = (some.resolve(path.as_bytes(), true), some.children(path.as_bytes()));
         }

@@ -13,7 +13,7 @@
 //! `https` to `http`; what does not match its checksum is never used. See: moby `builder/dockerfile/copy.go` (downloadSource).
 //! Next room: [`crate::job`]
 
-use crate::{context, copy::Item, job::Job};
+use crate::{copy::Item, job::Job, receive};
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
 use minidock_base::{Doing, Error, Result};
@@ -103,7 +103,7 @@ async fn follow(job: &Arc<Job>, address: &str, name: String, checksum: Option<Di
         let scratch = job.engine.paths.scratch();
         let room = files::free_bytes(&scratch).doing(|| "ask how much room the disk has")? / 4 * 3;
         let modified = reply.header("last-modified").and_then(moment).unwrap_or_default();
-        let (mut file, mut hasher, mut size) = (context::nameless(&scratch)?, Hasher::new(), 0u64);
+        let (mut file, mut hasher, mut size) = (receive::nameless(&scratch)?, Hasher::new(), 0u64);
         while let Some(chunk) = reply.chunk().await.map_err(|failure| failure.error())? {
             size += chunk.len() as u64;
             if size > room {

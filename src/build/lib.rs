@@ -21,7 +21,7 @@
 //! ```
 //!
 //! * Reading: [`lexer`], [`instruction`], [`parser`], [`flags`], [`expand`], [`scope`], [`stages`]. All pure.
-//! * Files: [`context`], [`origin`], [`copying`], [`copy`], [`archive`], [`fetch`].
+//! * Files: [`context`], [`receive`], [`origin`], [`copying`], [`copy`], [`archive`], [`fetch`].
 //! * Doing: [`job`], [`stage`] (the spine), [`settings`], [`run`], [`mounts`], [`cache`], [`pull`], [`voice`].
 //! * [`prune`]: what is left behind, and how it goes.
 //!
@@ -50,6 +50,7 @@ pub mod origin;
 pub mod parser;
 pub mod prune;
 pub mod pull;
+pub mod receive;
 pub mod run;
 pub mod scope;
 pub mod settings;
@@ -137,7 +138,7 @@ async fn whole(
     voice: &Voice,
     cancel: &CancellationToken,
 ) -> Result<ImageRecord, Failure> {
-    let context = receive(engine, archive).await?;
+    let context = context_of(engine, archive).await?;
     let (file, context) = dockerfile(context, &options).await?;
     let job = job(engine, registry, options, file, context, cancel).await?;
     for warning in &job.file.warnings {
@@ -160,12 +161,12 @@ async fn whole(
 }
 
 /// Reads the context; what it may take is what the disk has to spare.
-async fn receive(engine: &Arc<Engine>, archive: ByteStream) -> Result<Context> {
+async fn context_of(engine: &Arc<Engine>, archive: ByteStream) -> Result<Context> {
     let (paths, archive) = (engine.paths.clone(), reading(archive));
     blocking(move || {
         let scratch = paths.scratch();
         let room = minidock_linux::files::free_bytes(&scratch).doing(|| "ask how much room the disk has")?;
-        Context::receive(archive, &scratch, room / 4 * 3)
+        receive::receive(archive, &scratch, room / 4 * 3)
     })
     .await
 }

@@ -18,7 +18,7 @@ use crate::{
     job::Job,
     voice::{Failure, Voice},
 };
-use minidock_base::{Error, Result, id};
+use minidock_base::{Doing, Error, Result, id};
 use minidock_engine::container::{
     attach::{self, AttachOptions},
     create,
@@ -30,7 +30,7 @@ use minidock_spec::engine::{
     container::{ContainerConfig, CreateBody, HealthConfig, HostConfig, Resources, WaitAnswer},
     stream::Deframer,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     task::spawn_blocking,
@@ -88,6 +88,9 @@ pub async fn run(job: &Arc<Job>, step: Step, voice: &Voice) -> Result<Upper, Fai
         .await
         .map_err(|_| Error::system("the thread that took the layer ended early"))??;
     if job.options.keep {
+        // what it wrote is the layer now; the container stays a container, with nothing of its own
+        let diff = job.engine.paths.container_diff(&container.id);
+        fs::create_dir(diff).doing(|| "leave the container a writable layer")?;
         return Ok(upper);
     }
     container.remove().await;

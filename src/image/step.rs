@@ -30,7 +30,7 @@ use crate::{
     },
     layers::Making,
     snapshot,
-    store::{ImageRecord, Store},
+    store::{ImageRecord, Store, enlist},
     tags,
 };
 use flate2::write::GzEncoder;
@@ -172,7 +172,10 @@ impl Store {
         let (descriptor, _pinned) = self.put_documents(image, layers)?;
         let mut descriptor = descriptor;
         descriptor.annotations.insert(STEP.into(), key.to_string());
-        self.register_lightly(&descriptor, parent)
+        let mut state = self.state();
+        let (descriptor, image) = self.described(&state, &descriptor, parent)?;
+        state.tags.note(|list| enlist(list, &descriptor, &[]));
+        Ok(self.admit(&mut state, descriptor, image))
     }
 
     /// The newest image that a step with this key has made.

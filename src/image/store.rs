@@ -284,16 +284,8 @@ impl Store {
         self.layers.settle()
     }
 
-    /// The same without a name, and written to the disk only with the next change.
-    pub(crate) fn register_lightly(&self, manifest: &Descriptor, parent: Option<&Digest>) -> Result<ImageRecord> {
-        let mut state = self.state();
-        let (descriptor, image) = self.described(&state, manifest, parent)?;
-        state.tags.note(|list| enlist(list, &descriptor, &[]));
-        Ok(self.admit(&mut state, descriptor, image))
-    }
-
     /// Reads the image of a descriptor, and notes its parent.
-    fn described(&self, state: &State, manifest: &Descriptor, parent: Option<&Digest>) -> Result<(Descriptor, Image)> {
+    pub(crate) fn described(&self, state: &State, manifest: &Descriptor, parent: Option<&Digest>) -> Result<(Descriptor, Image)> {
         let mut descriptor = manifest.clone();
         if let Some(parent) = parent {
             descriptor.annotations.insert(tags::PARENT.into(), parent.to_string());
@@ -306,7 +298,7 @@ impl Store {
         Ok((descriptor, image))
     }
 
-    fn admit(&self, state: &mut State, descriptor: Descriptor, image: Image) -> ImageRecord {
+    pub(crate) fn admit(&self, state: &mut State, descriptor: Descriptor, image: Image) -> ImageRecord {
         state.images.entry(descriptor.digest.clone()).or_insert_with(|| Arc::new(image));
         state.broken.retain(|(d, _)| d.digest != descriptor.digest);
         self.record(state, &descriptor.digest)
@@ -341,7 +333,7 @@ impl Store {
 }
 
 /// Puts a manifest on the list, under these names or none; it is hidden no longer.
-fn enlist(list: &mut Vec<Descriptor>, descriptor: &Descriptor, names: &[Reference]) {
+pub(crate) fn enlist(list: &mut Vec<Descriptor>, descriptor: &Descriptor, names: &[Reference]) {
     let now = clock::rfc3339(Timestamp::now());
     tags::give(list, descriptor, None, &now);
     for name in names {
