@@ -13,6 +13,8 @@
 //!   is writable, no source swapped between check and use.
 //! * With a user namespace or an id table the *parent* opens the sources ([`prepare`]): only it is sure to see and to be
 //!   allowed to read them. Else the child does, so that mounts are made (and listed) in the order of the configuration.
+//! * In a source written `/volume/./below/it`, what stands behind `/./` may be written to by others while we look, so it is opened
+//!   in one step that follows no link and cannot leave `/volume`. To any other runtime it is a path like another.
 //! * The target is found by descriptor inside the root ([`crate::targets`]).
 //! * Nothing is mounted into `/proc`, but for a short list of files that engines fake (lxcfs): a mount there could make our
 //!   own later writes mean something else (CVE-2019-16884).
@@ -25,7 +27,8 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    files::FileType,
+    errno::CallFailed,
+    files::{self, FileType},
     idmap,
     mount::{self, Attributes, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, Target},
     userns::Range,
@@ -117,7 +120,9 @@ fn open_source(prepared: &Prepared<'_>) -> Result<Tree> {
     let (entry, options) = (prepared.entry, &prepared.options);
     let named = entry.source().as_deref().unwrap_or(Path::new(""));
     let path = prepared.bundle.join(named);
-    let source = mount::open_path(&path).doing(|| format!("open the source {}", path.display()))?;
+    // a bundle may say `./data`: only a whole path can be divided
+    let opened = if named.is_absolute() { open_named(&path) } else { mount::open_path(&path) };
+    let source = opened.doing(|| format!("open the source {}", path.display()))?;
     let kind = match targets::file_type(&source).doing(|| "look at the source")? {
         FileType::Directory => Kind::Folder,
         _ => Kind::File,
@@ -133,6 +138,17 @@ fn open_source(prepared: &Prepared<'_>) -> Result<Tree> {
         map(&fd, &path, table.as_fd(), options)?;
     }
     Ok(Tree { fd, kind, by_container: own_table.is_none() && options.idmap })
+}
+
+/// Opens a source; what stands behind `/./` without leaving what stands before.
+fn open_named(path: &Path) -> Result<OwnedFd, CallFailed> {
+    match path.to_str().and_then(|text| text.split_once("/./")) {
+        Some((ours, theirs)) if !theirs.is_empty() => {
+            let root = files::open_directory(Path::new(if ours.is_empty() { "/" } else { ours }))?;
+            files::openat2(&root, theirs, files::Open::Path, files::Resolve::Beneath)
+        }
+        _ => mount::open_path(path),
+    }
 }
 
 fn ranges(mappings: &Option<Vec<LinuxIdMapping>>) -> Option<Vec<Range>> {
@@ -258,6 +274,24 @@ fn tmpfs(root: BorrowedFd<'_>, prepared: &Prepared<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_may_change_cannot_lead_out_of_what_is_ours() {
+        use std::{fs, os::unix::fs::symlink};
+        let home = tempfile::tempdir().expect("a folder");
+        let volume = home.path().join("volume");
+        fs::create_dir_all(volume.join("a/b")).expect("room");
+        fs::create_dir(home.path().join("secret")).expect("room");
+        symlink("a", volume.join("inward")).expect("room");
+        symlink("/", volume.join("root")).expect("room");
+        symlink("../../secret", volume.join("a/up")).expect("room");
+        let open = |below: &str| open_named(Path::new(&format!("{}/./{below}", volume.display())));
+        assert!(open("a/b").is_ok() && open("a/../a").is_ok());
+        for escape in ["root", "root/etc", "a/up", "../secret", "inward/../../secret", "inward/b"] {
+            assert!(open(escape).is_err(), "{escape}");
+        }
+        assert!(open_named(&volume.join("root")).is_ok(), "a plain path is followed, as ever");
+    }
 
     #[test]
     fn nothing_is_mounted_into_proc_but_what_engines_fake() {

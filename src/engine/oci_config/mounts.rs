@@ -144,7 +144,7 @@ fn bind(mount: &Mount, source: &str) -> Value {
     options.push(propagation);
     let source = match mount.subpath.as_str() {
         "" => source.to_string(),
-        below => format!("{source}/{below}"),
+        below => format!("{source}/./{below}"), // the runtime does not leave the volume behind the dot
     };
     json!({ "destination": mount.point.destination, "type": "bind", "source": source, "options": options })
 }
