@@ -97,8 +97,14 @@ pub async fn purge(engine: &Arc<Engine>) -> Result<Vec<String>> {
             let ground = e.networks.ground()?;
             networks.iter().for_each(|network| lower(ground, network));
             ground.table.purge()?;
-            let changed = ground.settings.changed();
-            ground.settings.restore()?;
+            // what Docker needs as much as we did stays, and stays written down
+            let changed = match ground.table.is_beside_docker()? {
+                true => Vec::new(),
+                false => ground.settings.changed(),
+            };
+            if !changed.is_empty() {
+                ground.settings.restore()?;
+            }
             let links = networks.iter().map(|n| format!("link {}", n.link));
             let settings = changed.iter().map(|(name, turned)| format!("setting {name} back to {}", turned.was));
             Ok(links.chain(["nft table minidock".to_string()]).chain(settings).collect())

@@ -92,9 +92,12 @@ pub(super) fn settle(state: &mut State) -> Result<()> {
     Ok(())
 }
 
-/// The commands that make our chain in this table what it should be; none when it is.
+/// The commands that make our chain in this table what it should be; none when it is. Without a bridge there is to be none.
 fn way_past_docker(state: &mut State, filter: &NftTable, chains: &[SeenChain]) -> Result<Vec<Command>> {
     let has = |name: &str| chains.iter().any(|c| c.table == *filter && c.name == name);
+    if state.bridges.is_empty() {
+        return removal_from(state, filter, chains);
+    }
     if !has(DOCKER_USER) {
         return Ok(Vec::new());
     }
@@ -135,16 +138,21 @@ pub(super) fn removal(state: &mut State) -> Result<Vec<Command>> {
     let chains = read::chains(&mut state.socket).doing(|| "list the firewall's chains")?;
     let mut commands = Vec::new();
     for filter in filters() {
-        if !chains.iter().any(|c| c.table == filter && c.name == OURS) {
-            continue;
-        }
-        let rules = read::rules(&mut state.socket, &filter).doing(|| format!("list the rules of {filter}"))?;
-        for rule in rules.iter().filter(|r| r.leads_to.as_deref() == Some(OURS)) {
-            commands.push(Command::DeleteRule(filter.clone(), rule.chain.clone(), rule.handle));
-        }
-        commands.push(Command::FlushChain(filter.clone(), OURS.into()));
-        commands.push(Command::DeleteChain(filter, OURS.into()));
+        commands.extend(removal_from(state, &filter, &chains)?);
     }
+    Ok(commands)
+}
+
+fn removal_from(state: &mut State, filter: &NftTable, chains: &[SeenChain]) -> Result<Vec<Command>> {
+    if !chains.iter().any(|c| c.table == *filter && c.name == OURS) {
+        return Ok(Vec::new());
+    }
+    let rules = read::rules(&mut state.socket, filter).doing(|| format!("list the rules of {filter}"))?;
+    let jumps = rules.iter().filter(|r| r.leads_to.as_deref() == Some(OURS));
+    let mut commands: Vec<Command> =
+        jumps.map(|rule| Command::DeleteRule(filter.clone(), rule.chain.clone(), rule.handle)).collect();
+    commands.push(Command::FlushChain(filter.clone(), OURS.into()));
+    commands.push(Command::DeleteChain(filter.clone(), OURS.into()));
     Ok(commands)
 }
 

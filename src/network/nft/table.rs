@@ -182,7 +182,8 @@ impl Table {
     pub fn mend(&self) -> Result<()> {
         let mut state = self.lock();
         let tables = read::tables(&mut state.socket).doing(|| "list the firewall's tables")?;
-        if !tables.contains(&ruleset::table()) && !(state.bridges.is_empty() && state.published.is_empty()) {
+        let wanted = !state.bridges.is_empty() || !state.published.is_empty();
+        if wanted && !tables.contains(&ruleset::table()) {
             state.rebuild()?;
         }
         foreign::settle(&mut state)
@@ -195,6 +196,14 @@ impl Table {
     pub fn findings(&self) -> Result<Vec<foreign::Finding>> {
         let mut state = self.lock();
         foreign::findings(&mut state)
+    }
+
+    /// Whether Docker has its rules on this machine, too, and so needs as much of the host's settings as we do.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is_beside_docker(&self) -> Result<bool> {
+        Ok(!foreign::bridges_of_docker(&mut self.lock())?.is_empty())
     }
 
     /// Whether the kernel has our table now.

@@ -265,6 +265,8 @@ fn a_firewall_in_our_way_is_found_and_said_what_to_type() {
         table.mend().expect("nothing to mend");
         assert_eq!(nft(&["list", "chain", "ip", "filter", "DOCKER-USER"]).matches("jump MINIDOCK").count(), 1);
         table.purge().expect("purged");
+        // a watch that hears of the purge has nothing to mend
+        table.mend().expect("nothing to mend");
         assert!(!nft(&["list", "ruleset"]).contains("MINIDOCK"));
         // the older iptables keeps its rules elsewhere: one use of it, and its table is there
         match Command::new("iptables-legacy").args(["-S", "FORWARD"]).output() {

@@ -225,6 +225,7 @@ fn beside(pins: &Path) {
         assert!(reaches(Some(&neighbour), "192.0.2.1:8080") && reaches(None, "127.0.0.1:8080"), "in");
     };
     we_work();
+    assert!(table.is_beside_docker().expect("asked"));
     assert_eq!(table.findings().expect("asked"), [], "nothing is left in our way");
 
     // Docker's containers work, published and not, and ours reach them as anybody from outside would
@@ -268,9 +269,10 @@ fn beside(pins: &Path) {
     docker_web(&docker, &["-p", "9090:80"]);
     assert!(reaches(Some(&neighbour), "192.0.2.1:9090"));
 
-    // we go
-    drop(watch);
+    // we go, while the watch still listens
     table.purge().expect("purged");
+    table.mend().expect("nothing to mend");
+    drop(watch);
     let left = sh("iptables -S; nft list tables");
     assert!(!left.contains("MINIDOCK") && !left.contains("minidock"), "{left}");
     assert!(reaches(Some(&neighbour), "192.0.2.1:9090"), "and Docker does not notice");
