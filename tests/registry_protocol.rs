@@ -275,6 +275,22 @@ async fn a_pull_that_is_broken_off_leaves_a_clean_store_and_the_next_one_goes_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_named_and_given_back() {
+    let ours = Ours::start(|_| ()).await;
+    let (_source, name) = pushed(ours.address, "full", &[200_000, 9_000_000]).await;
+    let (_small, fits) = pushed(ours.address, "fits", &[100_000]).await;
+    let Some(target) = Images::on_small_disk(6000) else { return skip("no tmpfs can be mounted") };
+    let error = target.pull(&name).await.expect_err("it cannot fit");
+    assert!(error.message().contains("ENOSPC"), "{error}");
+    assert!(target.store.list().is_empty());
+    let left: u64 = target.clean().iter().map(|(_, size)| size).sum();
+    assert!(left < 300_000, "the large one is gone, the small one may wait: {left}");
+    target.pull(&fits).await.expect("there is room again");
+    assert_eq!(target.store.list().len(), 1);
+    target.unmount();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_pulls_of_one_image_share_the_work() {
     let oracle = oracle!(&[]);
     let (_source, name) = pushed(oracle.address(), "shared", &[1_000_000, 1_000_000]).await;

@@ -199,7 +199,10 @@ pub struct Ingest {
 impl Ingest {
     /// Adds bytes, and wakes who reads along.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|e| disk(&e, "write a blob"))?;
+        if let Err(e) = self.file.write_all(bytes) {
+            self.resumable = false; // a full disk is not helped by half a blob
+            return Err(disk(&e, "write a blob"));
+        }
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         self.growing.set(|state| state.written = self.size);

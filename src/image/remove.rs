@@ -69,7 +69,7 @@ pub struct Removed {
 }
 
 /// A download that nobody has gone on with for so long is not waited for.
-const ABANDONED: std::time::Duration = std::time::Duration::from_secs(600);
+const ABANDONED: std::time::Duration = std::time::Duration::from_secs(120);
 
 impl Store {
     /// Removes a name, or an image with all its names.

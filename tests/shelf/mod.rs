@@ -298,6 +298,21 @@ impl Images {
         Images { folder, store, client: Client::new(config), lines: Arc::default() }
     }
 
+    /// A store on a file system of its own with so many KiB; `None` where none can be mounted. It is unmounted by [`Images::unmount`].
+    pub fn on_small_disk(kib: u32) -> Option<Images> {
+        let images = Images::new();
+        let data = images.data();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"]).arg(&data).status();
+        mounted.is_ok_and(|status| status.success()).then(|| images.reopened())
+    }
+
+    /// Takes the small disk away.
+    pub fn unmount(self) {
+        let data = self.data();
+        drop(self.store);
+        let _ = Command::new("umount").arg("-l").arg(data).status();
+    }
+
     /// The same folder, opened by a later life of the daemon.
     pub fn reopened(self) -> Images {
         let Images { folder, store, client, lines } = self;
