@@ -6,7 +6,7 @@
 //! SIGPIPE. So each container has a small parent of its own, which needs no daemon.
 //!
 //! ```text
-//!   daemon ──spawn──► shim ──spawn──► runtime run --detach ──clone──► init ─► your program
+//!   daemon ─nursery─► shim ──fork───► runtime run --detach ──clone──► init ─► your program
 //!     ▲                │ ▲               (exits after 10 ms)            │  its parent is gone,
 //!     │ control        │ └───────── subreaper: orphans fall to me ◄─────┘  so it falls to the shim
 //!     │                │
@@ -27,7 +27,7 @@
 //! Every container costs one such process, so it must be small: one thread, no async runtime, buffers only while something
 //! waits in them. `/proc/<pid>/smaps_rollup` shows what it comes to.
 //!
-//! Laws: nothing in the loop waits for anybody; the exit status is on disk before it is told; output is in the log before the
+//! Laws: nothing in the loop waits for anybody; the exit status is written down before it is told; output is in the log before the
 //! exit is told; SIGTERM and SIGHUP do not end a shim, only its container's end does.
 //!
 //! *In the real world:* containerd's shim and podman's conmon are the same idea. conmon also forwards signals and serves

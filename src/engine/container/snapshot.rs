@@ -87,7 +87,7 @@ pub fn prepare(paths: &Paths, id: &str, image: &Image) -> Result<()> {
 ///
 /// The tree of a container that goes with its process (`--rm`) is *volatile*: overlayfs then neither hands its fsyncs down to the
 /// disk nor makes the whole disk write everything back when it is unmounted, which the last process of the container would have
-/// to wait for. Nobody will ever read what that spares.
+/// to wait for. Nobody will ever read what that spares. (Podman does the same.)
 ///
 /// # Errors
 /// The disk's.
