@@ -319,7 +319,7 @@ fn exit_codes_are_dockers() {
 /// The folder of block B's `linux_tweet_app`, as the lab unpacks it; the stand-in for nginx is busybox' web server.
 fn tweet_app_folder(daemon: &Daemon) {
     let script = "mkdir linux_tweet_app; cd linux_tweet_app
-        printf 'FROM alpine:latest\n\nCOPY index.html /usr/share/nginx/html\nCOPY linux.png /usr/share/nginx/html\n\nEXPOSE 80 443 \t\n\nCMD [\"httpd\", \"-f\", \"-p\", \"80\", \"-h\", \"/usr/share/nginx/html\"]\n' > Dockerfile
+        printf 'FROM alpine:latest\n\nCOPY index.html /usr/share/nginx/html/\nCOPY linux.png /usr/share/nginx/html/\n\nEXPOSE 80 443 \t\n\nCMD [\"httpd\", \"-f\", \"-p\", \"80\", \"-h\", \"/usr/share/nginx/html\"]\n' > Dockerfile
         echo 'old page' > index.html; echo 'new page' > index-new.html; head -c 5000 /dev/urandom > linux.png";
     daemon.sh(script).ok();
 }
