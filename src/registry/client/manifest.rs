@@ -53,7 +53,9 @@ impl Document {
         let own = value.get("mediaType").and_then(Value::as_str);
         let header = header.map(|h| h.split(';').next().unwrap_or_default().trim());
         let known = |t: &&str| [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].contains(t);
-        if value.get("schemaVersion").and_then(Value::as_u64) == Some(1) || header.is_some_and(|h| h.contains("docker.distribution.manifest.v1")) {
+        if value.get("schemaVersion").and_then(Value::as_u64) == Some(1)
+            || header.is_some_and(|h| h.contains("docker.distribution.manifest.v1"))
+        {
             return Err(Error::invalid("the image has a manifest of schema 1, which has been no format for years")
                 .hint("pull it with a Docker of 1.10 to 27 and push it again"));
         }

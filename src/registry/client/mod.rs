@@ -11,7 +11,7 @@
 //! ```
 //!
 //! * [`wire`] one connection, [`tls`] whom to believe, [`session`] what every request needs, [`token`] and [`challenge`] who we
-//!   are, [`tries`] when to ask again, [`headers`] small grammars.
+//!   are, [`tries`] when to ask again, [`headers`] and [`location`] small grammars.
 //! * [`manifest`], [`blob`], [`upload`], [`listing`]: the four things a registry has. [`refusal`]: how it says no.
 //!
 //! Our own on hyper, and not the ORAS project's `oci-client`: resuming by Range, waiting as 429 says, mirrors with a fall-back,
@@ -24,6 +24,7 @@ pub mod blob;
 pub mod challenge;
 pub mod headers;
 pub mod listing;
+pub mod location;
 pub mod manifest;
 pub mod refusal;
 pub mod session;

@@ -156,7 +156,7 @@ pub async fn put(server: &Server, head: &Parts, name: String, which: Which, body
     })
     .await?;
     if let Some(missing) = missing {
-        return Err(Refusal::new(404, "MANIFEST_BLOB_UNKNOWN", format!("blob unknown to registry: {missing}")));
+        return Err(Refusal::new(400, "MANIFEST_BLOB_UNKNOWN", format!("blob unknown to registry: {missing}")));
     }
     let mut answer = empty(201);
     set(&mut answer, header::LOCATION, format!("/v2/{name}/manifests/{digest}"));
