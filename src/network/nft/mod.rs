@@ -52,4 +52,6 @@ pub mod ruleset;
 pub mod table;
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;
