@@ -191,3 +191,34 @@ fn a_killed_shim_does_not_make_a_container_immortal() {
     }
     assert_ne!(daemon.inspect("two", "{{.State.Status}}"), "running");
 }
+
+/// The process of which this daemon's shims are forks.
+fn nursery_of(daemon: &Daemon) -> i32 {
+    let is_child = |status: &String| status.contains(&format!("\nPPid:\t{}\n", daemon.pid()));
+    let all = fs::read_dir("/proc").expect("/proc").flatten();
+    let found = all.filter_map(|entry| {
+        let status = fs::read_to_string(entry.path().join("status")).ok().filter(is_child)?;
+        let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        let pid = entry.file_name().to_string_lossy().parse().ok()?;
+        (line.contains("\0nursery") && !status.contains("State:\tZ")).then_some(pid)
+    });
+    found.max().expect("a nursery")
+}
+
+#[test]
+fn a_killed_nursery_is_replaced_and_its_containers_do_not_notice() {
+    let mut daemon = Daemon::start();
+    daemon.ok(&["run", "-d", "--name", "first", "--network", "none", "alpine", "sleep", "1000"]);
+    let old = nursery_of(&daemon);
+    let pid = rustix::process::Pid::from_raw(old).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the nursery");
+    assert_eq!(daemon.ok(&["run", "--rm", "--network", "none", "alpine", "echo", "born"]), "born");
+    assert_eq!(daemon.ok(&["exec", "first", "echo", "alive"]), "alive");
+    let new = nursery_of(&daemon);
+    assert_ne!(old, new);
+    daemon.kill();
+    let gone = || fs::read_to_string(format!("/proc/{new}/status")).map_or(true, |status| status.contains("State:\tZ"));
+    wait_for("the nursery to end with its daemon", gone);
+    daemon.up();
+    assert_eq!(daemon.ok(&["exec", "first", "echo", "alive"]), "alive");
+}
