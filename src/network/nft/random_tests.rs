@@ -106,8 +106,8 @@ fn some_asks() -> impl Strategy<Value = Vec<Ask>> {
 fn whatever_is_asked_in_whatever_order_the_table_is_what_it_should_be() {
     apart(|| {
         let door = |n: &u16| {
-            let protocol = if n % 2 == 0 { Protocol::Tcp } else { Protocol::Udp };
-            port(protocol, if n % 3 == 0 { "127.0.0.1" } else { "0.0.0.0" }, *n, "172.30.0.2", 80)
+            let protocol = if n.is_multiple_of(2) { Protocol::Tcp } else { Protocol::Udp };
+            port(protocol, if n.is_multiple_of(3) { "127.0.0.1" } else { "0.0.0.0" }, *n, "172.30.0.2", 80)
         };
         let net = |n: usize, icc: bool| Bridge { icc, ..bridge(&format!("br-{n}"), &[&format!("172.3{n}.0.0/16")]) };
         let sorted = |text: &str| {
