@@ -121,7 +121,7 @@ impl Job {
             here => match (pull::pull(self, name, platform, voice).await, here) {
                 (Ok(image), _) => image,
                 (Err(_), Ok(image)) if !self.options.pull => image, // its platform is told below
-                (Err(error), _) => return Err(error.into()),
+                (Err(error), _) => return Err(error),
             },
         };
         match fits(&image.config, platform) {

@@ -20,7 +20,7 @@ use crate::{
     flag,
     registry::accounts::Accounts,
     session::Session,
-    terminal, words,
+    words,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE};
 use clap::ArgMatches;
@@ -223,11 +223,6 @@ fn secrets(flags: &[String]) -> Result<Option<String>> {
         (_, true) => Err(Error::invalid(format!("secrets may have {} KiB together", MOST >> 10))),
         _ => Ok(Some(header)),
     }
-}
-
-/// Whether output goes to a person.
-pub fn is_watched() -> bool {
-    terminal::output_is_terminal()
 }
 
 #[cfg(test)]

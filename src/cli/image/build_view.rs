@@ -191,7 +191,7 @@ impl View {
         match text {
             " ---> Using cache" => step.cached = true,
             text if text.starts_with(" ---> ") || text.starts_with("Removing intermediate container ") => {}
-            text if text.is_empty() => {}
+            "" => {}
             text => {
                 step.output.push(text.to_string());
                 if step.output.len() > 20_000 {
