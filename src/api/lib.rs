@@ -72,7 +72,12 @@ where
 
 /// Begins the work of a request. What only looks, waits or streams belongs to its client; what changes something is a task of
 /// its own from the first moment, before the web server can notice that the client has gone.
-fn handle(engine: Arc<Engine>, registry: Arc<Client>, request: Request<Incoming>, stop: CancellationToken) -> BoxFuture<'static, Answer> {
+fn handle(
+    engine: Arc<Engine>,
+    registry: Arc<Client>,
+    request: Request<Incoming>,
+    stop: CancellationToken,
+) -> BoxFuture<'static, Answer> {
     let looks = request.method() == Method::GET || request.method() == Method::HEAD;
     let work = respond(engine, registry, request, stop);
     if looks {

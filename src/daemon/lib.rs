@@ -58,6 +58,7 @@ pub fn main(args: Vec<OsString>) -> i32 {
     // run from a read-only clone of our mount: all that we start as /proc/self/exe is protected, too, and need not execute
     // itself once more for each container; where that cannot be had, the runtime sees to it by itself
     let _ = minidock_linux::exec::protect_self();
+    let _ = minidock_linux::limits::raise_files(); // containers get the old limit: engine::nursery
     minidock_linux::malloc::limit_arenas(2);
     tracing_subscriber::fmt()
         .with_max_level(settings.log_level)

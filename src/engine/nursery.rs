@@ -16,8 +16,8 @@
 //! whether it lives. *Next room:* [`crate::shim_client`]
 
 use minidock_base::{Doing, Error, Result};
-use minidock_linux::fds;
-use minidock_shim::nursery::WORD;
+use minidock_linux::{fds, limits};
+use minidock_shim::nursery::{FILES, WORD};
 use std::{
     fs::OpenOptions,
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
@@ -68,6 +68,7 @@ impl Nursery {
             .args(args)
             .arg(format!("{WORD:64}")) // room for the id that `ps` will show instead
             .env_clear()
+            .envs(limits::files_before().map(|soft| (FILES, soft.to_string())))
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())

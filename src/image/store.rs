@@ -285,8 +285,8 @@ impl Store {
     }
 
     /// Reads the image of a descriptor, and notes its parent.
-    pub(crate) fn described(&self, state: &State, manifest: &Descriptor, parent: Option<&Digest>) -> Result<(Descriptor, Image)> {
-        let mut descriptor = manifest.clone();
+    pub(crate) fn described(&self, state: &State, of: &Descriptor, parent: Option<&Digest>) -> Result<(Descriptor, Image)> {
+        let mut descriptor = of.clone();
         if let Some(parent) = parent {
             descriptor.annotations.insert(tags::PARENT.into(), parent.to_string());
         }

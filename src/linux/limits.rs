@@ -8,6 +8,7 @@
 //! See: prlimit(2), proc_pid_oom_score_adj(5), sched_setattr(2), ioprio_set(2), personality(2). Next room: [`crate::cgroup`]
 
 use crate::{action::call, errno::CallFailed};
+use std::sync::OnceLock;
 
 /// The names of the spec and the kernel's numbers.
 const RESOURCES: [(&str, u32); 16] = [
@@ -53,6 +54,51 @@ pub fn setrlimit(name: &str, soft: u64, hard: u64) -> Result<(), CallFailed> {
             }
         },
     )
+}
+
+/// Both limits of one resource of the calling process: (soft, hard).
+///
+/// # Errors
+/// EINVAL for a name that is none.
+#[track_caller]
+pub fn getrlimit(name: &str) -> Result<(u64, u64), CallFailed> {
+    call(
+        "prlimit64",
+        || vec!["0".into(), name.to_string(), "NULL".into(), "old".into()],
+        || {
+            let number = resource(name).ok_or_else(|| std::io::Error::from_raw_os_error(libc::EINVAL))?;
+            let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: `old` lives through the call, and a null pointer means that no limit is to be set.
+            match unsafe { libc::prlimit64(0, number, std::ptr::null(), &raw mut old) } {
+                0 => Ok((old.rlim_cur, old.rlim_max)),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        },
+    )
+}
+
+static FILES_BEFORE: OnceLock<u64> = OnceLock::new();
+
+/// Lets this process open as many files as its hard limit allows: a daemon holds several for each container, and the usual soft
+/// limit of 1,024 is meant for programs that use select(2). What is executed later inherits the limit; [`files_before`] is for
+/// giving it the old one back.
+///
+/// # Errors
+/// None is expected: the hard limit is not touched.
+#[track_caller]
+pub fn raise_files() -> Result<(), CallFailed> {
+    let (soft, hard) = getrlimit("RLIMIT_NOFILE")?;
+    let wanted = hard.min(1 << 20);
+    if soft < wanted {
+        setrlimit("RLIMIT_NOFILE", wanted, hard)?;
+        let _ = FILES_BEFORE.set(soft);
+    }
+    Ok(())
+}
+
+/// The soft limit of open files before [`raise_files`], if that changed it.
+pub fn files_before() -> Option<u64> {
+    FILES_BEFORE.get().copied()
 }
 
 /// The scheduling of one process: sched_setattr(2)'s form.
@@ -218,6 +264,8 @@ mod tests {
         assert_eq!(resource("RLIMIT_NOFILE"), Some(7));
         setrlimit("RLIMIT_CORE", 0, 0).expect("lowering is always allowed");
         assert!(setrlimit("RLIMIT_NOSUCH", 0, 0).is_err_and(|e| e.is(libc::EINVAL)));
+        let (soft, hard) = getrlimit("RLIMIT_NOFILE").expect("a known name");
+        assert!(soft > 0 && soft <= hard);
         assert!(setrlimit("RLIMIT_NOFILE", 9, 3).is_err_and(|e| e.is(libc::EINVAL)));
     }
 }

@@ -30,7 +30,7 @@ use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     action,
     clone::{self, Cloned},
-    fds,
+    fds, limits,
     proc::Title,
     signal,
 };
@@ -38,6 +38,9 @@ use std::os::{fd::OwnedFd, unix::net::UnixStream};
 
 /// The argument that a nursery is started with: this word, and as many spaces as make it as long as an id.
 pub const WORD: &str = "nursery";
+
+/// The variable that names the soft limit of open files which the daemon had before it raised its own: containers get that one.
+pub const FILES: &str = "MINIDOCK_NOFILE";
 
 const EINTR: i32 = 4;
 
@@ -48,6 +51,7 @@ const EINTR: i32 = 4;
 /// What the nursery could not have, or what a shim could not have.
 pub fn live(own: Option<Own>) -> Result<Option<Shim>> {
     let orders = boot::settle()?;
+    lower_files();
     signal::forget_children(true).doing(|| "let children go")?;
     let title = Title::find(WORD);
     let Some((id, control)) = until_born(&orders)? else { return Ok(None) };
@@ -55,6 +59,14 @@ pub fn live(own: Option<Own>) -> Result<Option<Shim>> {
     signal::forget_children(false).doing(|| "wait for children")?;
     title.inspect(|title| title.set(&id));
     boot::boot(UnixStream::from(control), own).map(Some)
+}
+
+/// The daemon may open many files; what runs in containers gets the limit that the daemon was started with.
+fn lower_files() {
+    let soft = std::env::var(FILES).ok().and_then(|soft| soft.parse::<u64>().ok());
+    if let (Some(soft), Ok((_, hard))) = (soft, limits::getrlimit("RLIMIT_NOFILE")) {
+        let _ = limits::setrlimit("RLIMIT_NOFILE", soft.min(hard), hard); // lowering is always allowed
+    }
 }
 
 /// One shim for one container, executed for it alone: the way without a nursery.

@@ -35,3 +35,4 @@ pub mod orchestrator;
 pub mod round;
 pub mod scheduler;
 pub mod store;
+pub mod wire;

@@ -11,6 +11,8 @@
 //!
 //! The oracles are programs we did not write: iproute2, nftables, curl, busybox.
 
+#![allow(dead_code)] // each test takes what it needs of the props
+
 use crate::props::{Daemon, Printed, finish, home::Home, wait_for};
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};

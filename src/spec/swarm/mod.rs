@@ -17,6 +17,7 @@
 //! *Next room:* [`task`]
 
 pub mod cluster;
+pub mod container;
 pub mod network;
 pub mod node;
 pub mod secret;

@@ -1,0 +1,91 @@
+//! # A line: both sides send when they like
+//!
+//! An agent's session with the dispatcher. The agent says who it is and what its tasks do, and that it lives; the dispatcher says
+//! what has changed for it. Each message is one frame of JSON.
+//!
+//! *See:* [`crate::dispatcher`]. *Next room:* [`super::phone`]
+
+use super::frame::{self, Kind};
+use crate::dispatcher::Delta;
+use minidock_base::{Error, Result};
+use minidock_spec::swarm::{node::NodeDescription, task::TaskStatus};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::marker::PhantomData;
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split};
+
+/// Anything that carries bytes both ways.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// What an agent says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum AgentSays {
+    /// First: what this node is.
+    Hello(Box<NodeDescription>),
+    /// It lives.
+    Beat,
+    /// How far its tasks are, by ID.
+    Status(Vec<(String, TaskStatus)>),
+    /// It leaves in order: it need not be waited for.
+    Bye,
+}
+
+/// What a manager says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ManagerSays {
+    /// What is new; the first one holds everything.
+    News(Box<Delta>),
+    /// Where the managers are, and how often to say that one lives (nanoseconds).
+    Terms { managers: Vec<String>, period: i64 },
+    /// The node's role has changed: it should ask for a new certificate.
+    Renew,
+    /// The node is no longer of this swarm.
+    Removed,
+}
+
+/// The receiving half.
+pub struct Ear<T> {
+    from: ReadHalf<Box<dyn Stream>>,
+    says: PhantomData<fn() -> T>,
+}
+
+/// The sending half.
+pub struct Mouth<T> {
+    to: WriteHalf<Box<dyn Stream>>,
+    says: PhantomData<fn(T)>,
+}
+
+/// A stream as a line: hears `H`, says `S`.
+pub fn line<H, S>(stream: Box<dyn Stream>) -> (Ear<H>, Mouth<S>) {
+    let (from, to) = split(stream);
+    (Ear { from, says: PhantomData }, Mouth { to, says: PhantomData })
+}
+
+impl<T: DeserializeOwned> Ear<T> {
+    /// The next message; `None` when the other side has hung up. Not to be cancelled half-way: give it a task of its own.
+    ///
+    /// # Errors
+    /// The connection broke, or what came cannot be read.
+    pub async fn hear(&mut self) -> Result<Option<T>> {
+        match frame::receive(&mut self.from).await? {
+            Some((Kind::Session, payload)) => {
+                let message = serde_json::from_slice(&payload);
+                message.map(Some).map_err(|e| Error::invalid(e.to_string()).during("read what another node says"))
+            }
+            Some((kind, _)) => Err(Error::invalid(format!("a {kind:?} frame has no place in a session"))),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<T: Serialize> Mouth<T> {
+    /// Says something.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn say(&mut self, message: &T) -> Result<()> {
+        let text = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        frame::send(&mut self.to, Kind::Session, &text).await
+    }
+}

@@ -1,0 +1,57 @@
+//! # The wire between nodes
+//!
+//! One port (2377), one protocol: TLS 1.3 with the swarm's own certificates, and inside it frames. A frame is four bytes of
+//! length, one byte of kind, and the payload:
+//!
+//! ```text
+//!   ┌────────────┬──────┬───────────────┐   kind  A  an [`Ask`] as JSON          answered by one frame O (ok) or E (error)
+//!   │ length, BE │ kind │ payload       │         R  a message between managers  answered by one frame O or E
+//!   └────────────┴──────┴───────────────┘         S  from here on a [`line`]: both sides send when they like
+//! ```
+//!
+//! * [`desk`]: the manager's end. Who calls is read from the certificate; what may be asked depends on it.
+//! * [`phone`]: the caller's end, with connections kept open for the next call.
+//! * [`line`]: an agent's session with the dispatcher.
+//!
+//! Laws: a frame is at most 64 MiB; whoever sends more, or nonsense, is hung up on. A caller without a certificate may ask for the
+//! root and for a certificate, nothing else. *See:* RFC 8446; swarmkit's gRPC services stand in its `api/*.proto`.
+//! *Next room:* [`desk`]
+
+pub mod desk;
+pub mod frame;
+pub mod line;
+pub mod phone;
+
+use crate::control::Wish;
+use serde::{Deserialize, Serialize};
+
+/// What may be asked of a manager.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Ask {
+    /// The root certificate; anybody may ask.
+    Root,
+    /// A certificate for a newcomer; the token says as what.
+    Join { token: String, request: String },
+    /// A new certificate for a node of this swarm, in the role the managers want it in.
+    Renew { request: String },
+    /// A manager that has its certificate asks to be one of those who agree.
+    Enlist { raft_id: u64, address: String },
+    /// Something a person wants, sent on by a manager that does not lead.
+    Wish(Box<Wish>),
+}
+
+impl Ask {
+    /// Its name, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ask::Root => "the root certificate",
+            Ask::Join { .. } => "to join",
+            Ask::Renew { .. } => "a new certificate",
+            Ask::Enlist { .. } => "to be a manager",
+            Ask::Wish(_) => "a change",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! # The phone: calling a manager
+//!
+//! Opens a connection, checks that a manager of this swarm answers, asks. Connections are kept for the next call to the same
+//! address, because managers speak with each other all the time; one that has died in the meantime is replaced, once, without a word.
+//!
+//! *Next room:* [`super::frame`]
+
+use super::{
+    Ask,
+    frame::{self, Kind},
+    line::{AgentSays, Ear, ManagerSays, Mouth, Stream, line},
+};
+use crate::ca::identity;
+use minidock_base::{Error, Result, error::Wire};
+use rustls::ClientConfig;
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Connecting and shaking hands may take so long.
+const CONNECT: Duration = Duration::from_secs(5);
+/// So many unused connections are kept for each address.
+const KEPT: usize = 4;
+
+type Connection = Box<dyn Stream>;
+
+/// Calls managers with one set of papers.
+pub struct Phone {
+    papers: Mutex<Arc<ClientConfig>>,
+    idle: Mutex<HashMap<String, Vec<Connection>>>,
+}
+
+impl Phone {
+    pub fn new(papers: Arc<ClientConfig>) -> Phone {
+        Phone { papers: Mutex::new(papers), idle: Mutex::default() }
+    }
+
+    /// Calls with new papers from now on.
+    pub fn renew(&self, papers: Arc<ClientConfig>) {
+        *self.papers.lock().unwrap_or_else(PoisonError::into_inner) = papers;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Asks the manager at `address` (`10.0.0.1:2377`).
+    ///
+    /// # Errors
+    /// Nobody answers there, it is no manager of this swarm, or what it says: its error as it made it.
+    pub async fn ask(&self, address: &str, ask: &Ask) -> Result<Value> {
+        let question = serde_json::to_vec(ask).map_err(|e| Error::system(e.to_string()))?;
+        let answer = self.call(address, Kind::Ask, &question).await?;
+        serde_json::from_slice(&answer).map_err(|e| Error::invalid(e.to_string()).during("read a manager's answer"))
+    }
+
+    /// Carries a message between managers.
+    ///
+    /// # Errors
+    /// As for [`Phone::ask`].
+    pub async fn raft(&self, address: &str, message: &[u8]) -> Result<Vec<u8>> {
+        self.call(address, Kind::Raft, message).await
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// As for [`Phone::ask`].
+    pub async fn session(&self, address: &str) -> Result<(Ear<ManagerSays>, Mouth<AgentSays>)> {
+        let mut connection = self.connect(address).await?;
+        exchange(&mut connection, Kind::Session, &[]).await??;
+        Ok(line(connection))
+    }
+
+    async fn call(&self, address: &str, kind: Kind, payload: &[u8]) -> Result<Vec<u8>> {
+        if let Some(mut kept) = self.take(address)
+            && let Ok(answer) = exchange(&mut kept, kind, payload).await
+        {
+            self.keep(address, kept);
+            return answer;
+        }
+        let mut connection = self.connect(address).await?;
+        let answer = exchange(&mut connection, kind, payload).await?;
+        self.keep(address, connection);
+        answer
+    }
+
+    fn take(&self, address: &str) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(address)?.pop()
+    }
+
+    fn keep(&self, address: &str, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.entry(address.to_string()).or_default();
+        if kept.len() < KEPT {
+            kept.push(connection);
+        }
+    }
+
+    async fn connect(&self, address: &str) -> Result<Connection> {
+        let papers = self.papers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let connecting = async {
+            let stream = TcpStream::connect(address).await?;
+            let _ = stream.set_nodelay(true);
+            TlsConnector::from(papers).connect(identity::manager_name(), stream).await
+        };
+        let why = || format!("call the manager at {address}");
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(Error::unavailable(error.to_string()).during(why())),
+            Err(_) => Err(Error::unavailable(format!("no answer within {} s", CONNECT.as_secs())).during(why())),
+        }
+    }
+}
+
+/// One question, one answer. The outer error: the connection is of no use any more.
+async fn exchange(connection: &mut Connection, kind: Kind, payload: &[u8]) -> Result<Result<Vec<u8>>> {
+    frame::send(connection, kind, payload).await?;
+    match frame::receive(connection).await? {
+        Some((Kind::Ok, answer)) => Ok(Ok(answer)),
+        Some((Kind::Error, text)) => {
+            let wire: Wire = serde_json::from_slice(&text).map_err(|e| Error::invalid(e.to_string()))?;
+            Ok(Err(Error::from_wire(wire)))
+        }
+        Some((kind, _)) => Err(Error::invalid(format!("a {kind:?} frame came as an answer"))),
+        None => Err(Error::unavailable("the manager has hung up").hint("its certificate or ours may not be of the same swarm")),
+    }
+}
