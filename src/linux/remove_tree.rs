@@ -65,9 +65,18 @@ fn remove_below(
     if depth >= DEEPEST_STEP {
         return move_up(dir, name);
     }
-    let inside = openat2(dir, name, Open::DirectoryNoFollow, Resolve::Beneath)?;
+    // between two calls somebody else, who removes the same tree, may have been faster
+    let gone = |failed: &CallFailed| failed.is(libc::ENOENT);
+    let inside = match openat2(dir, name, Open::DirectoryNoFollow, Resolve::Beneath) {
+        Err(failed) if gone(&failed) => return Ok(()),
+        inside => inside?,
+    };
+    let entries = match getdents(&inside) {
+        Err(failed) if gone(&failed) => return Ok(()),
+        entries => entries?,
+    };
     let mut first = Ok(());
-    for entry in getdents(&inside)? {
+    for entry in entries {
         first = first.and(remove_below(inside.as_fd(), &entry, depth + 1, move_up));
     }
     first?;
@@ -95,6 +104,20 @@ mod tests {
         remove_tree(&dir, "tree").expect("removable");
         remove_tree(&dir, "tree").expect("gone is fine");
         assert!(kept.join("file").exists() && !folder.path().join("tree").exists());
+    }
+
+    #[test]
+    fn several_may_remove_one_tree_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for n in 0..400 {
+            std::fs::create_dir_all(folder.path().join(format!("tree/{}/{n}/diff/work", n % 7))).expect("room");
+        }
+        let remove = || remove_tree(open_directory(folder.path()).expect("just made"), "tree");
+        std::thread::scope(|scope| {
+            let removers: Vec<_> = (0..4).map(|_| scope.spawn(remove)).collect();
+            removers.into_iter().for_each(|r| r.join().expect("no panic").expect("removed, or gone"));
+        });
+        assert!(!folder.path().join("tree").exists());
     }
 
     #[test]
