@@ -165,6 +165,7 @@ fn a_daemon_killed_in_the_middle_of_starts_leaves_no_stale_rule() {
         wait_for("no link", || links_like(&daemon, "veth").is_empty());
         assert!(!rules(&daemon).contains(" . 910"), "a stale element: {}", rules(&daemon));
         daemon.ok(&["run", "--rm", "-p", "9100-9103:80-83", "alpine", "true"]);
+        wait_for("its link to go", || links_like(&daemon, "veth").is_empty()); // or the next round would take it for its own
     }
 }
 
