@@ -8,7 +8,7 @@
 mod props;
 
 use minidock_linux::userns::{self, Range};
-use props::{MINIDOCK, Printed, finish, skip, wait_for};
+use props::{MINIDOCK, Printed, finish, skip, sweep::sweep, wait_for};
 use std::{
     fs,
     os::unix::fs::chown,
@@ -101,6 +101,7 @@ impl Drop for Rootless {
             drop(child.stdin.take());
             let _ = (child.kill(), child.wait());
         }
+        sweep(&self.folder.join("exec"));
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

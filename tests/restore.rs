@@ -222,3 +222,18 @@ fn a_killed_nursery_is_replaced_and_its_containers_do_not_notice() {
     daemon.up();
     assert_eq!(daemon.ok(&["exec", "first", "echo", "alive"]), "alive");
 }
+
+#[test]
+fn a_test_that_fails_while_its_daemon_is_dead_leaves_no_container() {
+    let mut daemon = Daemon::start();
+    daemon.ok(&["run", "-d", "--name", "left", "alpine", "sleep", "1000"]);
+    let pid = daemon.ok(&["inspect", "-f", "{{.State.Pid}}", "left"]).trim().to_string();
+    let exec_root = daemon.exec_root().display().to_string();
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        daemon.kill();
+        panic!("as a claim that does not hold");
+    }));
+    assert!(failed.is_err());
+    wait_for("the program to be gone", || !Path::new(&format!("/proc/{pid}/exe")).exists());
+    assert!(!fs::read_to_string("/proc/self/mounts").expect("our mounts").contains(&exec_root));
+}

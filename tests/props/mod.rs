@@ -11,6 +11,7 @@
 #![allow(dead_code)] // each test binary uses its own part of the props
 
 pub mod home;
+pub mod sweep;
 
 use home::Home;
 use std::{
@@ -210,6 +211,7 @@ impl Drop for Daemon {
             let lines: Vec<&str> = log.lines().collect();
             lines.iter().rev().take(30).rev().for_each(|line| eprintln!("{line}"));
         }
+        sweep::sweep(&self.exec_root());
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
