@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("image", &["base", "spec", "linux"]),
     ("network", &["base", "spec", "linux"]),
     ("consensus", &["base"]),
-    ("swarm", &["base", "spec", "consensus", "swarm"]),
+    ("swarm", &["base", "spec", "consensus", "network"]),
     ("engine", &["base", "spec", "linux", "explain", "image", "network", "shim"]),
     ("registry", &["base", "spec", "image"]),
     ("build", &["base", "spec", "linux", "image", "engine", "registry"]),

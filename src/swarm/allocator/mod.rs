@@ -20,8 +20,9 @@ use crate::{
     orchestrator::Decision,
     store::{Action, Tables},
 };
-use addresses::{Net, Taken};
+use addresses::{Taken, net};
 use jiff::Timestamp;
+use minidock_network::model::Net;
 use minidock_spec::swarm::{
     network::{IpamConfig, IpamOptions, Network, VXLAN_ID},
     service::{Endpoint, Service, VirtualIp},
@@ -78,7 +79,7 @@ fn network(tables: &Tables, all: &BTreeMap<String, Network>, id: &str, taken: &m
         let cluster = tables.cluster()?;
         let wish = network.spec.ipam_options.as_ref().and_then(|i| i.configs.first()).cloned().unwrap_or_default();
         let subnet = match wish.subnet.is_empty() {
-            false => Net::parse(&wish.subnet)?,
+            false => net(&wish.subnet)?,
             true => addresses::choose(&cluster.default_addr_pool, cluster.subnet_size, &subnets(all))?,
         };
         let gateway = if wish.gateway.is_empty() { subnet.nth(1)?.to_string() } else { wish.gateway };
@@ -103,7 +104,7 @@ fn network(tables: &Tables, all: &BTreeMap<String, Network>, id: &str, taken: &m
 }
 
 fn subnets(all: &BTreeMap<String, Network>) -> Vec<Net> {
-    all.values().filter_map(|n| Net::parse(n.subnet()?)).collect()
+    all.values().filter_map(|n| net(n.subnet()?)).collect()
 }
 
 /// Ingress has the first; the others the lowest that is free after it.

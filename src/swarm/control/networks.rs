@@ -6,7 +6,7 @@
 
 use super::{Decided, check_name, find, refusal};
 use crate::{
-    allocator::addresses::Net,
+    allocator::addresses::net,
     orchestrator::Context,
     store::{Action, Table, Tables},
 };
@@ -35,10 +35,10 @@ pub fn create(tables: &Tables, spec: &NetworkSpec, context: &mut Context) -> Dec
         return Err(refusal(Kind::Conflict, "ingress network already present"));
     }
     for config in spec.ipam_options.iter().flat_map(|i| &i.configs).filter(|c| !c.subnet.is_empty()) {
-        let subnet = Net::parse(&config.subnet).ok_or_else(|| {
-            refusal(Kind::InvalidParameter, format!("invalid subnet {}: IPv4 with a prefix is wanted", config.subnet))
+        let subnet = net(&config.subnet).ok_or_else(|| {
+            refusal(Kind::InvalidParameter, format!("invalid subnet {}: an address with a prefix is wanted", config.subnet))
         })?;
-        let other = tables.networks().find(|n| n.subnet().and_then(Net::parse).is_some_and(|s| s.overlaps(subnet)));
+        let other = tables.networks().find(|n| n.subnet().and_then(net).is_some_and(|s| s.overlaps(&subnet)));
         if let Some(other) = other {
             return Err(Error::conflict("Pool overlaps with other one on this address space").hint(format!(
                 "network {} has {}",

@@ -7,6 +7,7 @@
 //! *See:* swarmkit `manager/constraint`; Docker's `--constraint`. *Next room:* [`super::spread`]
 
 use minidock_base::{Error, Result};
+use minidock_network::model::Net;
 use minidock_spec::swarm::node::Node;
 use std::net::IpAddr;
 
@@ -82,21 +83,12 @@ fn architecture(name: &str) -> &str {
     }
 }
 
+/// An address, or a block that it lies in.
 fn within(address: &str, wanted: &str) -> bool {
     let Ok(address) = address.parse::<IpAddr>() else { return false };
-    match wanted.split_once('/') {
-        None => wanted.parse() == Ok(address),
-        Some((net, prefix)) => match (net.parse::<IpAddr>(), prefix.parse::<u32>(), address) {
-            (Ok(IpAddr::V4(net)), Ok(prefix @ 0..=32), IpAddr::V4(a)) => {
-                let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-                u32::from(net) & mask == u32::from(a) & mask
-            }
-            (Ok(IpAddr::V6(net)), Ok(prefix @ 0..=128), IpAddr::V6(a)) => {
-                let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-                u128::from(net) & mask == u128::from(a) & mask
-            }
-            _ => false,
-        },
+    match Net::parse_loosely(wanted) {
+        Ok((_, net)) => net.contains(address),
+        Err(_) => wanted.parse() == Ok(address),
     }
 }
 
