@@ -228,6 +228,7 @@ fn a_test_that_fails_while_its_daemon_is_dead_leaves_no_container() {
     let mut daemon = Daemon::start();
     daemon.ok(&["run", "-d", "--name", "left", "alpine", "sleep", "1000"]);
     let pid = daemon.ok(&["inspect", "-f", "{{.State.Pid}}", "left"]).trim().to_string();
+    let id = daemon.ok(&["inspect", "-f", "{{.Id}}", "left"]).trim().to_string();
     let exec_root = daemon.exec_root().display().to_string();
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
         daemon.kill();
@@ -236,4 +237,7 @@ fn a_test_that_fails_while_its_daemon_is_dead_leaves_no_container() {
     assert!(failed.is_err());
     wait_for("the program to be gone", || !Path::new(&format!("/proc/{pid}/exe")).exists());
     assert!(!fs::read_to_string("/proc/self/mounts").expect("our mounts").contains(&exec_root));
+    for controller in fs::read_dir("/sys/fs/cgroup").expect("cgroups").flatten() {
+        assert!(!controller.path().join("minidock").join(&id).exists(), "{}", controller.path().display());
+    }
 }

@@ -11,9 +11,14 @@ use rustix::{
     mount::{UnmountFlags, unmount},
     process::{Pid, Signal, kill_process},
 };
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-/// Ends every container that still runs below `exec_root`, and takes down the mounts there.
+/// Ends every container that still runs below `exec_root`, and takes down its cgroups and the mounts there.
 pub fn sweep(exec_root: &Path) {
     let ids: Vec<String> = fs::read_dir(exec_root.join("containers"))
         .into_iter()
@@ -26,11 +31,28 @@ pub fn sweep(exec_root: &Path) {
         let children = fs::read_to_string(format!("/proc/{shim}/task/{shim}/children")).unwrap_or_default();
         children.split_whitespace().filter_map(|pid| pid.parse().ok()).chain([shim]).for_each(end);
     }
+    for id in &ids {
+        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            for group in [controller.path().join("minidock").join(id), controller.path().join(id)] {
+                remove_group(&group);
+            }
+        }
+    }
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     for target in
         mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|target| Path::new(target).starts_with(exec_root))
     {
         let _ = unmount(target, UnmountFlags::DETACH);
+    }
+}
+
+/// Removes a cgroup as soon as the last of its processes is gone; its own groups first.
+fn remove_group(group: &Path) {
+    let below = fs::read_dir(group).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    below.for_each(|entry| remove_group(&entry.path()));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while fs::remove_dir(group).is_err_and(|e| e.kind() == ErrorKind::ResourceBusy) && Instant::now() < deadline {
+        std::thread::yield_now();
     }
 }
 
