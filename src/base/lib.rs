@@ -9,11 +9,13 @@
 //! * [`units`]: `512m`, `1.5`, `1m30s`: parse and print, the way Docker does.
 //! * [`paths`]: the only file that spells a state path.
 //! * [`state_file`]: write beside, rename; load, or say which file is broken.
+//! * [`clean_path`]: a path as text, without detours.
 //! * [`ignore`]: the patterns of `.dockerignore`.
 //! * [`clock`]: the wall clock, and one that tests wind by hand.
 //!
 //! Next room: [`error`]
 
+pub mod clean_path;
 pub mod clock;
 pub mod error;
 pub mod id;

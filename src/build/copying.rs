@@ -19,11 +19,11 @@ use crate::{
     instruction::{Copy, Source},
     job::Job,
     origin::Origin,
-    stage::{Stage, absolute},
+    stage::Stage,
     stages::stage_called,
     voice::Failure,
 };
-use minidock_base::{Doing, Error, Result, ignore::Patterns};
+use minidock_base::{Doing, Error, Result, clean_path::clean_from, ignore::Patterns};
 use minidock_engine::{byte_stream::blocking, users::Databases};
 use minidock_linux::files;
 use minidock_spec::digest::{Digest, Hasher};
@@ -49,7 +49,7 @@ pub async fn copy(stage: &mut Stage, copy: &Copy) -> Result<(), Failure> {
 async fn steps(stage: &mut Stage, copy: &Copy, keyword: &'static str) -> Result<(), Failure> {
     let destination = stage.running.word(&copy.destination)?;
     let slash = destination.ends_with('/') || destination.ends_with("/.") || destination == ".";
-    let mut to = absolute(&stage.running.config.working_dir, &destination);
+    let mut to = clean_from(&stage.running.config.working_dir, &destination);
     if slash && !to.ends_with('/') {
         to.push('/');
     }
@@ -101,7 +101,7 @@ async fn steps(stage: &mut Stage, copy: &Copy, keyword: &'static str) -> Result<
 }
 
 /// Where the files come from.
-async fn origin(stage: &Stage, from: Option<&str>) -> Result<Origin, Failure> {
+pub async fn origin(stage: &Stage, from: Option<&str>) -> Result<Origin, Failure> {
     let job = &stage.job;
     let image = match from {
         None => return Ok(Origin::Context(job.context.clone())),

@@ -22,11 +22,10 @@ use crate::{
     instruction::{Command, Mount, MountKind, Run},
     origin::{Found, Origin},
     settings::Running,
-    stage::{Stage, absolute},
-    stages::stage_called,
+    stage::Stage,
     voice::Failure,
 };
-use minidock_base::{Doing, Error, Result, id, ignore::Patterns};
+use minidock_base::{Doing, Error, Result, clean_path::clean_from, id, ignore::Patterns};
 use minidock_engine::byte_stream::blocking;
 use minidock_image::{
     layer::{
@@ -116,7 +115,7 @@ pub async fn plan(stage: &Stage, run: &Run) -> Result<Plan, Failure> {
         let (mut bound, mut hash) = (None, None);
         match mount.kind {
             MountKind::Bind => {
-                let origin = Arc::new(origin(stage, mount.from.as_deref()).await?);
+                let origin = Arc::new(copying::origin(stage, mount.from.as_deref()).await?);
                 let (o, source, job) = (origin.clone(), mount.source.clone().unwrap_or_else(|| "/".into()), stage.job.clone());
                 let (found, digest) = blocking(move || {
                     let found = o.find(&source)?.into_iter().next().ok_or_else(|| Error::invalid("nothing to mount"))?;
@@ -149,22 +148,10 @@ pub async fn plan(stage: &Stage, run: &Run) -> Result<Plan, Failure> {
             }
             MountKind::Cache | MountKind::Tmpfs => {}
         }
-        let target = if target.is_empty() { target } else { absolute(&stage.running.config.working_dir, &target) };
+        let target = if target.is_empty() { target } else { clean_from(&stage.running.config.working_dir, &target) };
         all.push(Planned { mount, target, bound, hash });
     }
     Ok(Plan(all))
-}
-
-async fn origin(stage: &Stage, from: Option<&str>) -> Result<Origin, Failure> {
-    let job = &stage.job;
-    let image = match from {
-        None => return Ok(Origin::Context(job.context.clone())),
-        Some(word) => match stage_called(&job.file, word, stage.planned.index) {
-            Some(index) => job.stage(index).await?,
-            None => Some(job.image(word, &job.options.platform, &stage.voice).await?),
-        },
-    };
-    Ok(copying::of_image(job, image).await?)
 }
 
 /// Mounts that are ready, and what must go when the step is over.

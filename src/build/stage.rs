@@ -34,7 +34,7 @@ use crate::{
     voice::{Failure, Voice},
 };
 use jiff::Timestamp;
-use minidock_base::{Error, Result, clock, id};
+use minidock_base::{Error, Result, clean_path::clean_from, clock, id};
 use minidock_engine::byte_stream::blocking;
 use minidock_image::{ImageRecord, commit, step::Upper};
 use minidock_spec::{
@@ -175,7 +175,7 @@ impl Stage {
     }
 
     async fn workdir(&mut self, path: &str) -> Result<(), Failure> {
-        let path = absolute(&self.running.config.working_dir, &self.running.word(path)?);
+        let path = clean_from(&self.running.config.working_dir, &self.running.word(path)?);
         self.running.config.working_dir = path.clone();
         let created_by = self.running.noted(&format!("WORKDIR {path}"));
         let key = self.key(&created_by, &[]);
@@ -369,32 +369,4 @@ fn no_layers() -> RootFs {
 /// A platform may be a variable of the first lines.
 fn minidock_expand(stage: &Stage, text: &str) -> Result<String> {
     crate::expand::word(text, stage.running.escape, &|name| stage.job.scope.global(name))
-}
-
-/// `WORKDIR` and destinations are relative to the folder before; a slash at the end stays.
-pub fn absolute(before: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') { path.to_string() } else { format!("/{before}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_are_relative_to_the_one_before() {
-        for (before, path, wanted) in
-            [("/a", "b", "/a/b"), ("/a", "../c", "/c"), ("", "x/y/", "/x/y"), ("/a", "/z", "/z"), ("/a", "../../..", "/")]
-        {
-            assert_eq!(absolute(before, path), wanted);
-        }
-    }
 }

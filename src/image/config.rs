@@ -13,7 +13,7 @@
 //! Law: variables in a value are those of the image (`ENV PATH=$PATH:/opt`), never of the daemon's own environment.
 //! See: Dockerfile reference · moby `builder/dockerfile/dispatchers.go`. Next room: [`crate::commit`]
 
-use minidock_base::{Doing, Error, Result, units};
+use minidock_base::{Doing, Error, Result, clean_path::clean_from, units};
 use minidock_spec::engine::container::{ContainerConfig, HealthConfig};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ pub fn apply(config: &mut ContainerConfig, change: &str) -> Result<()> {
             }
             "LABEL" => config.labels.extend(pairs(rest, &config.env, "LABEL")?),
             "USER" => config.user = one(config)?,
-            "WORKDIR" => config.working_dir = joined(&config.working_dir, &one(config)?),
+            "WORKDIR" => config.working_dir = clean_from(&config.working_dir, &one(config)?),
             "STOPSIGNAL" => config.stop_signal = Some(one(config)?),
             "ONBUILD" => {
                 let trigger = rest.split_whitespace().next().unwrap_or("").to_ascii_uppercase();
@@ -193,19 +193,6 @@ fn variable(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, env: &[String]
         _ if rest.is_empty() => Ok(found.unwrap_or_default()),
         _ => Err(Error::invalid(format!("unsupported modifier in substitution: ${{{inside}}}"))),
     }
-}
-
-fn joined(before: &str, next: &str) -> String {
-    let whole = if next.starts_with('/') { next.to_string() } else { format!("{before}/{next}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 /// `80`, `53/udp`, `8000-8002/tcp`: each port with its protocol.

@@ -148,7 +148,7 @@ pub fn databases(engine: &Engine, record: &Record, image: &snapshot::Image) -> R
 pub fn cgroups_path(engine: &Engine, record: &Record) -> String {
     let wanted = record.host_config.resources.cgroup_parent.as_str();
     let parent = if wanted.is_empty() { engine.options.cgroup_parent.as_str() } else { wanted };
-    super::mount_spec::clean(&format!("{parent}/{}", record.id))
+    minidock_base::clean_path::clean(&format!("{parent}/{}", record.id))
 }
 
 /// The reaper's program, written once.

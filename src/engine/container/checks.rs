@@ -74,7 +74,7 @@ fn portable(config: &mut ContainerConfig) -> Result<()> {
                 "the working directory '{folder}' is invalid, it needs to be an absolute path"
             )));
         }
-        config.working_dir = super::mount_spec::clean(&config.working_dir);
+        config.working_dir = minidock_base::clean_path::clean(&config.working_dir);
     }
     if let Some(text) = config.stop_signal.as_deref().filter(|s| !s.is_empty())
         && signal::parse(text).is_none()

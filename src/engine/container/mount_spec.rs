@@ -18,7 +18,7 @@
 //! Laws: pure, except that a source of `--mount type=bind` is looked for. *See:* moby `daemon/volume/mounts/linux_parser.go`.
 //! *Next room:* [`crate::container::mounts`]
 
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clean_path::clean};
 use minidock_spec::engine::container::MountRequest;
 use std::{
     collections::BTreeMap,
@@ -223,19 +223,6 @@ pub fn check_target(kind: &str, target: &str) -> Result<()> {
         _ if clean(target) == "/" => bad("invalid specification: destination can't be '/'"),
         _ => Ok(()),
     }
-}
-
-/// Go's `path.Clean` for absolute paths: no `.`, no `..`, no double or final slash.
-pub fn clean(path: &str) -> String {
-    let mut parts = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
     },
     volumes::{self, Held},
 };
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clean_path::clean};
 use minidock_spec::engine::{
     container::{ContainerConfig, HostConfig, MountPoint},
     volume::VolumeCreate,
@@ -81,7 +81,7 @@ fn fill(
     for text in wishes.volumes_from.iter().flatten() {
         inherit(engine, plan, text, &mut mounts)?;
     }
-    let mut taken: BTreeSet<String> = wishes.tmpfs.keys().map(|t| mount_spec::clean(t)).collect();
+    let mut taken: BTreeSet<String> = wishes.tmpfs.keys().map(|t| clean(t)).collect();
     for wish in asked_for(wishes)? {
         if !taken.insert(wish.target.clone()) {
             return Err(Error::invalid(format!("Duplicate mount point: {}", wish.target)));
@@ -91,7 +91,7 @@ fn fill(
     }
     for target in config.volumes.iter().flatten().map(|(target, _)| target) {
         mount_spec::check_target("volume", target)?;
-        let target = mount_spec::clean(target);
+        let target = clean(target);
         if !mounts.contains_key(&target) && !taken.contains(&target) {
             let wish = Wish { kind: "volume".into(), target, driver: wishes.volume_driver.clone(), ..Wish::default() };
             let mount = realise(engine, plan, wish, true)?;
