@@ -3,10 +3,12 @@
 //! dockerd runs in the test's own namespaces, with roots of its own, and does what it does on every machine: FORWARD policy DROP, its
 //! chains, its bridge. Our packets must pass, its containers must work, and when we go nothing of ours may be left.
 
+mod bridges;
+
 use minidock_network::{
     bridge,
     home::Home,
-    model::{Bridge, Endpoint, Mac, Protocol, Published, Subnet},
+    model::{Bridge, Endpoint, Mac, Protocol, Published},
     nft::{foreign::Watch, ruleset::Ruleset, table::Table},
     sandbox::Sandbox,
 };
@@ -81,22 +83,7 @@ fn sh(line: &str) -> String {
 }
 
 fn network(link: &str, n: u8) -> Bridge {
-    let subnet = Subnet {
-        subnet: format!("172.{n}.0.0/16").parse().expect("a block"),
-        gateway: Some(Ipv4Addr::new(172, n, 0, 1).into()),
-        range: None,
-        aux: Default::default(),
-    };
-    Bridge {
-        network_id: "n".repeat(64),
-        link: link.into(),
-        subnets: vec![subnet],
-        internal: false,
-        icc: true,
-        masquerade: true,
-        mtu: 1500,
-        host_binding: Ipv4Addr::UNSPECIFIED.into(),
-    }
+    bridges::network(link, &[(&format!("172.{n}.0.0/16"), &format!("172.{n}.0.1"))])
 }
 
 fn member(home: &Home, pins: &Path, net: &Bridge) -> Sandbox {

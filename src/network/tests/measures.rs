@@ -2,32 +2,19 @@
 //!
 //! Not a claim but a ruler: `cargo test --release -p minidock-network --test measures -- --ignored --nocapture`.
 
+mod bridges;
+
 use minidock_linux::action;
 use minidock_network::{
     bridge,
     home::Home,
-    model::{Bridge, Endpoint, Mac, Subnet},
+    model::{Bridge, Endpoint, Mac},
     sandbox::{self, Sandbox},
 };
 use std::{collections::BTreeMap, net::Ipv4Addr, path::Path, sync::Mutex, time::Instant};
 
 fn network() -> Bridge {
-    let subnet = Subnet {
-        subnet: "172.30.0.0/16".parse().expect("a block"),
-        gateway: Some("172.30.0.1".parse().expect("an address")),
-        range: None,
-        aux: Default::default(),
-    };
-    Bridge {
-        network_id: "n".repeat(64),
-        link: "br-measure".into(),
-        subnets: vec![subnet],
-        internal: false,
-        icc: true,
-        masquerade: true,
-        mtu: 1500,
-        host_binding: Ipv4Addr::UNSPECIFIED.into(),
-    }
+    bridges::network("br-measure", &[("172.30.0.0/16", "172.30.0.1")])
 }
 
 fn endpoint(number: u16) -> Endpoint {
@@ -94,7 +81,7 @@ fn one_after_the_other() {
                     .flatten();
                 let what = format!("  {} {}", action.call, words.take(3).collect::<Vec<_>>().join(" "));
                 let what = what.replace(&number.to_string(), "N").replace(&format!("{number:07x}"), "N");
-                parts.entry(what.chars().take(44).collect()).or_default().lock().expect("ours").push(action.took_us.into());
+                parts.entry(what.chars().take(44).collect()).or_default().get_mut().expect("ours").push(action.took_us.into());
             }
         }
         parts.iter().for_each(|(what, times)| tell(what, times));

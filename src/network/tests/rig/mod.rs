@@ -4,9 +4,13 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
+#[path = "../bridges/mod.rs"]
+mod bridges;
+
+pub use bridges::network;
 use minidock_network::{
     home::Home,
-    model::{Bridge, Endpoint, Mac, Subnet},
+    model::{Bridge, Endpoint, Mac},
     sandbox::Sandbox,
 };
 use serde_json::Value;
@@ -54,25 +58,6 @@ pub fn ask(program: &str, args: &[&str]) -> Value {
 pub fn inside(sandbox: &Sandbox, args: &[&str]) -> Value {
     let net = format!("--net={}", sandbox.place().display());
     ask("nsenter", &[&[net.as_str(), "ip", "-j", "-d"], args].concat())
-}
-
-pub fn network(link: &str, subnets: &[(&str, &str)]) -> Bridge {
-    let subnet = |(block, gateway): &(&str, &str)| Subnet {
-        subnet: block.parse().expect("a block"),
-        gateway: Some(gateway.parse().expect("an address")),
-        range: None,
-        aux: Default::default(),
-    };
-    Bridge {
-        network_id: "n".repeat(64),
-        link: link.into(),
-        subnets: subnets.iter().map(subnet).collect(),
-        internal: false,
-        icc: true,
-        masquerade: true,
-        mtu: 1500,
-        host_binding: Ipv4Addr::UNSPECIFIED.into(),
-    }
 }
 
 pub fn endpoint(number: u8, inside: &str) -> Endpoint {

@@ -6,10 +6,14 @@
 //!
 //! All of them are network namespaces of the test. Servers answer with the address they see their client under.
 
+#[path = "../bridges/mod.rs"]
+mod bridges;
+
+pub use bridges::network;
 use minidock_network::{
     bridge,
     home::Home,
-    model::{Bridge, Endpoint, Mac, Protocol, Published, Subnet},
+    model::{Bridge, Endpoint, Mac, Protocol, Published},
     nft::{ruleset::Ruleset, table::Table},
     sandbox::{self, Sandbox},
 };
@@ -77,25 +81,6 @@ pub fn sh(line: &str) {
 #[track_caller]
 pub fn there(sandbox: &Sandbox, line: &str) {
     sh(&format!("nsenter --net={} sh -ec '{line}'", sandbox.place().display()));
-}
-
-pub fn network(link: &str, blocks: &[(&str, &str)]) -> Bridge {
-    let subnet = |(block, gateway): &(&str, &str)| Subnet {
-        subnet: block.parse().expect("a block"),
-        gateway: Some(gateway.parse().expect("an address")),
-        range: None,
-        aux: Default::default(),
-    };
-    Bridge {
-        network_id: "n".repeat(64),
-        link: link.into(),
-        subnets: blocks.iter().map(subnet).collect(),
-        internal: false,
-        icc: true,
-        masquerade: true,
-        mtu: 1500,
-        host_binding: Ipv4Addr::UNSPECIFIED.into(),
-    }
 }
 
 impl World {
