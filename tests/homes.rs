@@ -40,14 +40,15 @@ impl Rootless {
             .stdout(Stdio::null())
             .spawn()
             .expect("setpriv(1)");
-        let name = |what: &str| fs::read_to_string(format!("/proc/{}/{what}", holder.id())).unwrap_or_default();
-        wait_for("the namespaces", || name("comm") == "cat\n" || !Path::new(&format!("/proc/{}/exe", holder.id())).exists());
+        let mut rootless = Rootless { folder, holder, daemon: None }; // from here on whatever happens is tidied up
+        let holder = rootless.holder.id();
+        let name = |what: &str| fs::read_to_string(format!("/proc/{holder}/{what}")).unwrap_or_default();
+        wait_for("the namespaces", || name("comm") == "cat\n" || !Path::new(&format!("/proc/{holder}/exe")).exists());
         let ids = [Range { inside: 0, outside: OUTSIDE, size: 65_536 }];
-        if let Err(failed) = userns::write_maps(holder.id() as i32, &ids, &ids) {
+        if let Err(failed) = userns::write_maps(holder as i32, &ids, &ids) {
             skip(&format!("no user namespaces here: {failed}"));
             return None;
         }
-        let mut rootless = Rootless { folder, holder, daemon: None };
         finish(rootless.enter(&["ip", "link", "set", "lo", "up"].map(str::to_string))).ok();
         rootless.up();
         Some(rootless)

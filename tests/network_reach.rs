@@ -113,7 +113,7 @@ fn a_hundred_containers_come_and_go_and_every_address_is_given_once() {
         for name in &names {
             daemon.ok(&["run", "-d", "--name", name, "--network", "crowd", "alpine", "sleep", "1000"]);
         }
-        let found: Vec<String> = names.iter().map(|name| address(&daemon, name, "crowd")).collect();
+        let found: Vec<String> = names.iter().map(|name| address(daemon, name, "crowd")).collect();
         names.iter().for_each(|name| drop(daemon.ok(&["rm", "-f", name])));
         found
     };

@@ -3,7 +3,6 @@
 //! The chain is judged in `src/network/reach`; here every fact is true: containers that stop, networks that are apart, programs that
 //! listen nowhere or only to themselves, and `--json` for whoever asks by program.
 
-#[allow(dead_code)] // each test binary uses its own part of the props
 #[path = "props/network.rs"]
 mod network;
 #[path = "props/mod.rs"]

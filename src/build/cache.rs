@@ -145,11 +145,12 @@ mod tests {
     #[test]
     fn a_history_is_a_cache_only_as_far_as_it_is_the_same() {
         let config = |steps: &[(&str, bool)], layers: &[&[u8]]| {
-            let mut config = ImageConfig::default();
-            config.history = steps
-                .iter()
-                .map(|(by, empty)| History { created_by: Some(by.to_string()), empty_layer: *empty, ..History::default() })
-                .collect();
+            let step = |(by, empty): &(&str, bool)| History {
+                created_by: Some(by.to_string()),
+                empty_layer: *empty,
+                ..History::default()
+            };
+            let mut config = ImageConfig { history: steps.iter().map(step).collect(), ..ImageConfig::default() };
             config.rootfs.diff_ids = layers.iter().map(|layer| Digest::of(layer)).collect();
             config
         };

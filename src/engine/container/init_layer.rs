@@ -103,8 +103,8 @@ mod tests {
             fs::create_dir(layer.join("etc")).expect("room");
             fs::set_permissions(layer.join("etc"), fs::Permissions::from_mode(mode)).expect("ours");
         }
-        assert!(fits(&[]) && fits(&[empty.clone()]));
-        assert!(!fits(&[linked.clone()]) && !fits(&[empty.clone(), tight.clone()]));
+        assert!(fits(&[]) && fits(std::slice::from_ref(&empty)));
+        assert!(!fits(std::slice::from_ref(&linked)) && !fits(&[empty.clone(), tight.clone()]));
         let root = fs::metadata(&plain).expect("just made").uid() == 0;
         assert_eq!(fits(&[plain.clone(), tight]), root, "the topmost counts");
         fs::create_dir(plain.join("etc/hosts")).expect("room");

@@ -190,7 +190,7 @@ impl Socket {
             || vec![name.to_string(), command()],
             || {
                 let patchwork = |answer: &std::io::Result<_>| matches!(answer, Err(e) if e.raw_os_error() == Some(libc::EINTR));
-                (1..PATIENCE).map(|_| attempt()).find(|answer| !patchwork(answer)).unwrap_or_else(|| attempt())
+                (1..PATIENCE).map(|_| attempt()).find(|answer| !patchwork(answer)).unwrap_or_else(attempt)
             },
         )
     }

@@ -54,11 +54,11 @@ pub fn roll(service: &Service, places: &mut Places, context: &mut Context, decis
             message: "update in progress".into(),
         };
         decision.actions.push(with_status(service, status));
-    } else if let Some(failed) = round.too_many_failures(places) {
-        if let Some(action) = round.stop(&failed, context.now) {
-            decision.actions.push(action);
-            return;
-        }
+    } else if let Some(failed) = round.too_many_failures(places)
+        && let Some(action) = round.stop(&failed, context.now)
+    {
+        decision.actions.push(action);
+        return;
     }
     round.finish_started(places);
     round.renew(&old, places, context, decision);

@@ -10,7 +10,7 @@ use crate::ca::{self, Root, Subject, identity::Identity};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use minidock_base::{Kind, Result};
-use minidock_spec::swarm::node::{NodeDescription, Role};
+use minidock_spec::swarm::node::Role;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -129,7 +129,7 @@ async fn papers_of_another_swarm_open_nothing() {
 async fn a_session_knows_who_speaks() {
     let desk = desk().await;
     let (mut ear, mut mouth) = desk.phone("w1", Role::Worker).session(&desk.address).await.expect("a session");
-    mouth.say(&AgentSays::Hello(Box::new(NodeDescription::default()))).await.expect("said");
+    mouth.say(&AgentSays::Hello(Box::default())).await.expect("said");
     let Some(ManagerSays::Terms { managers, .. }) = ear.hear().await.expect("an answer") else { panic!("no terms") };
     assert_eq!(managers, ["w1"]);
 }
