@@ -15,11 +15,13 @@
 //! │                /actions.jsonl              every kernel call made for it
 //! │                /{hostname,hosts,resolv.conf}
 //! ├ volumes/<name>/{volume.json,_data}
-//! └ networks/<id>.json                         one record for each network
+//! ├ networks/<id>.json                         one record for each network
+//! └ swarm/{state.json,certificates,raft}       this machine's part in a swarm
 //! exec root  /run/minidock                     is gone after a reboot
 //! ├ containers/<id>/{config.json,rootfs,shim.sock}   the OCI bundle and the shim's door
 //! ├ records/<id>.json                          what is true of a container only until then: all of one that is run with --rm
 //! │        /<id>.exit.json                     how it ended, for a daemon that was not there
+//! ├ overlays.json                              the swarm's networks that this machine has a part in
 //! ├ runtime/<id>/state.json                    the OCI runtime's own state
 //! └ netns/<sandbox id>                         a container's network namespace, pinned
 //! ```
@@ -120,6 +122,11 @@ impl Paths {
         self.passing_records().join(format!("{id}.exit.json"))
     }
 
+    /// What the swarm last wanted of this machine's networks: who is where, and what is called how.
+    pub fn overlays(&self) -> PathBuf {
+        self.exec_root.join("overlays.json")
+    }
+
     /// The recorded kernel calls, one JSON object a line.
     pub fn container_actions(&self, id: &str) -> PathBuf {
         self.container(id).join("actions.jsonl")
@@ -168,6 +175,11 @@ impl Paths {
     /// The record of a network.
     pub fn network(&self, id: &str) -> PathBuf {
         self.networks().join(format!("{id}.json"))
+    }
+
+    /// This machine's part in a swarm: who it is there, its certificates, and a manager's log.
+    pub fn swarm(&self) -> PathBuf {
+        self.data_root.join("swarm")
     }
 
     /// What the host's network settings were before we changed them.

@@ -143,6 +143,51 @@ pub struct Network {
     pub options: BTreeMap<String, String>,
     #[serde(deserialize_with = "null_is_default")]
     pub labels: BTreeMap<String, String>,
+    /// The machines that have a part in an overlay, this one among them.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub peers: Vec<PeerInfo>,
+    /// By service, when asked for with `verbose`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
+    pub services: BTreeMap<String, ServiceInfo>,
+}
+
+/// A machine on an overlay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerInfo {
+    #[serde(rename = "Name")]
+    pub name: String,
+    #[serde(rename = "IP")]
+    pub ip: String,
+}
+
+/// A service on an overlay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceInfo {
+    #[serde(rename = "VIP")]
+    pub vip: String,
+    #[serde(rename = "Ports", deserialize_with = "null_is_default")]
+    pub ports: Vec<String>,
+    #[serde(rename = "LocalLBIndex")]
+    pub local_lb_index: i64,
+    #[serde(rename = "Tasks", deserialize_with = "null_is_default")]
+    pub tasks: Vec<TaskInfo>,
+}
+
+/// Where one of its tasks is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskInfo {
+    #[serde(rename = "Name")]
+    pub name: String,
+    #[serde(rename = "EndpointID")]
+    pub endpoint_id: String,
+    #[serde(rename = "EndpointIP")]
+    pub endpoint_ip: String,
+    /// `Host IP`: the machine's address.
+    #[serde(rename = "Info", deserialize_with = "null_is_default")]
+    pub info: BTreeMap<String, String>,
 }
 
 /// IP address management: which pools a network hands addresses out of.
