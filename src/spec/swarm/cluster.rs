@@ -40,6 +40,14 @@ pub struct Cluster {
 pub struct Keys {
     pub ca_certificate: String,
     pub ca_key: String,
+    /// While the root is being rotated: the next one, its key, and the next one's key signed by the old root, so that both
+    /// those who have renewed and those who have not trust a new certificate.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub next_certificate: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub next_key: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cross_certificate: String,
     /// Unlocks managers when autolock is on.
     pub unlock_key: String,
 }
@@ -136,11 +144,24 @@ pub struct CaConfig {
     pub node_cert_expiry: i64,
     #[serde(skip_serializing_if = "super::is_zero_u64")]
     pub force_rotate: u64,
+    /// A root to rotate to, as PEM text; empty: one is made. The key is never shown again.
+    #[serde(rename = "SigningCACert", skip_serializing_if = "String::is_empty", deserialize_with = "null_is_default")]
+    pub signing_ca_cert: String,
+    #[serde(rename = "SigningCAKey", skip_serializing_if = "String::is_empty", deserialize_with = "null_is_default")]
+    pub signing_ca_key: String,
+    #[serde(rename = "ExternalCAs", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub external_cas: Vec<Value>,
 }
 
 impl Default for CaConfig {
     fn default() -> CaConfig {
-        CaConfig { node_cert_expiry: 90 * 24 * 3600 * 1_000_000_000, force_rotate: 0 }
+        CaConfig {
+            node_cert_expiry: 90 * 24 * 3600 * 1_000_000_000,
+            force_rotate: 0,
+            signing_ca_cert: String::new(),
+            signing_ca_key: String::new(),
+            external_cas: Vec::new(),
+        }
     }
 }
 

@@ -143,6 +143,9 @@ pub struct NodeStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     pub addr: String,
+    /// Where the containers' traffic goes to, when that is not `addr`. Not in Docker's body.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub data_path_addr: String,
     /// Since when it is in this state. Not in Docker's body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
