@@ -27,6 +27,7 @@
 //!
 //! *See:* design.md section 7 and 8 · swarmkit `design/`. *Next room:* [`store`]
 
+pub mod agent;
 pub mod allocator;
 pub mod ca;
 pub mod control;

@@ -71,6 +71,37 @@ pub struct ContainerSpec {
     pub ulimits: Vec<Ulimit>,
     #[serde(skip_serializing_if = "is_zero")]
     pub oom_score_adj: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privileges: Option<Privileges>,
+    /// With which a node may pull the image: an `X-Registry-Auth` header. Not in Docker's body, and shown by no API.
+    #[serde(rename = "MinidockRegistryAuth", skip_serializing_if = "String::is_empty")]
+    pub registry_auth: String,
+}
+
+/// What a container may do beyond what it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Privileges {
+    pub no_new_privileges: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_armor: Option<Profile>,
+    /// For Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_spec: Option<serde_json::Value>,
+    #[serde(rename = "SELinuxContext", skip_serializing_if = "Option::is_none")]
+    pub selinux_context: Option<serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Profile {
+    /// `default`, `unconfined`, `custom`; AppArmor: `default`, `disabled`.
+    pub mode: String,
+    /// A custom profile: base64 of its JSON.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub profile: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
