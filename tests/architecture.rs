@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("swarm", &["base", "spec", "consensus", "network"]),
     ("engine", &["base", "spec", "linux", "explain", "image", "network", "shim"]),
     ("registry", &["base", "spec", "image"]),
+    ("executor", &["base", "spec", "linux", "image", "network", "registry", "engine", "swarm"]),
     ("build", &["base", "spec", "linux", "image", "engine", "registry"]),
     ("api", &["base", "spec", "engine", "registry", "build"]),
     ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "api"]),
@@ -44,7 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["client", "api", "registry"]),
     ("tokio-rustls", &["registry", "swarm"]),
     ("bcrypt", &["registry"]),
-    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry"]),
+    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry", "executor"]),
 ];
 
 /// Rooms that may be longer than the wall of 450 lines, each with its reason.
