@@ -16,6 +16,7 @@
 //! │                /{hostname,hosts,resolv.conf}
 //! ├ volumes/<name>/{volume.json,_data}
 //! ├ networks/<id>.json                         one record for each network
+//! ├ cluster/{cluster.json,<node>/…}             simulated nodes; each folder is a node's own data root
 //! └ swarm/{state.json,certificates,raft}       this machine's part in a swarm
 //! exec root  /run/minidock                     is gone after a reboot
 //! ├ containers/<id>/{config.json,rootfs,shim.sock}   the OCI bundle and the shim's door
@@ -23,6 +24,7 @@
 //! │        /<id>.exit.json                     how it ended, for a daemon that was not there
 //! ├ overlays.json                              the swarm's networks that this machine has a part in
 //! ├ runtime/<id>/state.json                    the OCI runtime's own state
+//! ├ cluster/<node>/{machine.json,minidock.sock,…}  a running node: each folder is its exec root
 //! └ netns/<sandbox id>                         a container's network namespace, pinned
 //! ```
 //!
@@ -195,6 +197,30 @@ impl Paths {
     /// The pin of one sandbox: its network namespace, bound to a file.
     pub fn netns(&self, id: &str) -> PathBuf {
         self.sandboxes().join(id)
+    }
+
+    /// The simulated nodes that this daemon hosts.
+    pub fn cluster(&self) -> PathBuf {
+        self.data_root.join("cluster")
+    }
+
+    pub fn cluster_record(&self) -> PathBuf {
+        self.cluster().join("cluster.json")
+    }
+
+    /// The data root of a simulated node.
+    pub fn cluster_node(&self, name: &str) -> PathBuf {
+        self.cluster().join(name)
+    }
+
+    /// What lasts as long as the nodes of a cluster run.
+    pub fn cluster_runs(&self) -> PathBuf {
+        self.exec_root.join("cluster")
+    }
+
+    /// The exec root of a simulated node.
+    pub fn cluster_run(&self, name: &str) -> PathBuf {
+        self.cluster_runs().join(name)
     }
 
     /// Where a daemon that a client started writes what it has to say.

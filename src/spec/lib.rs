@@ -9,9 +9,11 @@
 //!   generated types make every field optional and drop `None`, but clients tell `null`, `[]` and absence apart, and a
 //!   reader can see here which of the three each field is.
 //! * [`swarm`]: services, tasks, nodes: the rows of a swarm's tables and the bodies of its API.
+//! * [`cluster`]: simulated nodes; ours, for Docker has none.
 //!
 //! Next room: [`engine`]
 
+pub mod cluster;
 pub mod digest;
 pub mod engine;
 pub mod image;

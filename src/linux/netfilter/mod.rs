@@ -55,6 +55,8 @@ pub enum Family {
     Ip6,
     /// Both.
     Inet,
+    /// Frames that a bridge passes on.
+    Bridge,
 }
 
 impl Family {
@@ -64,6 +66,7 @@ impl Family {
             Family::Ip => "ip",
             Family::Ip6 => "ip6",
             Family::Inet => "inet",
+            Family::Bridge => "bridge",
         }
     }
 
@@ -71,6 +74,7 @@ impl Family {
     pub fn number(self) -> u8 {
         match self {
             Family::Inet => 1,
+            Family::Bridge => 7,
             Family::Ip => 2,
             Family::Ip6 => 10,
         }
