@@ -32,6 +32,8 @@ pub mod allocator;
 pub mod ca;
 pub mod control;
 pub mod dispatcher;
+pub mod manager;
+pub mod node;
 pub mod orchestrator;
 pub mod round;
 pub mod scheduler;

@@ -11,7 +11,10 @@ use super::{
     frame::{self, Kind},
     line::{AgentSays, Ear, ManagerSays, Mouth, Stream, line},
 };
-use crate::ca::{Subject, identity};
+use crate::{
+    agent::logs::{LogsWish, Portion},
+    ca::{Subject, identity},
+};
 use futures_util::future::BoxFuture;
 use minidock_base::{Error, Result};
 use minidock_spec::swarm::node::Role;
@@ -64,6 +67,16 @@ pub trait Clerk: Send + Sync + 'static {
     fn raft<'a>(&'a self, caller: &'a Caller, message: Vec<u8>) -> BoxFuture<'a, Result<Vec<u8>>>;
     /// An agent's session, until it ends.
     fn session<'a>(&'a self, caller: &'a Caller, ear: Ear<AgentSays>, mouth: Mouth<ManagerSays>) -> BoxFuture<'a, Result<()>>;
+    /// An agent tells what its tasks say, because it was asked to under this number.
+    fn told_logs<'a>(&'a self, caller: &'a Caller, id: u64, ear: Ear<Portion>) -> BoxFuture<'a, Result<()>>;
+    /// Another manager wants to hear what tasks say.
+    fn tell_logs<'a>(
+        &'a self,
+        caller: &'a Caller,
+        wish: LogsWish,
+        ear: Ear<()>,
+        mouth: Mouth<Portion>,
+    ) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Takes calls until `closing` is true. `papers` may change: a node's certificate is renewed now and then.
@@ -130,6 +143,21 @@ async fn call(stream: TcpStream, address: SocketAddr, acceptor: TlsAcceptor, cle
                 frame::send(&mut stream, Kind::Ok, &[]).await?;
                 let (ear, mouth) = line(stream);
                 return clerk.session(&caller, ear, mouth).await;
+            }
+            Kind::Tell => {
+                caller.node()?;
+                let id = <[u8; 8]>::try_from(payload.as_slice()).map(u64::from_be_bytes);
+                let id = id.map_err(|_| Error::invalid("logs of no number"))?;
+                frame::send(&mut stream, Kind::Ok, &[]).await?;
+                let (ear, _mouth) = line::<_, ()>(stream);
+                return clerk.told_logs(&caller, id, ear).await;
+            }
+            Kind::Hear => {
+                caller.manager()?;
+                let wish = serde_json::from_slice(&payload).map_err(|e| Error::invalid(e.to_string()))?;
+                frame::send(&mut stream, Kind::Ok, &[]).await?;
+                let (ear, mouth) = line(stream);
+                return clerk.tell_logs(&caller, wish, ear, mouth).await;
             }
             Kind::Ok | Kind::Error => return Err(Error::invalid("an answer came where a question belongs")),
         };

@@ -14,6 +14,8 @@ pub enum Kind {
     Ask,
     Raft,
     Session,
+    Tell,
+    Hear,
     Ok,
     Error,
 }
@@ -24,13 +26,17 @@ impl Kind {
             Kind::Ask => b'A',
             Kind::Raft => b'R',
             Kind::Session => b'S',
+            Kind::Tell => b'T',
+            Kind::Hear => b'H',
             Kind::Ok => b'O',
             Kind::Error => b'E',
         }
     }
 
     fn of(byte: u8) -> Option<Kind> {
-        [Kind::Ask, Kind::Raft, Kind::Session, Kind::Ok, Kind::Error].into_iter().find(|k| k.byte() == byte)
+        [Kind::Ask, Kind::Raft, Kind::Session, Kind::Tell, Kind::Hear, Kind::Ok, Kind::Error]
+            .into_iter()
+            .find(|k| k.byte() == byte)
     }
 }
 

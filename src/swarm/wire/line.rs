@@ -6,9 +6,9 @@
 //! *See:* [`crate::dispatcher`]. *Next room:* [`super::phone`]
 
 use super::frame::{self, Kind};
-use crate::dispatcher::Delta;
+use crate::{agent::logs::LogsWish, dispatcher::Delta};
 use minidock_base::{Error, Result};
-use minidock_spec::swarm::{node::NodeDescription, task::TaskStatus};
+use minidock_spec::swarm::{local::RemoteManager, node::NodeDescription, task::TaskStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split};
@@ -21,8 +21,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// What an agent says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AgentSays {
-    /// First: what this node is.
-    Hello(Box<NodeDescription>),
+    /// First, and again when it has changed: what this node is.
+    Hello(Box<Hello>),
     /// It lives.
     Beat,
     /// How far its tasks are, by ID.
@@ -31,13 +31,27 @@ pub enum AgentSays {
     Bye,
 }
 
+/// What a node tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub description: NodeDescription,
+    /// Where the others find it; empty: where it calls from.
+    pub address: String,
+    /// Where the containers' traffic is to go; empty: as `address`.
+    pub data_path_address: String,
+}
+
 /// What a manager says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ManagerSays {
     /// What is new; the first one holds everything.
     News(Box<Delta>),
     /// Where the managers are, and how often to say that one lives (nanoseconds).
-    Terms { managers: Vec<String>, period: i64 },
+    Terms { managers: Vec<RemoteManager>, period: i64 },
+    /// This manager does not lead, so it knows nothing of agents: hang up, and call that one, if one is known.
+    Moved { leader: Option<String> },
+    /// Somebody wants to read what tasks say: call again with [`super::phone::Phone::tell_logs`] and this number.
+    Logs { id: u64, wish: LogsWish },
     /// The node's role has changed: it should ask for a new certificate.
     Renew,
     /// The node is no longer of this swarm.

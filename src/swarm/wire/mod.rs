@@ -7,6 +7,7 @@
 //!   ┌────────────┬──────┬───────────────┐   kind  A  an [`Ask`] as JSON          answered by one frame O (ok) or E (error)
 //!   │ length, BE │ kind │ payload       │         R  a message between managers  answered by one frame O or E
 //!   └────────────┴──────┴───────────────┘         S  from here on a [`line`]: both sides send when they like
+//!                                                 T, H  a line on which what tasks say is told, or heard
 //! ```
 //!
 //! * [`desk`]: the manager's end. Who calls is read from the certificate; what may be asked depends on it.

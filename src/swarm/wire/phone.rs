@@ -10,7 +10,10 @@ use super::{
     frame::{self, Kind},
     line::{AgentSays, Ear, ManagerSays, Mouth, Stream, line},
 };
-use crate::ca::identity;
+use crate::{
+    agent::logs::{LogsWish, Portion},
+    ca::identity,
+};
 use minidock_base::{Error, Result, error::Wire};
 use rustls::ClientConfig;
 use serde_json::Value;
@@ -71,6 +74,27 @@ impl Phone {
     pub async fn session(&self, address: &str) -> Result<(Ear<ManagerSays>, Mouth<AgentSays>)> {
         let mut connection = self.connect(address).await?;
         exchange(&mut connection, Kind::Session, &[]).await??;
+        Ok(line(connection))
+    }
+
+    /// Tells what tasks say, in answer to [`ManagerSays::Logs`]. When the other side hangs up, nobody listens any more.
+    ///
+    /// # Errors
+    /// As for [`Phone::ask`].
+    pub async fn tell_logs(&self, address: &str, id: u64) -> Result<(Ear<()>, Mouth<Portion>)> {
+        let mut connection = self.connect(address).await?;
+        exchange(&mut connection, Kind::Tell, &id.to_be_bytes()).await??;
+        Ok(line(connection))
+    }
+
+    /// Listens to what tasks say, by way of the leader.
+    ///
+    /// # Errors
+    /// As for [`Phone::ask`].
+    pub async fn hear_logs(&self, address: &str, wish: &LogsWish) -> Result<(Ear<Portion>, Mouth<()>)> {
+        let mut connection = self.connect(address).await?;
+        let wish = serde_json::to_vec(wish).map_err(|e| Error::system(e.to_string()))?;
+        exchange(&mut connection, Kind::Hear, &wish).await??;
         Ok(line(connection))
     }
 
