@@ -74,6 +74,11 @@ impl Events {
 
     /// Tells everybody that `action` happened to the `kind` with this id; `attributes` are its name, image, labels, ….
     pub fn publish(&self, kind: &str, action: &str, id: &str, attributes: BTreeMap<String, String>) {
+        self.publish_in("local", kind, action, id, attributes);
+    }
+
+    /// The same, of something that is no single machine's: `scope` is `swarm`.
+    pub fn publish_in(&self, scope: &str, kind: &str, action: &str, id: &str, attributes: BTreeMap<String, String>) {
         let legacy = matches!(kind, "container" | "image");
         let mut event = Event {
             status: legacy.then(|| action.to_string()),
@@ -82,7 +87,7 @@ impl Events {
             kind: kind.to_string(),
             action: action.to_string(),
             actor: EventActor { id: id.to_string(), attributes },
-            scope: "local".to_string(),
+            scope: scope.to_string(),
             ..Event::default()
         };
         let mut past = self.past.lock().expect("no holder panics");

@@ -37,7 +37,7 @@ pub struct ContainerSpec {
     pub init: Option<bool>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
-    #[serde(rename = "TTY", skip_serializing_if = "not")]
+    #[serde(rename = "TTY", alias = "Tty", skip_serializing_if = "not")]
     pub tty: bool,
     #[serde(skip_serializing_if = "not")]
     pub open_stdin: bool,

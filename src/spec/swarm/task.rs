@@ -255,7 +255,7 @@ pub struct ResourceRequirements {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Amounts {
-    #[serde(rename = "NanoCPUs", skip_serializing_if = "is_zero")]
+    #[serde(rename = "NanoCPUs", alias = "NanoCpus", skip_serializing_if = "is_zero")]
     pub nano_cpus: i64,
     #[serde(rename = "MemoryBytes", skip_serializing_if = "is_zero")]
     pub memory_bytes: i64,
