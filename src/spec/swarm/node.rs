@@ -151,6 +151,13 @@ pub struct NodeStatus {
     pub since: Option<Timestamp>,
 }
 
+impl NodeStatus {
+    /// Where the other nodes send what is for containers of this one.
+    pub fn data_path(&self) -> &str {
+        if self.data_path_addr.is_empty() { &self.addr } else { &self.data_path_addr }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ManagerStatus {

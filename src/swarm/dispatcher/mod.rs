@@ -34,8 +34,19 @@ pub struct View {
     pub secrets: BTreeMap<String, Secret>,
     pub configs: BTreeMap<String, Config>,
     pub networks: BTreeMap<String, NetworkView>,
+    /// This node's own end of the tunnels.
+    pub data_path: DataPath,
     /// The mesh: every node answers on these.
     pub ingress: Vec<IngressPort>,
+}
+
+/// Where overlays go from machine to machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataPath {
+    /// This node's address; empty before it is known.
+    pub address: String,
+    /// UDP, the same on all nodes; 0: the usual one, 4789.
+    pub port: u32,
 }
 
 /// A port of the mesh, and the tasks behind it.
@@ -87,6 +98,10 @@ pub fn view(tables: &Tables, node: &str) -> View {
             }
         }
     }
+    view.data_path = DataPath {
+        address: tables.node(node).map(|n| n.status.data_path().to_string()).unwrap_or_default(),
+        port: tables.cluster().map_or(0, |c| c.data_path_port),
+    };
     view.ingress = ingress(tables);
     if let Some(network) = tables.networks().find(|n| n.spec.ingress).filter(|_| !view.ingress.is_empty()) {
         view.networks.entry(network.id.clone()).or_insert_with(|| network::view(tables, network, node));
@@ -129,6 +144,7 @@ impl View {
                 secrets: new(&self.secrets, &old.secrets),
                 configs: new(&self.configs, &old.configs),
                 networks: new(&self.networks, &old.networks),
+                data_path: self.data_path.clone(),
                 ingress: if ingress_changed { self.ingress.clone() } else { Vec::new() },
             },
             gone_tasks: gone(&self.tasks, &old.tasks),
@@ -137,7 +153,8 @@ impl View {
             gone_networks: gone(&self.networks, &old.networks),
             ingress_changed,
         };
-        (delta != Delta::default()).then_some(delta)
+        let nothing = Delta { set: View { data_path: old.data_path.clone(), ..View::default() }, ..Delta::default() };
+        (delta != nothing).then_some(delta)
     }
 
     /// Takes in what was said.
@@ -146,6 +163,7 @@ impl View {
         self.secrets.extend(delta.set.secrets);
         self.configs.extend(delta.set.configs);
         self.networks.extend(delta.set.networks);
+        self.data_path = delta.set.data_path;
         delta.gone_tasks.iter().for_each(|id| drop(self.tasks.remove(id)));
         delta.gone_secrets.iter().for_each(|id| drop(self.secrets.remove(id)));
         delta.gone_configs.iter().for_each(|id| drop(self.configs.remove(id)));

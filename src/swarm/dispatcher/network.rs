@@ -27,6 +27,9 @@ pub struct NetworkView {
 pub struct Neighbour {
     /// `10.0.1.5`
     pub address: String,
+    /// Its container's name, by which it is found; empty for a node's own address.
+    #[serde(default)]
+    pub name: String,
     /// The machine it is on: its ID, and its address on the underlay.
     pub node_id: String,
     pub node_address: String,
@@ -70,14 +73,14 @@ pub fn view(tables: &Tables, network: &Arc<Network>, node: &str) -> NetworkView 
         .filter(up)
         .filter_map(|t| {
             let machine = tables.node(&t.node_id)?;
-            let node_address = machine.status.addr.clone();
-            Some(Neighbour { address: address_on(t, id)?, node_id: t.node_id.clone(), node_address })
+            let node_address = machine.status.data_path().to_string();
+            Some(Neighbour { address: address_on(t, id)?, name: t.container_name(), node_id: t.node_id.clone(), node_address })
         })
         .collect();
     for (other, address) in &network.node_addresses {
         if let Some(machine) = tables.node(other).filter(|n| n.id != node) {
-            let node_address = machine.status.addr.clone();
-            neighbours.push(Neighbour { address: bare(address), node_id: other.clone(), node_address });
+            let node_address = machine.status.data_path().to_string();
+            neighbours.push(Neighbour { address: bare(address), name: String::new(), node_id: other.clone(), node_address });
         }
     }
     let services = tables.services().filter_map(|service| {
