@@ -108,7 +108,7 @@ fn transact(socket: &mut Socket, commands: &[Command], answers: &mut Answers) ->
     // whose each number is, for the answers
     let mut owners = Vec::new();
     for (index, command) in commands.iter().enumerate() {
-        let messages = command.messages();
+        let messages = command.messages(index as u32);
         let count = messages.len();
         for (at, mut message) in messages.into_iter().enumerate() {
             sequence = sequence.wrapping_add(1);

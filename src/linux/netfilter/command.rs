@@ -17,14 +17,14 @@
 
 use super::{
     NFTABLES, Table,
-    rule::Rule,
+    rule::{Part, Rule},
     set::{Answer, Element, Set, Verdict},
 };
 use crate::netlink::wire::{APPEND, CREATE, Message};
 use std::fmt;
 
 /// How many elements one message may carry: the longest has about 130 bytes, an attribute at most 65,535.
-const ELEMENTS: usize = 400;
+pub(crate) const ELEMENTS: usize = 400;
 
 const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
@@ -32,8 +32,8 @@ const NEWCHAIN: u16 = 3;
 const DELCHAIN: u16 = 5;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
-const NEWSET: u16 = 9;
-const NEWSETELEM: u16 = 12;
+pub(crate) const NEWSET: u16 = 9;
+pub(crate) const NEWSETELEM: u16 = 12;
 const DELSETELEM: u16 = 14;
 
 const LIST_ELEM: u16 = 1;
@@ -60,6 +60,8 @@ pub enum Purpose {
 pub enum Hook {
     /// Just arrived; nobody knows yet where it goes.
     Prerouting,
+    /// For this machine itself.
+    Input,
     /// On its way through this machine.
     Forward,
     /// Made by this machine.
@@ -72,6 +74,7 @@ impl Hook {
     pub fn word(self) -> &'static str {
         match self {
             Hook::Prerouting => "prerouting",
+            Hook::Input => "input",
             Hook::Forward => "forward",
             Hook::Output => "output",
             Hook::Postrouting => "postrouting",
@@ -81,6 +84,7 @@ impl Hook {
     fn number(self) -> u32 {
         match self {
             Hook::Prerouting => 0,
+            Hook::Input => 1,
             Hook::Forward => 2,
             Hook::Output => 3,
             Hook::Postrouting => 4,
@@ -134,8 +138,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// Its messages (one, but for a long list of elements).
-    pub(crate) fn messages(&self) -> Vec<Message> {
+    /// Its messages (one, but for a long list of elements and a rule with a map of its own); `number` is its own in the transaction.
+    pub(crate) fn messages(&self, number: u32) -> Vec<Message> {
         match self {
             Command::AddTable(table) => vec![named(NEWTABLE, CREATE, table, |m| {
                 m.be32(2, 0);
@@ -149,8 +153,8 @@ impl Command {
                 m.text(2, chain);
             })],
             Command::AddSet(table, set) => vec![add_set(table, set)],
-            Command::AddRule(table, chain, rule) => vec![add_rule(APPEND, table, chain, rule)],
-            Command::InsertRule(table, chain, rule) => vec![add_rule(0, table, chain, rule)],
+            Command::AddRule(table, chain, rule) => add_rule(APPEND, table, chain, rule, number),
+            Command::InsertRule(table, chain, rule) => add_rule(0, table, chain, rule, number),
             Command::DeleteRule(table, chain, handle) => {
                 vec![named(DELRULE, 0, table, |m| {
                     m.text(2, chain).attr(3, &handle.to_be_bytes());
@@ -167,7 +171,7 @@ impl Command {
 }
 
 /// A message about something in a table: the family's header, the table's name (attribute 1 of all of them), the rest.
-fn named(operation: u16, flags: u16, table: &Table, rest: impl FnOnce(&mut Message)) -> Message {
+pub(crate) fn named(operation: u16, flags: u16, table: &Table, rest: impl FnOnce(&mut Message)) -> Message {
     let mut message = Message::new(NFTABLES << 8 | operation, flags);
     message.raw(&[table.family.number(), 0, 0, 0]).text(1, &table.name);
     rest(&mut message);
@@ -188,14 +192,22 @@ fn add_chain(table: &Table, chain: &Chain) -> Message {
     })
 }
 
-fn add_rule(place: u16, table: &Table, chain: &str, rule: &Rule) -> Message {
-    named(NEWRULE, CREATE | place, table, |m| {
+fn add_rule(place: u16, table: &Table, chain: &str, rule: &Rule, number: u32) -> Vec<Message> {
+    // named sets have the number 1
+    let map = number + 2;
+    let spread = rule.0.iter().find_map(|part| match part {
+        Part::Spread(_, spread) => Some(spread),
+        _ => None,
+    });
+    let mut messages = spread.map_or(Vec::new(), |spread| spread.messages(table, map));
+    messages.push(named(NEWRULE, CREATE | place, table, |m| {
         m.text(2, chain).nest(4, |m| {
-            for instruction in rule.0.iter().flat_map(|part| part.program()) {
+            for instruction in rule.0.iter().flat_map(|part| part.program(map)) {
                 m.nest(LIST_ELEM, |m| instruction.write(m));
             }
         });
-    })
+    }));
+    messages
 }
 
 fn add_set(table: &Table, set: &Set) -> Message {

@@ -13,6 +13,7 @@
 //!
 //! * [`forget`] deletes what was sent to a port (of one address, or of any). The kernel's filter picks them (since 5.8),
 //!   and we check each again, so an older kernel only tells more.
+//! * [`forget_those`] deletes what a caller picks: connections that were dealt out to a container that is no more.
 //!
 //! Laws: only the destination before translation counts; a memory that has vanished meanwhile is no failure.
 //! See: conntrack(8), `net/netfilter/nf_conntrack_netlink.c`, moby `libnetwork/iptables/conntrack.go`. Next room: [`crate::netlink`]
@@ -21,6 +22,7 @@ use super::CTNETLINK;
 use crate::{
     errno::CallFailed,
     netlink::{
+        address_of,
         socket::Socket,
         wire::{Message, attribute},
     },
@@ -30,9 +32,11 @@ use std::net::IpAddr;
 const GET: u16 = 1;
 const DELETE: u16 = 2;
 const TUPLE_ORIG: u16 = 1;
+const TUPLE_REPLY: u16 = 2;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
 const PROTO_NUM: u16 = 1;
+const PROTO_SRC_PORT: u16 = 2;
 const PROTO_DST_PORT: u16 = 3;
 const FILTER: u16 = 25;
 /// Compare the protocol's number and the destination port (CTA_FILTER_F_CTA_PROTO_NUM, _DST_PORT).
@@ -77,6 +81,63 @@ pub fn forget(socket: &mut Socket, protocol: u8, host: (IpAddr, u16)) -> Result<
     Ok(forgotten)
 }
 
+/// A connection as the kernel remembers it: who called whom before translation, and who answers in truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    pub protocol: u8,
+    pub from: (IpAddr, u16),
+    pub to: (IpAddr, u16),
+    /// The address and port that the answers come from.
+    pub answers: (IpAddr, u16),
+}
+
+/// Forgets the connections of this address family (IPv4 or not) that are picked. Gives back how many there were.
+///
+/// # Errors
+/// The kernel's: EOPNOTSUPP when it has no connection table to look at.
+#[track_caller]
+pub fn forget_those(socket: &mut Socket, v4: bool, picked: impl Fn(&Flow) -> bool) -> Result<usize, CallFailed> {
+    let family = if v4 { libc::AF_INET } else { libc::AF_INET6 } as u8;
+    let bodies = socket.dump("IPCTNL_MSG_CT_GET", || "conntrack -L".into(), request(GET, family))?;
+    let mut forgotten = 0;
+    for body in &bodies {
+        let Some((flow, tuple)) = flow(body).filter(|(flow, _)| picked(flow)) else { continue };
+        let mut message = request(DELETE, family);
+        message.attr(TUPLE_ORIG | NESTED, tuple);
+        let Flow { protocol, from, to, .. } = flow;
+        let shown = || format!("conntrack -D -p {protocol} -s {} --sport {} -d {} --dport {}", from.0, from.1, to.0, to.1);
+        match socket.request("IPCTNL_MSG_CT_DELETE", shown, message) {
+            Ok(_) => forgotten += 1,
+            Err(e) if e.is(libc::ENOENT) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(forgotten)
+}
+
+/// Reads one; and its first tuple as it is, by which it is deleted.
+fn flow(body: &[u8]) -> Option<(Flow, &[u8])> {
+    let attributes = body.get(FAMILY_HEADER..)?;
+    let (tuple, reply) = (attribute(attributes, TUPLE_ORIG)?, attribute(attributes, TUPLE_REPLY)?);
+    let (protocol, from, to) = ends(tuple)?;
+    let (_, answers, _) = ends(reply)?;
+    Some((Flow { protocol, from, to, answers }, tuple))
+}
+
+/// A protocol's number, and two ends: address and port (0 where there are none, as in ICMP).
+type Ends = (u8, (IpAddr, u16), (IpAddr, u16));
+
+fn ends(tuple: &[u8]) -> Option<Ends> {
+    let (network, transport) = (attribute(tuple, TUPLE_IP)?, attribute(tuple, TUPLE_PROTO)?);
+    let address = |v4: u16, v6: u16| attribute(network, v4).or(attribute(network, v6)).and_then(address_of);
+    let port = |kind| {
+        let bytes = attribute(transport, kind).and_then(|b| <[u8; 2]>::try_from(b).ok());
+        bytes.map_or(0, u16::from_be_bytes)
+    };
+    let protocol = *attribute(transport, PROTO_NUM)?.first()?;
+    Some((protocol, (address(1, 3)?, port(PROTO_SRC_PORT)), (address(2, 4)?, port(PROTO_DST_PORT))))
+}
+
 fn request(operation: u16, family: u8) -> Message {
     let mut message = Message::new(CTNETLINK << 8 | operation, 0);
     message.raw(&[family, 0, 0, 0]);
@@ -94,4 +155,37 @@ fn leads_to(tuple: &[u8], protocol: u8, address: IpAddr, port: u16) -> bool {
     attribute(transport, PROTO_NUM) == Some(&[protocol])
         && attribute(transport, PROTO_DST_PORT) == Some(&port.to_be_bytes())
         && destination.is_some_and(|its| address.is_unspecified() || its == address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tuple(m: &mut Message, from: ([u8; 4], u16), to: ([u8; 4], u16)) {
+        m.nest(TUPLE_IP, |m| {
+            m.attr(1, &from.0).attr(2, &to.0);
+        });
+        m.nest(TUPLE_PROTO, |m| {
+            m.u8(PROTO_NUM, 6).be16(PROTO_SRC_PORT, from.1).be16(PROTO_DST_PORT, to.1);
+        });
+    }
+
+    #[test]
+    fn a_connection_is_read_with_who_answers_in_truth() {
+        let (client, vip, task) = (([10, 0, 1, 9], 40_000), ([10, 0, 1, 2], 80), ([10, 0, 1, 5], 80));
+        let mut message = request(GET, 2);
+        message.nest(TUPLE_ORIG, |m| tuple(m, client, vip)).nest(TUPLE_REPLY, |m| tuple(m, task, client));
+        let bytes = message.finish(1);
+        let (flow, _) = flow(&bytes[16..]).expect("a connection");
+        let end = |(address, port): ([u8; 4], u16)| (IpAddr::from(address), port);
+        assert_eq!(flow, Flow { protocol: 6, from: end(client), to: end(vip), answers: end(task) });
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            flow(&bytes);
+        }
+    }
 }

@@ -16,7 +16,7 @@
 //!
 //! * [`value`]: addresses, ports, names of links: as nft prints them and as a register holds them.
 //! * [`set`]: sets and maps, whose keys may be several values in a row; verdicts.
-//! * [`rule`]: matches and statements, each with its text and its register program.
+//! * [`rule`]: matches and statements, each with its text and its register program; [`spread`]: the one that deals connections out.
 //! * [`command`]: what is to be added or deleted; [`batch`]: a list of them as one transaction.
 //! * [`mod@read`]: what is there: tables, chains, rules with their handles, elements; and a bell that rings when it changes.
 //! * [`conntrack`]: the table of connections, for one purpose: to forget some of them.
@@ -39,6 +39,7 @@ pub mod conntrack;
 pub mod read;
 pub mod rule;
 pub mod set;
+pub mod spread;
 pub mod value;
 
 /// The subsystem of nf_tables in a message's kind (NFNL_SUBSYS_NFTABLES).

@@ -246,7 +246,7 @@ mod tests {
     /// A rule as the kernel tells it: what was sent, and a handle.
     fn told(parts: Vec<Part>) -> Vec<u8> {
         let table = Table::new(Family::Ip, "filter");
-        let mut messages = Command::AddRule(table, "FORWARD".into(), Rule(parts)).messages();
+        let mut messages = Command::AddRule(table, "FORWARD".into(), Rule(parts)).messages(0);
         let mut message = messages.remove(0);
         message.attr(3, &17u64.to_be_bytes());
         message.finish(1)[16..].to_vec()

@@ -24,13 +24,14 @@
 use super::{
     Family,
     set::{DATA_VALUE, Verdict},
+    spread::Spread,
     value::{Type, Value},
 };
 use crate::netlink::wire::Message;
 use std::fmt;
 
 /// The first of the four-byte registers (NFT_REG32_00); 0 is the verdict's.
-const R: u32 = 8;
+pub(crate) const R: u32 = 8;
 const VERDICT: u32 = 0;
 const EXPR_NAME: u16 = 1;
 const EXPR_DATA: u16 = 2;
@@ -141,7 +142,15 @@ pub enum Part {
     Vmap(&'static [Field], &'static str),
     /// `dnat ip to meta l4proto . th dport map @published4`.
     Dnat(Family, &'static [Field], &'static str),
+    /// `dnat ip to numgen inc mod 2 map { 0 : 10.0.1.5, 1 : 10.0.1.6 }`.
+    Spread(Family, Spread),
+    /// `tcp flags != syn / syn,ack`: belongs to a connection that began earlier.
+    MidStream,
     Masquerade,
+    /// `reject`: tells the sender that nobody is there (ICMP).
+    Reject,
+    /// `reject with tcp reset`.
+    Reset,
     /// `udp dport set 40001`: writes another port into the packet, and mends its checksum; no connection is remembered.
     SetPort(Protocol, End, u16),
     Counter,
@@ -173,7 +182,7 @@ impl Protocol {
 }
 
 /// An expression of nf_tables: its name and what writes its attributes.
-pub(crate) struct Instruction(&'static str, Box<dyn Fn(&mut Message)>);
+pub(crate) struct Instruction(pub(crate) &'static str, pub(crate) Box<dyn Fn(&mut Message)>);
 
 impl Instruction {
     /// Writes it as an NFTA_EXPR.
@@ -183,8 +192,8 @@ impl Instruction {
 }
 
 impl Part {
-    /// Its instructions.
-    pub(crate) fn program(&self) -> Vec<Instruction> {
+    /// Its instructions; `map` is the number of the map that belongs to it alone, if it has one.
+    pub(crate) fn program(&self, map: u32) -> Vec<Instruction> {
         match self {
             Part::Is(field, value) => compare(*field, value, 0),
             Part::IsNot(field, value) => compare(*field, value, 1),
@@ -204,9 +213,13 @@ impl Part {
             Part::Vmap(key, map) => with_key(key, lookup(map, Some(VERDICT), false)),
             Part::Dnat(family, key, map) => {
                 let mut program = with_key(key, lookup(map, Some(R), false));
-                program.push(dnat(*family));
+                program.push(nat(*family, true));
                 program
             }
+            Part::Spread(family, spread) => spread.program(*family, map),
+            Part::MidStream => mid_stream(),
+            Part::Reject => vec![reject(2, 1)],
+            Part::Reset => vec![reject(1, 0)],
             Part::Masquerade => vec![Instruction("masq", Box::new(|_| ()))],
             Part::SetPort(protocol, end, port) => set_port(*protocol, *end, *port),
             Part::Counter => {
@@ -335,16 +348,42 @@ fn bits(key: u32, mask: u32) -> Vec<Instruction> {
     vec![ct, Instruction("bitwise", Box::new(bitwise)), cmp(1, vec![0; 4])]
 }
 
-/// The address and, behind it, the port, to which a connection is led.
-fn dnat(family: Family) -> Instruction {
+/// The address and, behind it, the port, to which a connection is led; or the address alone.
+pub(crate) fn nat(family: Family, with_port: bool) -> Instruction {
     let port = R + if family == Family::Ip { 1 } else { 4 };
     let number = family.number() as u32;
     Instruction(
         "nat",
         Box::new(move |m| {
-            m.be32(1, 1).be32(2, number).be32(3, R).be32(5, port);
+            m.be32(1, 1).be32(2, number).be32(3, R);
+            if with_port {
+                m.be32(5, port);
+            }
         }),
     )
+}
+
+/// `reject type TYPE code CODE`: 1 is a TCP reset, 2 ICMP of whatever family fits (code 1: port unreachable).
+fn reject(kind: u32, code: u8) -> Instruction {
+    Instruction(
+        "reject",
+        Box::new(move |m| {
+            m.be32(1, kind).u8(2, code);
+        }),
+    )
+}
+
+/// TCP, and of the flags SYN and ACK not SYN alone.
+fn mid_stream() -> Vec<Instruction> {
+    const TCP: u8 = 6;
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    let mask = |m: &mut Message| {
+        m.be32(1, R).be32(2, R).be32(3, 1);
+        m.nest(4, |m| _ = m.attr(DATA_VALUE, &[SYN | ACK])).nest(5, |m| _ = m.attr(DATA_VALUE, &[0]));
+    };
+    let flags = payload(2, 13, 1, R);
+    vec![meta(16, R), cmp(0, vec![TCP]), flags, Instruction("bitwise", Box::new(mask)), cmp(1, vec![SYN])]
 }
 
 fn words(key: &[Field]) -> String {
@@ -363,7 +402,11 @@ impl fmt::Display for Part {
             Part::ToThisMachine => f.write_str("fib daddr type local"),
             Part::Vmap(key, map) => write!(f, "{} vmap @{map}", words(key)),
             Part::Dnat(family, key, map) => write!(f, "dnat {} to {} map @{map}", family.word(), words(key)),
+            Part::Spread(family, spread) => write!(f, "dnat {} to {spread}", family.word()),
+            Part::MidStream => f.write_str("tcp flags != syn / syn,ack"),
             Part::Masquerade => f.write_str("masquerade"),
+            Part::Reject => f.write_str("reject"),
+            Part::Reset => f.write_str("reject with tcp reset"),
             Part::SetPort(protocol, end, port) => {
                 let end = if *end == End::Source { "sport" } else { "dport" };
                 write!(f, "{} {end} set {port}", protocol.word())

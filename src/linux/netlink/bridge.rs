@@ -24,6 +24,7 @@ use crate::errno::CallFailed;
 /// Of a port: what the bridge does with its frames. Also read by [`crate::netlink::link`].
 pub(crate) const STATE: u16 = 1;
 const MODE: u16 = 4;
+const LEARNING: u16 = 8;
 const ISOLATED: u16 = 33;
 
 /// A switch to be made.
@@ -71,6 +72,8 @@ pub fn add(socket: &mut Socket, bridge: &Bridge<'_>) -> Result<Option<u32>, Call
 pub struct Port {
     pub hairpin: Option<bool>,
     pub isolated: Option<bool>,
+    /// Whether the bridge learns from what comes in here who is behind this port.
+    pub learning: Option<bool>,
 }
 
 /// Turns knobs of the port that the link of this name is.
@@ -82,9 +85,9 @@ pub fn set_port(socket: &mut Socket, name: &str, port: Port) -> Result<(), CallF
     let mut message = Message::new(RTM_NEWLINK, 0);
     message.raw(&link::header(0, 0, 0, 0)).text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |knobs| {
-            for (kind, value) in [(MODE, port.hairpin.map(u8::from)), (ISOLATED, port.isolated.map(u8::from))] {
+            for (kind, value) in [(MODE, port.hairpin), (ISOLATED, port.isolated), (LEARNING, port.learning)] {
                 if let Some(value) = value {
-                    knobs.u8(kind, value);
+                    knobs.u8(kind, value.into());
                 }
             }
         });
@@ -97,6 +100,9 @@ pub fn set_port(socket: &mut Socket, name: &str, port: Port) -> Result<(), CallF
         }
         if let Some(isolated) = port.isolated {
             line += &format!(" isolated {}", on_off(isolated));
+        }
+        if let Some(learning) = port.learning {
+            line += &format!(" learning {}", on_off(learning));
         }
         line
     };

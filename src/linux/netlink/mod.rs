@@ -84,7 +84,7 @@ mod tests {
 
     /// Every reader, on bytes that may be anything.
     fn read(bytes: &[u8]) {
-        let _ = (link::parse(bytes), address::parse(bytes), route::parse(bytes), neighbour::parse(bytes));
+        let _ = (link::parse(bytes), address::parse(bytes), route::parse(bytes), neighbour::parse(bytes), vxlan::parse(bytes));
         for answer in wire::messages(bytes).take(1000) {
             let _ = wire::attributes(answer.body).take(1000).map(|(_, value)| wire::text_of(value).len()).sum::<usize>();
         }

@@ -14,11 +14,11 @@
 //! See: RFC 7348, ip-link(8) vxlan, moby `libnetwork/drivers/overlay`. Next room: [`crate::netlink::address`]
 
 use super::{
-    family,
+    address_of, family,
     link::{self, IFF_UP, RTM_NEWLINK, ifla},
     octets,
     socket::Socket,
-    wire::{CREATE, ECHO, EXCL, Message},
+    wire::{self, CREATE, ECHO, EXCL, Message, u32_at},
     word,
 };
 use crate::errno::CallFailed;
@@ -90,6 +90,40 @@ pub fn add(socket: &mut Socket, vxlan: &Vxlan<'_>) -> Result<Option<u32>, CallFa
     });
     let told = socket.request("RTM_NEWLINK", || command(vxlan), message)?;
     Ok(told.iter().filter_map(|body| link::parse(body)).find(|link| link.name == vxlan.name).map(|link| link.index))
+}
+
+/// A tunnel's end as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub link: link::Link,
+    pub id: u32,
+    pub port: u16,
+    pub local: Option<IpAddr>,
+}
+
+/// The tunnel's end of this name; `None` when there is none, or the link is of another kind.
+///
+/// # Errors
+/// Whatever the kernel says besides ENODEV.
+#[track_caller]
+pub fn by_name(socket: &mut Socket, name: &str) -> Result<Option<Seen>, CallFailed> {
+    match socket.batch(vec![link::look(name)]) {
+        Ok(told) => Ok(told.iter().flatten().find_map(|body| parse(body))),
+        Err(failed) if failed.is(libc::ENODEV) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+pub(super) fn parse(body: &[u8]) -> Option<Seen> {
+    let link = link::parse(body).filter(|link| link.kind == "vxlan")?;
+    let data = wire::attribute(wire::attribute(body.get(16..)?, ifla::LINKINFO)?, ifla::INFO_DATA)?;
+    let port = wire::attribute(data, knob::PORT)?;
+    Some(Seen {
+        link,
+        id: u32_at(wire::attribute(data, knob::ID)?, 0)?,
+        port: u16::from_be_bytes(port.try_into().ok()?),
+        local: wire::attribute(data, knob::LOCAL).or(wire::attribute(data, knob::LOCAL6)).and_then(address_of),
+    })
 }
 
 fn command(vxlan: &Vxlan<'_>) -> String {
