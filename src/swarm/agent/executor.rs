@@ -5,9 +5,9 @@
 //! the agent's tests (and one day a model cluster) have others.
 //!
 //! ```text
-//!   agent ── ground(view) ─────────► Executor   every network of this node, whole
-//!         ── controller(task) ─────►    │
-//!                                       ▼
+//!   agent ── ground(view) ──────────► Executor     every network of this node, whole
+//!         ── controller(task) ──────►    │
+//!                                        ▼
 //!         ── prepare · start · wait ─► Controller   one container
 //!            shutdown · terminate · remove
 //! ```
@@ -16,7 +16,7 @@
 //! is taken up, one that runs is not started again, one that is gone is removed already. A controller's verbs may be dropped
 //! half-way (the task's wish has changed); what they began is then finished or undone by the next verb.
 //!
-//! *See:* swarmkit `agent/exec/executor.go`, `controller.go`. *Next room:* [`super`]
+//! *See:* swarmkit `agent/exec/executor.go`, `controller.go`. *Next room:* [`super::climb`]
 
 use super::logs::{LogLine, LogsWish};
 use crate::dispatcher::View;
@@ -96,9 +96,6 @@ pub trait Controller: Send + Sync + 'static {
     /// # Errors
     /// What the engine says.
     fn remove(&self) -> BoxFuture<'_, Result<()>>;
-
-    /// The task's wish or labels have changed while it runs; what a running container cannot change is left.
-    fn update(&self, task: Arc<Task>) -> BoxFuture<'_, Result<()>>;
 
     /// What there is to tell of the container; `None` before it is made.
     fn status(&self) -> Option<Seen>;

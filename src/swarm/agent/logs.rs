@@ -4,16 +4,24 @@
 //! each tells what the containers of the tasks in question have said, with follow also those of tasks that come later.
 //!
 //! ```text
-//!   manager ── Logs { id, wish } ──────► agent ──► executor
-//!           ◄── Lines { id, lines, … } ──┘            in portions, until the last one says that it is
-//!           ── NoMoreLogs { id } ──────►              nobody listens any more
+//!   manager ── session: Logs { id, wish } ──► agent ──► executor
+//!           ◄── a line of its own: portions ───┘          until one says that it is the last, or nobody listens any more
 //! ```
+//!
+//! A line of its own, because whoever reads slowly must hold up nothing but the telling.
 //!
 //! *See:* swarmkit `api/logbroker.proto`. *Next room:* [`super::executor`]
 
+use super::executor::{Executor, Here};
+use crate::wire::phone::Phone;
 use jiff::Timestamp;
-use minidock_base::error::Wire;
+use minidock_base::{Error, Result, error::Wire};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::sync::Arc;
+use tokio_util::task::AbortOnDropHandle;
+
+/// So many lines, at most, go in one portion.
+const PORTION: usize = 256;
 
 /// Whose logs, and which part of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,6 +72,47 @@ pub struct Portion {
     pub error: Option<Wire>,
     /// Nothing follows.
     pub last: bool,
+}
+
+/// Tells the manager at `address` what was asked for under this number.
+///
+/// # Errors
+/// The manager cannot be reached.
+pub async fn tell(
+    phone: &Phone,
+    address: &str,
+    id: u64,
+    executor: Arc<dyn Executor>,
+    here: &Here,
+    wish: LogsWish,
+) -> Result<()> {
+    let (mut ear, mut mouth) = phone.tell_logs(address, id).await?;
+    let last = |error: Option<Error>| Portion { error: error.map(|e| e.to_wire()), last: true, ..Portion::default() };
+    let mut lines = match executor.logs(here, wish).await {
+        Ok(lines) => lines,
+        Err(error) => return mouth.say(&last(Some(error))).await,
+    };
+    let listener = AbortOnDropHandle::new(tokio::spawn(async move { while let Ok(Some(())) = ear.hear().await {} }));
+    tokio::pin!(listener);
+    let mut said = Vec::new();
+    loop {
+        tokio::select! {
+            count = lines.recv_many(&mut said, PORTION) => {
+                if count == 0 {
+                    return mouth.say(&last(None)).await;
+                }
+            }
+            _ = &mut listener => return Ok(()),
+        }
+        let mut portion = Portion::default();
+        for line in said.drain(..) {
+            match line {
+                Ok(line) => portion.lines.push(line),
+                Err(error) => portion.error = Some(error.to_wire()),
+            }
+        }
+        mouth.say(&portion).await?;
+    }
 }
 
 fn as_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -75,12 +75,9 @@ pub struct Delta {
 pub fn view(tables: &Tables, node: &str) -> View {
     let mut view = View::default();
     for task in tables.tasks_of_node(node).filter(|t| t.status.state >= TaskState::Assigned) {
-        if task.status.state.is_over() && task.desired_state < TaskState::Remove {
-            continue; // it is history: the node has said its last word on it
-        }
         view.tasks.insert(task.id.clone(), task.clone());
         if task.status.state.is_over() {
-            continue;
+            continue; // history, told as long as it is kept: its container stays for `logs`; it needs nothing any more
         }
         let container = task.spec.container_spec.iter();
         for reference in container.clone().flat_map(|c| &c.secrets) {
