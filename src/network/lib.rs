@@ -29,6 +29,8 @@
 //!   made beforehand), [`settings`] (the host's knobs, turned only when needed and turned back).
 //! * The firewall: [`nft`], one table of our own, and [`port_map`], the ports that are spoken for. The names: [`dns`], one server in
 //!   every sandbox. When something does not arrive: [`reach`].
+//! * Many machines: [`overlay`] (one segment across them), [`balance`] (one address for the tasks of a service), [`mesh`] (one port on
+//!   all machines); the last two deal connections out alike.
 //!
 //! Laws: nothing assumes that the daemon lives in the initial namespaces; everything that is made here can be found again
 //! by its name, so that a daemon that was killed finds or removes it; removing what is gone succeeds; a namespace is let go,
@@ -36,15 +38,19 @@
 //!
 //! See: network_namespaces(7), veth(4), bridge(8), RFC 1918, moby `libnetwork/docs/design.md`. Next room: [`model`]
 
+pub mod balance;
 pub mod bridge;
+mod deal;
 pub mod dns;
 mod findable;
 pub mod home;
 pub mod hosts;
 pub mod ipam;
 pub mod listening;
+pub mod mesh;
 pub mod model;
 pub mod nft;
+pub mod overlay;
 pub mod port_map;
 pub mod reach;
 pub mod resolv_conf;

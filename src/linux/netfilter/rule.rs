@@ -132,6 +132,8 @@ pub enum Part {
     In(&'static [Field], &'static str),
     /// `oifname != @bridges`.
     NotIn(&'static [Field], &'static str),
+    /// `meta nfproto ipv4`.
+    V4,
     /// `ct state established,related`.
     Established,
     /// `ct status dnat`.
@@ -199,6 +201,7 @@ impl Part {
             Part::IsNot(field, value) => compare(*field, value, 1),
             Part::In(key, set) => with_key(key, lookup(set, None, false)),
             Part::NotIn(key, set) => with_key(key, lookup(set, None, true)),
+            Part::V4 => family_is(Family::Ip).into(),
             Part::Established => bits(0, ESTABLISHED_RELATED),
             Part::Translated => bits(2, DST_NAT),
             Part::ToThisMachine => {
@@ -397,6 +400,7 @@ impl fmt::Display for Part {
             Part::IsNot(field, value) => write!(f, "{} != {value}", field.word()),
             Part::In(key, set) => write!(f, "{} @{set}", words(key)),
             Part::NotIn(key, set) => write!(f, "{} != @{set}", words(key)),
+            Part::V4 => f.write_str("meta nfproto ipv4"),
             Part::Established => f.write_str("ct state established,related"),
             Part::Translated => f.write_str("ct status dnat"),
             Part::ToThisMachine => f.write_str("fib daddr type local"),

@@ -18,7 +18,7 @@
 //!                                                             └─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! * [`zone`]: the tables, one zone a network; the only state, and it is shared.
+//! * [`zone`]: the tables, one zone a network; the only state, and it is shared. [`services`]: what a swarm adds to them.
 //! * [`answer`]: a question and the tables → what to say; pure, and the room to read if you read one.
 //! * [`message`]: the wire: what is a question, what fits into an answer, what may be believed.
 //! * [`server`] and [`stream`]: packets and connections; [`redirect`]: why we do not listen at port 53.
@@ -43,6 +43,7 @@ pub mod forward;
 pub mod message;
 pub mod redirect;
 pub mod server;
+pub mod services;
 pub mod stream;
 pub mod upstream;
 pub mod zone;

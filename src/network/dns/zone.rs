@@ -17,8 +17,9 @@
 //!   it leaves; there is nothing to expire, so a name follows a restart at once.
 //! * [`Zones::look_up`] finds addresses, [`Zones::name_of`] the name that goes with an address.
 //! * [`names`] is the list of names Docker gives an endpoint: container name, aliases, the short id, the hostname.
-//! * A name may belong to several members: the addresses of all of them are its answer. (So a service's name needs nothing
-//!   new: each task is a member with that alias.)
+//! * A name may belong to several members: the addresses of all of them are its answer.
+//! * What is no container of this machine, a service of the swarm or a task elsewhere, is a [`Bearer`]: it has names, asks nothing, and comes
+//!   and goes with the whole list of its network ([`crate::dns::services`]).
 //!
 //! Laws: names are compared without regard to case; what a container is *linked* to under an alias hides, for this asker,
 //! a real name of that sort; the networks of an asker are asked in the order of their names, so the answer does not depend
@@ -70,9 +71,21 @@ struct Tables {
     places: HashMap<String, BTreeSet<(String, String)>>,
 }
 
+/// Somebody with names on a network who is no container of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bearer {
+    pub names: Vec<String>,
+    pub addresses: Vec<IpAddr>,
+    /// Whether these addresses, asked for their name, have the first of these names.
+    pub owns: bool,
+}
+
 #[derive(Debug, Default)]
 struct Zone {
+    /// By container id; bearers by a number of ours.
     members: HashMap<String, Place>,
+    /// How many of them are bearers.
+    bearers: usize,
     /// Name in lower case → container ids.
     names: HashMap<String, BTreeSet<String>>,
     /// Address → container ids (for a moment two may have the same, when one leaves as another comes).
@@ -105,6 +118,22 @@ impl Zones {
         let mut tables = self.write();
         for (_, network_id) in tables.places.get(container_id).cloned().unwrap_or_default() {
             tables.remove(&network_id, container_id);
+        }
+    }
+
+    /// Makes these the bearers of a network, in place of those before.
+    pub(super) fn set_bearers(&self, network_id: &str, bearers: Vec<Bearer>) {
+        let mut tables = self.write();
+        let zone = tables.zones.entry(network_id.to_string()).or_default();
+        for number in 0..zone.bearers {
+            zone.remove(&bearer_id(number));
+        }
+        zone.bearers = bearers.len();
+        for (number, Bearer { names, addresses, owns }) in bearers.into_iter().enumerate() {
+            zone.insert(bearer_id(number), Place { names, links: BTreeMap::new(), addresses }, owns);
+        }
+        if zone.members.is_empty() {
+            tables.zones.remove(network_id);
         }
     }
 
@@ -148,15 +177,8 @@ impl Tables {
     fn insert(&mut self, member: Member) {
         let Member { network_id, network, container_id, names, links, addresses } = member;
         self.places.entry(container_id.clone()).or_default().insert((network, network_id.clone()));
-        let zone = self.zones.entry(network_id).or_default();
-        for name in &names {
-            zone.names.entry(name.to_lowercase()).or_default().insert(container_id.clone());
-        }
-        for address in &addresses {
-            zone.owners.entry(*address).or_default().insert(container_id.clone());
-        }
         let links = links.into_iter().map(|(alias, name)| (alias.to_lowercase(), name.to_lowercase())).collect();
-        zone.members.insert(container_id, Place { names, links, addresses });
+        self.zones.entry(network_id).or_default().insert(container_id, Place { names, links, addresses }, true);
     }
 
     fn remove(&mut self, network_id: &str, container_id: &str) {
@@ -192,7 +214,22 @@ impl Tables {
     }
 }
 
+/// No container has an id with a blank.
+fn bearer_id(number: usize) -> String {
+    format!("bearer {number}")
+}
+
 impl Zone {
+    fn insert(&mut self, id: String, place: Place, owns: bool) {
+        for name in &place.names {
+            self.names.entry(name.to_lowercase()).or_default().insert(id.clone());
+        }
+        for address in place.addresses.iter().filter(|_| owns) {
+            self.owners.entry(*address).or_default().insert(id.clone());
+        }
+        self.members.insert(id, place);
+    }
+
     fn addresses(&self, name: &str) -> Option<Vec<IpAddr>> {
         let mut found = Vec::new();
         for id in self.names.get(name)? {

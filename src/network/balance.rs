@@ -1,0 +1,129 @@
+//! # Balance: one address for all tasks of a service
+//!
+//! Clients want to call `web`, not `web.3`. So a service has an address of its own, the *virtual IP*, which no interface has: in each
+//! sandbox a few rules turn a connection that begins towards it into one to a task, each task in turn.
+//!
+//! ```text
+//!   client 10.0.1.9 ── connects to 10.0.1.2:80 ──► output, nat: services { 10.0.1.2 : goto vip-10.0.1.2 }
+//!                                                     vip-10.0.1.2: dnat ip to numgen inc mod 2 map { 0 : 10.0.1.5, 1 : 10.0.1.6 }
+//!   leaves as 10.0.1.9 → 10.0.1.6:80; the kernel remembers, and turns the answers back
+//!
+//!   nobody there, or in the middle of a connection that is not remembered (any more):
+//!                                                  output, filter: ip daddr @vips reject        refused at once
+//! ```
+//!
+//! * [`Balance::set`] is told all services of the sandbox's networks and changes what differs, in one transaction: a service that has not
+//!   changed keeps its rule and its turn.
+//! * Only the *first* packet of a connection is dealt out. A task that is to end gets no new ones, but those it has go on until
+//!   it is gone; then the kernel is made to forget them, and their next packet is refused: better than a silence of minutes.
+//! * Which task comes first differs from sandbox to sandbox (`turned`): a hundred clients that call once each do not all
+//!   call the same one.
+//! * Ping is dealt out as well: it says whether a task answers, not whether a rule is there.
+//! * No interface has the virtual IP, `lo` neither: it would become the *sender* of what is sent to it.
+//!
+//! Laws: established connections outlive every change but the end of their task; nothing outside this table decides.
+//!
+//! *In the real world* Docker marks packets and lets IPVS balance them, in a namespace of its own for each network. *See:* nft(8) NAT
+//! STATEMENTS, moby `libnetwork/service_linux.go`. *Next room:* [`crate::mesh`]
+
+use crate::{
+    deal::{Deal, Dealer, Deals, Ground, turned},
+    sandbox::{self, Sandbox},
+};
+use minidock_base::{Doing, Result};
+use minidock_linux::{
+    netfilter::{
+        Family, Table,
+        command::{Chain, Command, Hook, Purpose},
+        conntrack::Flow,
+        rule::{End, Field, Part, Rule},
+        set::{Answer, Set, Verdict},
+        value::{Type, Value},
+    },
+    netlink::{Family as Line, Socket},
+};
+use std::{
+    collections::{BTreeSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    net::{IpAddr, Ipv4Addr},
+    sync::{Mutex, PoisonError},
+};
+
+/// Virtual IPs, each with the chain that deals its connections out.
+const SERVICES: Set = Set { name: "services", key: &[Type::Ipv4], answer: Answer::Verdict, interval: false };
+/// The same, to be asked after: what still goes there has not been dealt out.
+const VIPS: Set = Set { name: "vips", answer: Answer::Nothing, ..SERVICES };
+const TCP: u8 = 6;
+
+/// A service on one of the sandbox's networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub vip: Ipv4Addr,
+    /// The tasks that take new connections.
+    pub backends: Vec<Ipv4Addr>,
+}
+
+/// The services that one sandbox can call.
+#[derive(Debug)]
+pub struct Balance {
+    /// Differs from sandbox to sandbox.
+    seed: u64,
+    dealer: Mutex<Dealer>,
+}
+
+impl Balance {
+    /// Opens the line to the sandbox's own firewall; changes nothing.
+    ///
+    /// # Errors
+    /// EPERM without CAP_SYS_ADMIN over the sandbox; a kernel without nf_tables.
+    pub fn open(sandbox: &Sandbox) -> Result<Balance> {
+        let opened = sandbox.visit(|| Socket::open(Line::Netfilter))?.doing(|| "open a line to the sandbox's firewall")?;
+        let socket = opened.named(sandbox::prefix(sandbox.place()));
+        Ok(Balance { seed: hash(sandbox.place()), dealer: Mutex::new(Dealer::new(ground(), socket)) })
+    }
+
+    /// Makes these the services that can be called. `there` is everybody on the sandbox's networks, those on their way out
+    /// included: connections that were dealt out to others are cut off.
+    ///
+    /// # Errors
+    /// The kernel's; then all is as before.
+    pub fn set(&self, services: &[Service], there: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        let deal = |service: &Service| {
+            let tasks = turned(&service.backends, hash((self.seed, service.vip)));
+            (
+                vec![Value::Address(service.vip.into())],
+                Deal { chain: format!("vip-{}", service.vip), asks: Vec::new(), tasks, port: None },
+            )
+        };
+        let ours = |flow: &Flow| services.iter().any(|service| IpAddr::from(service.vip) == flow.to.0);
+        let deals: Deals = services.iter().map(deal).collect();
+        self.dealer.lock().unwrap_or_else(PoisonError::into_inner).set(deals, there, ours)
+    }
+}
+
+fn hash(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Our one table in a sandbox.
+fn ground() -> Ground {
+    const TO: &[Field] = &[Field::Ip(End::Destination)];
+    let table = Table::new(Family::Inet, "minidock_services");
+    let chain = |name: &str, purpose, priority| {
+        Command::AddChain(table.clone(), Chain { name: name.into(), base: Some((purpose, Hook::Output, priority)) })
+    };
+    let rule = |chain: &str, parts: Vec<Part>| Command::AddRule(table.clone(), chain.into(), Rule(parts));
+    let structure = vec![
+        chain("balance", Purpose::Nat, -100),
+        chain("refuse", Purpose::Filter, 0),
+        Command::AddSet(table.clone(), SERVICES),
+        Command::AddSet(table.clone(), VIPS),
+        rule("balance", vec![Part::MidStream, Part::Verdict(Verdict::Accept)]),
+        rule("balance", vec![Part::Vmap(TO, SERVICES.name)]),
+        rule("refuse", vec![Part::In(TO, VIPS.name), Part::Is(Field::L4proto, Value::Protocol(TCP)), Part::Reset]),
+        rule("refuse", vec![Part::In(TO, VIPS.name), Part::Reject]),
+    ];
+    Ground { table, map: SERVICES, listed: VIPS, structure }
+}

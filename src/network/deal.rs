@@ -1,0 +1,227 @@
+//! # Deal: connections, dealt out like cards
+//!
+//! Two rooms lead connections to one of several tasks, each in turn: [`crate::balance`] those to a service's virtual IP, in every sandbox;
+//! [`crate::mesh`] those to a published port, on every machine. What they have in common is here: one chain per service or port,
+//! a map that leads to it, and the care for connections whose task has gone.
+//!
+//! ```text
+//!   map services { 10.0.1.2 : goto vip-10.0.1.2, … }          set listed { 10.0.1.2, … }
+//!   chain vip-10.0.1.2 { dnat ip to numgen inc mod 2 map { 0 : 10.0.1.5, 1 : 10.0.1.6 } }
+//! ```
+//!
+//! * [`Dealer::set`] is told all deals and changes what differs from what it was told last, in one transaction; the first time, or when
+//!   somebody has thrown the table away, it makes the whole table anew.
+//! * A chain is a *rule of its own*, and so a counter of its own: whoever calls two services by turns, each with two tasks,
+//!   would with a common counter always reach the same task of each.
+//! * A connection is remembered by the kernel together with its task. When the task has gone the memory is deleted; what comes next
+//!   of that connection is in the middle of nothing and is refused.
+//!
+//! Laws: a failed change is as if it had never been asked for.
+//! See: [`minidock_linux::netfilter::spread`], conntrack(8). Next room: [`crate::balance`]
+
+use minidock_base::{Doing, Result};
+use minidock_linux::{
+    netfilter::{
+        Family, Table, batch,
+        command::{Chain, Command},
+        conntrack::{self, Flow},
+        read,
+        rule::{Part, Rule},
+        set::{Element, Set, Verdict},
+        spread::Spread,
+        value::Value,
+    },
+    netlink::Socket,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// What is to be dealt out to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deal {
+    pub chain: String,
+    /// What the rule must ask first.
+    pub asks: Vec<Part>,
+    /// In the order of their turns; nobody: refused.
+    pub tasks: Vec<Ipv4Addr>,
+    /// The port there, if it is another one than was called.
+    pub port: Option<u16>,
+}
+
+/// Deals, by the key under which a packet finds them.
+pub(crate) type Deals = BTreeMap<Vec<Value>, Deal>;
+
+/// The fixed parts of a dealer's table.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub table: Table,
+    /// Key → the chain that deals.
+    pub map: Set,
+    /// The keys alone.
+    pub listed: Set,
+    /// Chains, sets and rules, `map` and `listed` among them, that the deals are put on.
+    pub structure: Vec<Command>,
+}
+
+/// A table that deals connections out, in one network namespace.
+#[derive(Debug)]
+pub(crate) struct Dealer {
+    ground: Ground,
+    socket: Socket,
+    /// What the kernel was told; nothing: what it has, if anything, is of a daemon before us.
+    told: Option<Deals>,
+    /// Who may still have connections that we dealt out.
+    led: BTreeSet<Ipv4Addr>,
+}
+
+impl Dealer {
+    pub fn new(ground: Ground, socket: Socket) -> Dealer {
+        Dealer { ground, socket, told: None, led: BTreeSet::new() }
+    }
+
+    /// Makes these the deals. Connections to tasks that are not `there` are cut off: those that we dealt out, and, if a daemon
+    /// before us may have dealt some, those that are `ours` by their looks.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set(&mut self, wanted: Deals, there: &BTreeSet<Ipv4Addr>, ours: impl Fn(&Flow) -> bool) -> Result<()> {
+        let changes = self.told.as_ref().map(|told| self.ground.difference(told, &wanted));
+        let done = match changes {
+            Some(changes) if changes.is_empty() && !self.is_there()? => self.apply(&self.ground.whole(&wanted)),
+            Some(changes) => match self.apply(&changes) {
+                // whoever may change this firewall has thrown our table away
+                Err(refused) if refused.only_missing() => self.apply(&self.ground.whole(&wanted)),
+                other => other,
+            },
+            None => self.apply(&self.ground.whole(&wanted)),
+        };
+        done.map_err(|e| e.cause).doing(|| "deal connections out to tasks")?;
+        self.cut_off(&wanted, there, ours);
+        self.told = Some(wanted);
+        Ok(())
+    }
+
+    /// What the kernel was told last.
+    pub fn told(&self) -> Option<&Deals> {
+        self.told.as_ref()
+    }
+
+    /// Leaves no table.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn purge(&mut self) -> Result<()> {
+        let table = || self.ground.table.clone();
+        let commands = [Command::AddTable(table()), Command::DeleteTable(table())];
+        batch::apply(&mut self.socket, &commands).map_err(|e| e.cause).doing(|| format!("remove the table {}", table()))?;
+        (self.told, self.led) = (None, BTreeSet::new());
+        Ok(())
+    }
+
+    /// The line to the kernel, for what else is to be asked of it.
+    pub fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    fn is_there(&mut self) -> Result<bool> {
+        let tables = read::tables(&mut self.socket).doing(|| "list the firewall's tables")?;
+        Ok(tables.contains(&self.ground.table))
+    }
+
+    #[track_caller]
+    fn apply(&mut self, commands: &[Command]) -> Result<(), batch::Refused> {
+        batch::apply(&mut self.socket, commands)
+    }
+
+    /// Makes the kernel forget the connections to tasks that are gone. Failing is no failure of ours: the connections then end
+    /// as those to a machine that has lost power.
+    fn cut_off(&mut self, wanted: &Deals, there: &BTreeSet<Ipv4Addr>, ours: impl Fn(&Flow) -> bool) {
+        let gone: BTreeSet<Ipv4Addr> = self.led.difference(there).copied().collect();
+        let unknown = self.told.is_none();
+        if unknown || !gone.is_empty() {
+            let dead = |flow: &Flow| match flow.answers.0 {
+                // never translated
+                answers if answers == flow.to.0 => false,
+                IpAddr::V4(answers) => gone.contains(&answers) || unknown && ours(flow) && !there.contains(&answers),
+                IpAddr::V6(_) => false,
+            };
+            if let Err(failed) = conntrack::forget_those(&mut self.socket, true, dead) {
+                tracing::debug!("connections to tasks that are gone are not forgotten: {failed}");
+            }
+        }
+        let now: BTreeSet<Ipv4Addr> = wanted.values().flat_map(|deal| deal.tasks.iter().copied()).collect();
+        self.led.retain(|address| there.contains(address));
+        self.led.extend(now);
+    }
+}
+
+impl Ground {
+    /// The whole table anew.
+    pub fn whole(&self, wanted: &Deals) -> Vec<Command> {
+        // there may be one of a daemon that was killed, or none: made if missing, so that deleting cannot fail
+        let table = || self.table.clone();
+        let mut commands = vec![Command::AddTable(table()), Command::DeleteTable(table()), Command::AddTable(table())];
+        commands.extend(self.structure.iter().cloned());
+        commands.extend(self.difference(&Deals::new(), wanted));
+        commands
+    }
+
+    /// The commands that lead from what was told to what is wanted.
+    pub fn difference(&self, told: &Deals, wanted: &Deals) -> Vec<Command> {
+        let table = || self.table.clone();
+        let (mut commands, mut elements) = (Vec::new(), Vec::new());
+        let gone: Vec<_> = told.iter().filter(|(key, _)| !wanted.contains_key(*key)).collect();
+        if !gone.is_empty() {
+            let keys: Vec<Element> = gone.iter().map(|(key, _)| Element::of(key.to_vec())).collect();
+            commands.push(Command::DeleteElements(table(), self.map, keys.clone()));
+            commands.push(Command::DeleteElements(table(), self.listed, keys));
+        }
+        for (_, deal) in gone {
+            commands.push(Command::FlushChain(table(), deal.chain.clone()));
+            commands.push(Command::DeleteChain(table(), deal.chain.clone()));
+        }
+        for (key, deal) in wanted {
+            match told.get(key) {
+                Some(before) if before == deal => continue,
+                Some(_) => commands.push(Command::FlushChain(table(), deal.chain.clone())),
+                None => {
+                    commands.push(Command::AddChain(table(), Chain { name: deal.chain.clone(), base: None }));
+                    elements.push(Element::to_verdict(key.clone(), Verdict::Goto(deal.chain.clone())));
+                }
+            }
+            commands.extend(deal.rule().map(|rule| Command::AddRule(table(), deal.chain.clone(), rule)));
+        }
+        if !elements.is_empty() {
+            let keys = elements.iter().map(|element| Element::of(element.key.clone())).collect();
+            commands.push(Command::AddElements(table(), self.map, elements));
+            commands.push(Command::AddElements(table(), self.listed, keys));
+        }
+        commands
+    }
+}
+
+impl Deal {
+    /// The one rule of its chain; none when there is nobody.
+    fn rule(&self) -> Option<Rule> {
+        let place = |task: &Ipv4Addr| {
+            let port = self.port.map(Value::Service);
+            std::iter::once(Value::Address((*task).into())).chain(port).collect()
+        };
+        let places: Vec<Vec<Value>> = self.tasks.iter().map(place).collect();
+        let mut parts = self.asks.clone();
+        parts.push(Part::Spread(Family::Ip, Spread(places)));
+        (!self.tasks.is_empty()).then_some(Rule(parts))
+    }
+}
+
+/// Each task once, beginning with the one that has this number (counted round).
+pub(crate) fn turned(tasks: &[Ipv4Addr], first: u64) -> Vec<Ipv4Addr> {
+    let mut tasks: Vec<Ipv4Addr> = tasks.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    if !tasks.is_empty() {
+        let first = first % tasks.len() as u64;
+        tasks.rotate_left(first as usize);
+    }
+    tasks
+}
