@@ -55,6 +55,7 @@ pub fn begin(engine: &Arc<Engine>, container: &Arc<Container>) {
     if let Err(error) = opened {
         tracing::warn!(container = container.id, "{}", error.message());
     }
+    container.judged("starting");
     tokio::spawn(ask_again_and_again(engine.clone(), container.clone(), check));
 }
 
@@ -129,6 +130,7 @@ fn take_in(engine: &Engine, container: &Container, check: &HealthConfig, result:
     if let Err(error) = container.change(|_| Ok(())) {
         tracing::warn!(container = container.id, "{}", error.message());
     }
+    container.judged(&after);
     publish(engine, &container.record(), &format!("health_status: {after}"), &[]);
 }
 

@@ -58,18 +58,9 @@ pub async fn logs(engine: &Arc<Engine>, text: &str, options: LogOptions) -> Resu
         return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
     }
     let container = engine.containers.find(text)?;
-    let record = container.record();
-    if record.host_config.log_config.kind == "none" {
-        return Err(Error::not_implemented("configured logging driver does not support reading")
-            .hint("containers made with --log-driver none keep no log"));
-    }
-    let tty = record.config.tty;
-    let (send, receive) = mpsc::channel(WAITING);
-    let path = engine.paths.container_log(&container.id);
-    let follow = options.follow.then(|| following(Arc::downgrade(&container), send.downgrade()));
-    let wish = LogRead { path, tail: options.tail, since: options.since, until: options.until, follow };
-    drop(container);
-    tokio::task::spawn_blocking(move || read(wish, &options, tty, &send));
+    let tty = container.record().config.tty;
+    let shape = options.clone();
+    let receive = begin(engine, &container, options, move |entry| piece(&entry, &shape, tty))?;
     let stream = futures_util::stream::unfold(receive, |mut receive| async move {
         let piece: Result<Bytes> = receive.recv().await?;
         Some((piece, receive))
@@ -77,8 +68,54 @@ pub async fn logs(engine: &Arc<Engine>, text: &str, options: LogOptions) -> Resu
     Ok(LogStream { tty, stream: Box::pin(stream) })
 }
 
+/// One thing a container said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub at: Timestamp,
+    pub stream: Stream,
+    /// Its newline included.
+    pub text: String,
+    /// `key=value,key=value`: what `--log-opt labels=…` attached.
+    pub details: String,
+}
+
+/// The same as values: for whoever sends them elsewhere.
+///
+/// # Errors
+/// 501 when it keeps no log.
+pub fn entries(engine: &Engine, container: &Arc<Container>, options: LogOptions) -> Result<mpsc::Receiver<Result<Said>>> {
+    begin(engine, container, options, |entry| Said {
+        at: entry.at,
+        stream: stream_of(entry.source),
+        details: details(&entry),
+        text: entry.text,
+    })
+}
+
+/// Reads on a thread that may block; each entry as `make` makes it.
+fn begin<T: Send + 'static>(
+    engine: &Engine,
+    container: &Arc<Container>,
+    options: LogOptions,
+    make: impl Fn(Entry) -> T + Send + 'static,
+) -> Result<mpsc::Receiver<Result<T>>> {
+    if container.record().host_config.log_config.kind == "none" {
+        return Err(Error::not_implemented("configured logging driver does not support reading")
+            .hint("containers made with --log-driver none keep no log"));
+    }
+    let (send, receive) = mpsc::channel(WAITING);
+    let path = engine.paths.container_log(&container.id);
+    let follow = options.follow.then(|| following(Arc::downgrade(container), send.downgrade()));
+    let wish = LogRead { path, tail: options.tail, since: options.since, until: options.until, follow };
+    tokio::task::spawn_blocking(move || read(wish, &options, make, &send));
+    Ok(receive)
+}
+
 /// What to do at the end of the file.
-fn following(container: Weak<Container>, send: mpsc::WeakSender<Result<Bytes>>) -> Arc<dyn Fn() -> Following + Send + Sync> {
+fn following<T: Send + 'static>(
+    container: Weak<Container>,
+    send: mpsc::WeakSender<Result<T>>,
+) -> Arc<dyn Fn() -> Following + Send + Sync> {
     Arc::new(move || {
         let listens = send.upgrade().is_some_and(|send| !send.is_closed());
         match container.upgrade() {
@@ -89,7 +126,7 @@ fn following(container: Weak<Container>, send: mpsc::WeakSender<Result<Bytes>>) 
     })
 }
 
-fn read(wish: LogRead, options: &LogOptions, tty: bool, send: &mpsc::Sender<Result<Bytes>>) {
+fn read<T>(wish: LogRead, options: &LogOptions, make: impl Fn(Entry) -> T, send: &mpsc::Sender<Result<T>>) {
     let reader = match log_file::read(wish) {
         Ok(reader) => reader,
         Err(error) => return drop(send.blocking_send(Err(error))), // nobody may be listening any more
@@ -97,7 +134,7 @@ fn read(wish: LogRead, options: &LogOptions, tty: bool, send: &mpsc::Sender<Resu
     for entry in reader {
         let piece = match entry {
             Ok(entry) if !wants(options, entry.source) => continue,
-            Ok(entry) => Ok(piece(&entry, options, tty)),
+            Ok(entry) => Ok(make(entry)),
             Err(error) => Err(error),
         };
         if send.blocking_send(piece).is_err() {
@@ -121,21 +158,29 @@ fn piece(entry: &Entry, options: &LogOptions, tty: bool) -> Bytes {
         text.push(' ');
     }
     if options.details {
-        let attributes: Vec<String> = entry.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
-        text.push_str(&attributes.join(","));
+        text.push_str(&details(entry));
         text.push(' ');
     }
     text.push_str(&entry.text);
     if tty {
         return Bytes::from(text);
     }
-    let source = match entry.source {
-        Source::Stdout => Stream::Stdout,
-        Source::Stderr => Stream::Stderr,
-    };
-    let mut frame = stream::header(source, text.len() as u32).to_vec();
+    let mut frame = stream::header(stream_of(entry.source), text.len() as u32).to_vec();
     frame.extend_from_slice(text.as_bytes());
     Bytes::from(frame)
+}
+
+fn stream_of(source: Source) -> Stream {
+    match source {
+        Source::Stdout => Stream::Stdout,
+        Source::Stderr => Stream::Stderr,
+    }
+}
+
+/// What was attached, as `logs --details` shows it.
+fn details(entry: &Entry) -> String {
+    let attributes: Vec<String> = entry.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
+    attributes.join(",")
 }
 
 /// As Go's `url.QueryEscape`.

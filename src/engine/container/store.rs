@@ -62,6 +62,8 @@ pub struct Container {
     /// Held by whoever starts, ends, removes or renames it.
     pub life: tokio::sync::Mutex<()>,
     turns: watch::Sender<Turn>,
+    /// The newest verdict of its health check: `starting`, `healthy`, `unhealthy`; empty without one.
+    verdict: watch::Sender<String>,
     /// The connection to its shim while it runs.
     shim: Mutex<Option<Arc<Shim>>>,
     /// Clients that attached before it was started.
@@ -79,9 +81,10 @@ impl Container {
         Container {
             id: record.id.clone(),
             files: Files::of(paths, &record),
-            record: Mutex::new(Arc::new(record)),
             life: tokio::sync::Mutex::new(()),
             turns: watch::channel(Turn::default()).0,
+            verdict: watch::Sender::new(record.health.as_ref().map(|h| h.status.clone()).unwrap_or_default()),
+            record: Mutex::new(Arc::new(record)),
             shim: Mutex::new(None),
             waiting: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
@@ -174,6 +177,15 @@ impl Container {
     /// How often it has ended so far, and a way to wait for the next time.
     pub fn turns(&self) -> watch::Receiver<Turn> {
         self.turns.subscribe()
+    }
+
+    /// The verdict of its health check, and a way to wait for another one.
+    pub fn verdict(&self) -> watch::Receiver<String> {
+        self.verdict.subscribe()
+    }
+
+    pub(crate) fn judged(&self, verdict: &str) {
+        self.verdict.send_replace(verdict.to_string());
     }
 
     /// The record, and the turns counted at exactly that moment: no end can slip between the two.
