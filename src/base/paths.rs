@@ -23,6 +23,7 @@
 //! ├ records/<id>.json                          what is true of a container only until then: all of one that is run with --rm
 //! │        /<id>.exit.json                     how it ended, for a daemon that was not there
 //! ├ overlays.json                              the swarm's networks that this machine has a part in
+//! ├ tasks/<task>/                              secrets and configs of tasks, in memory
 //! ├ runtime/<id>/state.json                    the OCI runtime's own state
 //! ├ cluster/<node>/{machine.json,minidock.sock,…}  a running node: each folder is its exec root
 //! └ netns/<sandbox id>                         a container's network namespace, pinned
@@ -177,6 +178,11 @@ impl Paths {
     /// The record of a network.
     pub fn network(&self, id: &str) -> PathBuf {
         self.networks().join(format!("{id}.json"))
+    }
+
+    /// Secrets and configs of tasks: a file system in memory, mounted here while there are any.
+    pub fn tasks(&self) -> PathBuf {
+        self.exec_root.join("tasks")
     }
 
     /// This machine's part in a swarm: who it is there, its certificates, and a manager's log.

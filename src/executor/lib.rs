@@ -4,21 +4,48 @@
 //! wants in SwarmKit's words; what comes out is a body for `POST /containers/create`, and calls of the engine that anybody could make.
 //!
 //! ```text
-//!   swarm::agent ──► Machine ── ground(view) ─────► [`ground`]    networks, names, the mesh
-//!                      │
-//!                      └─ controller(task) ─► one container
+//!   swarm::agent ──► Machine ── ground(view) ─────► [`ground`]     networks, names, the mesh
+//!                      │     ── describe ─────────► [`describe`]   what this node offers
+//!                      │     ── logs(wish) ───────► [`logs`]       what its tasks say
+//!                      └─ controller(task) ─► [`container`]
+//!                                                │ prepare · start · wait · shutdown · remove
+//!                             [`image`] ◄────────┤ is it here? else pull
+//!                             [`files`] ◄────────┤ secrets and configs, in memory
+//!                             [`body`]  ◄────────┘ Task → create body, by way of [`expand`]
 //! ```
+//!
+//! * [`body`] and [`expand`] are functions from values to values; everything else calls the engine.
 //!
 //! Laws: the engine does not know the swarm, and the agent does not know the engine; what a container is of the swarm stands in its
 //! labels (`com.docker.swarm.task.id`), so that a daemon that comes back finds its tasks by looking at what is there.
 //!
-//! *In the real world* this is dockerd's `daemon/cluster/executor/container`. *Next room:* [`ground`]
+//! *In the real world* this is dockerd's `daemon/cluster/executor/container`. *Next room:* [`container`]
 
+pub mod body;
+pub mod container;
+pub mod describe;
+pub mod expand;
+pub mod files;
 pub mod ground;
+pub mod image;
+pub mod logs;
 
+use body::TASK_ID;
+use container::TaskContainer;
+use futures_util::future::BoxFuture;
+use minidock_base::Result;
 use minidock_engine::Engine;
 use minidock_registry::client::Client;
+use minidock_spec::swarm::{node::NodeDescription, task::Task};
+use minidock_swarm::{
+    agent::{
+        executor::{Controller, Executor, Files, Here},
+        logs::{LogLine, LogsWish},
+    },
+    dispatcher::View,
+};
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::{Semaphore, mpsc};
 
 /// What a node says of itself, where its machine would say otherwise: a simulated node has a name and a share of its own.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +60,57 @@ pub struct Facts {
 }
 
 /// One machine's engine, as the swarm uses it.
+#[derive(Clone)]
 pub struct Machine {
     pub engine: Arc<Engine>,
     /// Images come from registries by this.
     pub registry: Arc<Client>,
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
+    /// Containers that may be made or started at once.
+    pub births: Arc<Semaphore>,
+}
+
+impl Machine {
+    /// An engine for the swarm's use.
+    pub fn new(engine: Arc<Engine>, registry: Arc<Client>, facts: Facts) -> Machine {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Machine { engine, registry, facts: Arc::new(facts), births: Arc::new(Semaphore::new(processors * 4)) }
+    }
+}
+
+impl Executor for Machine {
+    fn describe(&self) -> BoxFuture<'_, Result<NodeDescription>> {
+        Box::pin(describe::describe(&self.engine, &self.facts))
+    }
+
+    fn ground<'a>(&'a self, here: &'a Here, view: &'a View) -> BoxFuture<'a, Result<()>> {
+        Box::pin(ground::ground(self, here, view))
+    }
+
+    fn controller(&self, task: Arc<Task>, here: Here, files: Files) -> Result<Arc<dyn Controller>> {
+        body::container_spec(&task)?;
+        Ok(Arc::new(TaskContainer { machine: self.clone(), task, here, files, busy: Arc::default() }))
+    }
+
+    fn known(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        let task = |labels: &BTreeMap<String, String>| labels.get(TASK_ID).cloned();
+        let all = self.engine.containers.all();
+        Box::pin(async move { Ok(all.iter().filter_map(|c| task(&c.record().config.labels)).collect()) })
+    }
+
+    fn discard<'a>(&'a self, task_id: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for container in self.engine.containers.all() {
+                if container.record().config.labels.get(TASK_ID).is_some_and(|id| id == task_id) {
+                    container::discard(self, &container.id).await?;
+                }
+            }
+            files::remove(&self.engine.paths, task_id);
+            Ok(())
+        })
+    }
+
+    fn logs<'a>(&'a self, here: &'a Here, wish: LogsWish) -> BoxFuture<'a, Result<mpsc::Receiver<Result<LogLine>>>> {
+        Box::pin(async move { logs::tell(self, here, wish) })
+    }
 }
