@@ -25,6 +25,7 @@ use crate::{
         create::publish,
         ground::Ground,
         join::{self, connect_cable, lead_out, lead_to, open_doors, plug, way_out},
+        overlay::{gateway, members},
         place::{Networking, Place, check},
         record::{Driver, Record},
         resolver,
@@ -33,9 +34,12 @@ use crate::{
     },
 };
 use minidock_base::{Error, Result};
-use minidock_network::sandbox::Sandbox;
+use minidock_network::{model::Endpoint, sandbox::Sandbox};
 use minidock_spec::engine::network::{EndpointSettings, NetworkConnect, NetworkDisconnect};
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 use tokio::task::spawn_blocking;
 
 /// `POST /networks/{id}/connect`.
@@ -120,22 +124,39 @@ fn plug_in(engine: &Engine, container: &Kept, network: &Record, mut place: Place
     let mut standing = standing.lock().expect("no holder panics");
     let before = way_out(&standing.cables, true).map(|c| c.endpoint.id.clone());
     plug(&engine.networks, &record, network, &mut place, &mut standing)?;
-    let steps = |standing: &mut Standing| {
+    let mut networking = record.networking.clone();
+    networking.places.insert(network.name.clone(), place.clone());
+    let steps = |networking: &mut Networking, standing: &mut Standing| {
+        let networks = &engine.networks;
         let sandbox = sandbox_of(standing, &record)?;
         let cable = standing.cables.last().expect("it was plugged a moment ago");
-        connect_cable(ground, &sandbox, cable)?;
-        settle(engine, ground, &record, &sandbox, standing, before.as_deref())
+        connect_cable(networks, &sandbox, cable)?;
+        gateway::come(networks, &record, &sandbox, networking, standing)?;
+        settle(engine, ground, &record, &sandbox, standing, before.as_deref())?;
+        gateway::go(networks, &record, &sandbox, networking, standing)?;
+        members::balance(networks, &sandbox, standing)
     };
-    if let Err(error) = steps(&mut standing) {
-        unplug(engine, ground, &record, &network.id, &mut standing);
+    if let Err(error) = steps(&mut networking, &mut standing) {
+        networking.places.remove(&network.name);
+        unplug(engine, ground, &record, &network.id, &mut networking, &mut standing);
+        container.change_in_memory(|r| r.networking.gateway = networking.gateway);
         return Err(error);
     }
+    write_down(container, networking.gateway, &standing, |places| drop(places.insert(network.name.clone(), place)))
+}
+
+/// The places a running container has now.
+fn write_down(
+    container: &Kept,
+    gateway: Option<Endpoint>,
+    standing: &Standing,
+    change: impl FnOnce(&mut BTreeMap<String, Place>),
+) -> Result<()> {
     container.change(|r| {
-        r.networking.places.insert(network.name.clone(), place);
-        r.networking.published = standing.published.clone();
+        change(&mut r.networking.places);
+        (r.networking.gateway, r.networking.published) = (gateway, standing.published.clone());
         Ok(())
-    })?;
-    Ok(())
+    })
 }
 
 /// What a running container holds; one that has nothing (`none`, just left) gets a standing of its own.
@@ -186,7 +207,14 @@ fn settle(
 }
 
 /// Takes one cable out of a living sandbox; whatever does not work is logged.
-fn unplug(engine: &Engine, ground: &Ground, record: &Container, network: &str, standing: &mut Standing) {
+fn unplug(
+    engine: &Engine,
+    ground: &Ground,
+    record: &Container,
+    network: &str,
+    networking: &mut Networking,
+    standing: &mut Standing,
+) {
     let Some(at) = standing.cables.iter().position(|c| c.endpoint.network_id == network) else { return };
     let before = way_out(&standing.cables, true).map(|c| c.endpoint.id.clone());
     let cable = standing.cables.remove(at);
@@ -197,7 +225,10 @@ fn unplug(engine: &Engine, ground: &Ground, record: &Container, network: &str, s
             ground.table.unpublish(&std::mem::take(&mut standing.published))?;
         }
         sandbox.unplug(&ground.home, &cable.endpoint)?;
-        settle(engine, ground, record, &sandbox, standing, before.as_deref())
+        gateway::come(&engine.networks, record, &sandbox, networking, standing)?;
+        settle(engine, ground, record, &sandbox, standing, before.as_deref())?;
+        gateway::go(&engine.networks, record, &sandbox, networking, standing)?;
+        members::balance(&engine.networks, &sandbox, standing)
     };
     if let Err(error) = steps() {
         tracing::warn!(id = record.id, "pulling a cable out: {}", error.message());
@@ -260,21 +291,20 @@ fn pull_out(engine: &Engine, container: &Kept, network: &Record) -> Result<()> {
     let record = container.record();
     let standing = stands(engine, container);
     let mut standing = standing.lock().expect("no holder panics");
-    if network.driver == Driver::Bridge {
-        unplug(engine, engine.networks.ground()?, &record, &network.id, &mut standing);
+    let mut networking = record.networking.clone();
+    networking.places.remove(&network.name);
+    if network.driver.has_cables() {
+        unplug(engine, engine.networks.ground()?, &record, &network.id, &mut networking, &mut standing);
     } else {
         standing.plain.retain(|id| *id != network.id);
         engine.networks.leave(&network.id, &record.id, []);
     }
-    container.change(|r| {
-        r.networking.places.remove(&network.name);
-        r.networking.published = standing.published.clone();
-        Ok(())
-    })
+    write_down(container, networking.gateway, &standing, |places| drop(places.remove(&network.name)))
 }
 
 /// Forgets what a run has left in a container's record.
 pub(crate) fn clean(networking: &mut Networking) {
     networking.published.clear();
+    networking.gateway = None;
     networking.places.values_mut().for_each(Place::clean);
 }

@@ -86,12 +86,14 @@ fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Re
         enable_ipv6: wish.enable_ipv6,
         internal: wish.internal,
         attachable: wish.attachable,
+        ingress: false,
         ipam,
         options: wish.options,
         labels: wish.labels,
         subnets,
         chosen_v4,
         chosen_v6,
+        mtu: 0,
         link,
     };
     raise(ground, &record)?;
@@ -173,7 +175,7 @@ pub(crate) fn lower(ground: &Ground, record: &Record) {
 pub(crate) fn make_defaults(networks: &Networks) -> Result<()> {
     let there: Vec<String> = networks.all().iter().map(|n| n.name.clone()).collect();
     let bridge = match networks.ground() {
-        Ok(ground) => Some(default_pool(networks, ground)?),
+        Ok(ground) => Some(choose_pool(networks, ground)?),
         Err(_) => None,
     };
     for record in default_networks(bridge.map(|pool| (pool, DEFAULT_LINK))) {
@@ -196,14 +198,18 @@ fn move_default(networks: &Networks, ground: &Ground) -> Result<()> {
     if !elsewhere || ground.has_link(&old.link)? {
         return Ok(());
     }
-    let pool = default_pool(networks, ground)?;
+    let pool = choose_pool(networks, ground)?;
     tracing::warn!(was = %old.subnets[0].subnet, now = %pool.subnet, "the default network has moved: the host has a route there");
     let fresh = default_networks(Some((pool, DEFAULT_LINK))).into_iter().find(|r| r.name == BRIDGE);
     let fresh = fresh.map(|r| Record { id: old.id.clone(), created: old.created, ..r });
     fresh.map_or(Ok(()), |record| networks.insert(record).map(drop))
 }
 
-fn default_pool(networks: &Networks, ground: &Ground) -> Result<Subnet> {
+/// A pool that is nobody's, with its gateway.
+///
+/// # Errors
+/// All are in use.
+pub(crate) fn choose_pool(networks: &Networks, ground: &Ground) -> Result<Subnet> {
     let mut pool = plain(ipam::choose_v4(&networks.pools(), &ground.home.routes()?)?);
     pool.gateway = Some(ipam::gateway_of(&pool)?);
     Ok(pool)

@@ -9,7 +9,8 @@
 //!   erect   namespace pinned ─► a cable for each network ─► default route ─► one nft transaction
 //! ```
 //!
-//! * The default network is plugged first, then the one of `NetworkMode`, then the others by name: `eth0`, `eth1`, ….
+//! * The default network is plugged first, then the one of `NetworkMode`, then the others by name: `eth0`, `eth1`, …; who has only overlays
+//!   gets one cable more, which leads out ([`gateway`]).
 //! * The way out leads over the first network, by name, that is not internal; published ports lead in over the same.
 //!
 //! Laws: whatever fails gives back what was taken, by [`Standing::take_down`]. See: moby `daemon/container_operations.go`
@@ -21,6 +22,11 @@ use crate::{
     networks::{
         ground::Ground,
         names,
+        overlay::{
+            self,
+            gateway::{self, GATEWAY},
+            members,
+        },
         place::{self, Networking, Place, dns_names},
         ports::{self, Door},
         record::{Driver, Record},
@@ -72,11 +78,12 @@ fn steps(engine: &Engine, container: &Container, networking: &mut Networking, st
         place.clean();
         place::check(Some(&network), &network.name, &place.settings)?;
         match network.driver {
-            Driver::Bridge => plug(networks, container, &network, &mut place, standing)?,
+            Driver::Bridge | Driver::Overlay => plug(networks, container, &network, &mut place, standing)?,
             Driver::Host | Driver::Null => sit(networks, container, &network, &mut place, standing)?,
         }
         networking.places.insert(name, place);
     }
+    gateway::plan(networks, container, networking, standing)?;
     if !networking.places.keys().any(|name| matches!(name.as_str(), "host" | "none")) {
         networks.ground()?;
         standing.pin = Some(engine.paths.netns(&networking.sandbox_id[..12]));
@@ -86,7 +93,7 @@ fn steps(engine: &Engine, container: &Container, networking: &mut Networking, st
     Ok(())
 }
 
-/// The places with their networks: the default one first, then the mode's, then by name.
+/// The places with their networks: the default one first, then the mode's, the ingress network, then by name.
 fn in_order(networks: &Networks, mode: &str, places: BTreeMap<String, Place>) -> Result<Vec<(String, Arc<Record>, Place)>> {
     let mut all = Vec::new();
     for (key, place) in places {
@@ -97,7 +104,7 @@ fn in_order(networks: &Networks, mode: &str, places: BTreeMap<String, Place>) ->
         let network = network.or_else(|missing| networks.ground().and(Err(missing)))?;
         all.push((network.name.clone(), network, place));
     }
-    all.sort_by_key(|(name, network, _)| (name != BRIDGE, name != mode && network.id != mode, name.clone()));
+    all.sort_by_key(|(name, network, _)| (name != BRIDGE, name != mode && network.id != mode, !network.ingress, name.clone()));
     Ok(all)
 }
 
@@ -127,7 +134,8 @@ pub(crate) fn plug(
     let prefix = |v4: bool, of: IpAddr| {
         network.subnets.iter().find(|p| p.subnet.is_v4() == v4 && p.subnet.contains(of)).map_or(0, |p| p.subnet.prefix())
     };
-    let gateway = |v4: bool| network.pool(v4).and_then(|pool| pool.gateway).filter(|_| !network.internal);
+    let leads_out = network.driver == Driver::Bridge && !network.internal;
+    let gateway = |v4: bool| network.pool(v4).and_then(|pool| pool.gateway).filter(|_| leads_out);
     let (gateway_v4, gateway_v6) = split([gateway(true), gateway(false)]);
     let id = id::random_id();
     let desired = place.desired_mac.parse::<Mac>().ok();
@@ -182,7 +190,7 @@ pub(crate) fn way_out(cables: &[Cable], v4: bool) -> Option<&Cable> {
         true => c.endpoint.gateway_v4.is_some(),
         false => c.endpoint.gateway_v6.is_some(),
     };
-    cables.iter().filter(leads).min_by_key(|c| c.network.as_str())
+    cables.iter().filter(leads).min_by_key(|c| (c.network == GATEWAY, c.network.as_str()))
 }
 
 /// Takes the host's ports and makes the doors that lead from them to the container.
@@ -251,9 +259,10 @@ pub(crate) fn erect(networks: &Networks, container: &Container, standing: &mut S
     let ground = networks.ground()?;
     let sandbox = ground.shelf.take(pin)?;
     for cable in &standing.cables {
-        connect_cable(ground, &sandbox, cable)?;
+        connect_cable(networks, &sandbox, cable)?;
     }
     lead_out(&sandbox, &standing.cables)?;
+    members::balance(networks, &sandbox, standing)?;
     publish(ground, standing)?;
     resolver::serve(networks, container, &sandbox, standing)
 }
@@ -268,17 +277,25 @@ pub(crate) fn publish(ground: &Ground, standing: &Standing) -> Result<()> {
 }
 
 /// Plugs one cable in; a bridge that somebody deleted is made again.
-pub(crate) fn connect_cable(ground: &Ground, sandbox: &Sandbox, cable: &Cable) -> Result<()> {
+pub(crate) fn connect_cable(networks: &Networks, sandbox: &Sandbox, cable: &Cable) -> Result<()> {
+    let ground = networks.ground()?;
     let plugged = sandbox.plug(&ground.home, &cable.bridge, &cable.endpoint);
     match plugged {
         Err(_) if !ground.has_link(&cable.bridge.link)? => {
             tracing::warn!(bridge = cable.bridge.link, "the bridge is gone and is made again");
-            ground.raise(&cable.bridge)?;
-            ground.table.add_bridge(&cable.bridge)?;
+            raise_again(networks, ground, cable)?;
             sandbox.plug(&ground.home, &cable.bridge, &cable.endpoint)
         }
         plugged => plugged,
     }
+}
+
+fn raise_again(networks: &Networks, ground: &Ground, cable: &Cable) -> Result<()> {
+    if networks.find(&cable.endpoint.network_id)?.driver == Driver::Overlay {
+        return overlay::raise::again(networks, ground, &cable.endpoint.network_id);
+    }
+    ground.raise(&cable.bridge)?;
+    ground.table.add_bridge(&cable.bridge)
 }
 
 /// Sets the default routes to the cables that lead out.

@@ -7,9 +7,12 @@
 
 use crate::{
     Engine,
-    networks::record::{Record, is_predefined},
+    networks::{
+        overlay,
+        record::{Record, is_predefined},
+    },
 };
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, id};
 use minidock_spec::engine::{filters::Filters, network::Network};
 use regex::Regex;
 use std::sync::Arc;
@@ -38,7 +41,7 @@ pub fn list(engine: &Arc<Engine>, filters: &Filters, detailed: bool) -> Result<V
             && matches("name", &names, &network.name)
             && matches("id", &ids, &network.id)
             && filters.labels("label", &network.labels)
-            && filters.exact("scope", "local")
+            && filters.exact("scope", network.driver.scope())
             && filters.exact("type", kind)
             && dangling.is_none_or(|wanted| wanted != used)
     };
@@ -64,7 +67,8 @@ fn dangling(filters: &Filters) -> Result<Option<bool>> {
 pub fn inspect(engine: &Arc<Engine>, text: &str, scope: Option<&str>) -> Result<Network> {
     let network = engine.networks.find(text)?;
     match scope {
-        None | Some("local") => Ok(describe(engine, &network)),
+        None => Ok(describe(engine, &network)),
+        Some(scope) if scope == network.driver.scope() => Ok(describe(engine, &network)),
         Some(_) => Err(Error::not_found(format!("network {text} not found"))),
     }
 }
@@ -77,8 +81,12 @@ fn describe(engine: &Engine, network: &Record) -> Network {
         if place.endpoint_id.is_empty() {
             continue; // it is being plugged in
         }
-        place.name = member.record().name.clone();
+        let record = member.record();
+        let is_gateway = record.networking.gateway.as_ref().is_some_and(|g| g.id == place.endpoint_id);
+        place.name =
+            if is_gateway { format!("gateway_{}", id::short(&record.networking.sandbox_id)) } else { record.name.clone() };
         shown.containers.insert(container, place);
     }
+    overlay::inspect::add_peers(engine, &mut shown);
     shown
 }

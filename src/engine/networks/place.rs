@@ -44,6 +44,8 @@ pub struct Networking {
     pub sandbox_id: String,
     /// By the network's name, or, until the first start, by whatever the user called it.
     pub places: BTreeMap<String, Place>,
+    /// Its place on the bridge that leads out, when its own networks do not; none while it does not run.
+    pub gateway: Option<Endpoint>,
     /// Its doors; none while it does not run.
     pub published: Vec<Published>,
 }

@@ -14,7 +14,10 @@
 //!
 //! See: moby `libnetwork/drivers/bridge/bridge_linux.go`. Next room: [`crate::networks::options`]
 
-use crate::networks::options::{BridgeOptions, DEFAULT_BRIDGE, HOST_BINDING, ICC, MASQUERADE, MTU, NAME};
+use crate::networks::{
+    options::{BridgeOptions, DEFAULT_BRIDGE, HOST_BINDING, ICC, MASQUERADE, MTU, NAME},
+    overlay::gateway::GATEWAY,
+};
 use jiff::Timestamp;
 use minidock_base::{clock::rfc3339, id};
 use minidock_network::model::{Bridge, Subnet};
@@ -28,6 +31,8 @@ use std::collections::BTreeMap;
 pub enum Driver {
     /// A segment on this machine: a bridge, and a cable for each member.
     Bridge,
+    /// A segment over many machines ([`crate::networks::overlay`]).
+    Overlay,
     /// The machine's own network stack.
     Host,
     /// Nothing but loopback.
@@ -39,9 +44,23 @@ impl Driver {
     pub fn word(self) -> &'static str {
         match self {
             Driver::Bridge => "bridge",
+            Driver::Overlay => "overlay",
             Driver::Host => "host",
             Driver::Null => "null",
         }
+    }
+
+    /// Over which machines a network of it goes.
+    pub fn scope(self) -> &'static str {
+        match self {
+            Driver::Overlay => "swarm",
+            Driver::Bridge | Driver::Host | Driver::Null => "local",
+        }
+    }
+
+    /// Members are plugged into a bridge.
+    pub fn has_cables(self) -> bool {
+        matches!(self, Driver::Bridge | Driver::Overlay)
     }
 }
 
@@ -58,6 +77,9 @@ pub struct Record {
     pub internal: bool,
     #[serde(default)]
     pub attachable: bool,
+    /// The swarm's own network, over which published ports are reached from every machine.
+    #[serde(default)]
+    pub ingress: bool,
     /// As the API shows it.
     pub ipam: Ipam,
     #[serde(default)]
@@ -73,6 +95,9 @@ pub struct Record {
     /// The same for IPv6.
     #[serde(default)]
     pub chosen_v6: bool,
+    /// What fits into a frame of its links, where its options do not say; 0: the kernel's default.
+    #[serde(default)]
+    pub mtu: u32,
     /// The bridge's name; empty for the other drivers.
     #[serde(default)]
     pub link: String,
@@ -90,12 +115,13 @@ impl Record {
             name: self.name.clone(),
             id: self.id.clone(),
             created: rfc3339(self.created),
-            scope: "local".into(),
+            scope: self.driver.scope().into(),
             driver: self.driver.word().into(),
             enable_ipv6: self.enable_ipv6,
             ipam: self.ipam.clone(),
             internal: self.internal,
             attachable: self.attachable,
+            ingress: self.ingress,
             options: self.options.clone(),
             labels: self.labels.clone(),
             ..Network::default()
@@ -104,26 +130,28 @@ impl Record {
 
     /// What the kernel and the firewall are told; `None` for a network that has no bridge.
     pub fn to_bridge(&self) -> Option<Bridge> {
-        if self.driver != Driver::Bridge {
+        if !self.driver.has_cables() {
             return None;
         }
+        let is_overlay = self.driver == Driver::Overlay;
         // they were checked when the network was made
         let options = BridgeOptions::read(&self.options).unwrap_or_default();
         Some(Bridge {
             network_id: self.id.clone(),
             link: self.link.clone(),
             subnets: self.subnets.clone(),
-            internal: self.internal,
+            // by an overlay's bridge nothing comes or goes, but for the mesh
+            internal: if is_overlay { !self.ingress } else { self.internal },
             icc: options.icc,
-            masquerade: options.masquerade,
-            mtu: options.mtu,
+            masquerade: options.masquerade && !is_overlay,
+            mtu: if options.mtu == 0 { self.mtu } else { options.mtu },
             host_binding: options.host_binding,
         })
     }
 
-    /// Names are resolved on it: every network but those that are always there.
+    /// Names are resolved on it: every network but those that are always there, and those that only carry.
     pub fn has_names(&self) -> bool {
-        !is_predefined(&self.name)
+        !is_predefined(&self.name) && !self.ingress && self.name != GATEWAY
     }
 
     /// How interfaces inside are called, before the number.
@@ -147,12 +175,14 @@ pub fn default_networks(bridge: Option<(Subnet, &str)>) -> Vec<Record> {
         enable_ipv6: false,
         internal: false,
         attachable: false,
+        ingress: false,
         ipam: Ipam { driver: "default".into(), options: None, config: None },
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
         subnets: Vec::new(),
         chosen_v4: false,
         chosen_v6: false,
+        mtu: 0,
         link: String::new(),
     };
     let mut all = vec![bare("host", Driver::Host), bare("none", Driver::Null)];

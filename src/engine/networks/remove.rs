@@ -14,7 +14,8 @@ use crate::{
     container::{prune::until, to_the_end},
     networks::{
         create::{lower, publish},
-        record::{Record, is_predefined},
+        overlay::gateway::GATEWAY,
+        record::{Driver, Record, is_predefined},
     },
 };
 use minidock_base::{Error, Result};
@@ -35,6 +36,12 @@ pub async fn remove(engine: &Arc<Engine>, text: &str) -> Result<()> {
 async fn whole(engine: &Arc<Engine>, network: &Arc<Record>) -> Result<()> {
     if is_predefined(&network.name) {
         return Err(Error::forbidden(format!("{} is a pre-defined network and cannot be removed", network.name)));
+    }
+    if network.driver == Driver::Overlay {
+        return Err(Error::unavailable(
+            "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this \
+             command on a manager node or promote the current node to a manager.",
+        ));
     }
     let _one_at_a_time = engine.networks.changing.lock().await;
     let (e, n) = (engine.clone(), network.clone());
@@ -61,6 +68,8 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<NetworksPr
     let mut pruned = NetworksPruned::default();
     for network in engine.networks.all() {
         let goes = !is_predefined(&network.name)
+            && network.driver != Driver::Overlay
+            && network.name != GATEWAY
             && until.is_none_or(|until| network.created < until)
             && filters.labels("label", &network.labels)
             && filters.without_labels("label!", &network.labels)
@@ -88,6 +97,10 @@ pub async fn purge(engine: &Arc<Engine>) -> Result<Vec<String>> {
     to_the_end(async move {
         let _one_at_a_time = engine.networks.changing.lock().await;
         let networks: Vec<_> = engine.networks.all().into_iter().filter(|n| !n.link.is_empty()).collect();
+        if let Some(overlay) = networks.iter().find(|n| n.driver == Driver::Overlay) {
+            return Err(Error::conflict(format!("this machine has a part in the overlay network {}", overlay.name))
+                .hint("minidock swarm leave"));
+        }
         if let Some(busy) = networks.iter().find(|n| !engine.networks.members(&n.id).is_empty()) {
             return Err(Error::conflict(format!("network {} id {} has active endpoints", busy.name, busy.id))
                 .hint("stop the containers first: minidock stop $(minidock ps -q)"));

@@ -25,7 +25,9 @@ use crate::{
         create::make_defaults,
         ground::{Ground, not_wanted},
         join::{shown, way_out},
-        names, resolver,
+        names, overlay,
+        record::Driver,
+        resolver,
         standing::{Cable, Standing},
         store::Networks,
     },
@@ -55,8 +57,9 @@ pub(crate) fn open(paths: &Paths, wanted: bool) -> Result<Networks> {
     }
     let networks = Networks::read(paths, ground)?;
     make_defaults(&networks)?;
+    overlay::restore::open(&networks, paths);
     if let Ok(ground) = networks.ground() {
-        for record in networks.all() {
+        for record in networks.all().iter().filter(|n| n.driver == Driver::Bridge) {
             if let Some(bridge) = record.to_bridge()
                 && let Err(error) = ground.raise(&bridge)
             {
@@ -89,6 +92,7 @@ pub(crate) fn restore(engine: &Arc<Engine>, running: &[Arc<Kept>]) {
     if let Err(error) = ground.table.replace(&Ruleset { bridges, published }) {
         tracing::error!("the firewall's table could not be written: {}", error.message());
     }
+    overlay::restore::restore(engine, ground);
     sweep(engine, ground, &standing);
     serve_names(engine, &standing);
 }
@@ -102,8 +106,10 @@ fn serve_names(engine: &Engine, standing: &[(Arc<Kept>, Arc<Mutex<Standing>>)]) 
         if standing.cables.is_empty() {
             return;
         }
-        let served = sandbox_of(&standing, &record)
-            .and_then(|sandbox| resolver::serve(&engine.networks, &record, &sandbox, &mut standing));
+        let served = sandbox_of(&standing, &record).and_then(|sandbox| {
+            overlay::members::balance(&engine.networks, &sandbox, &mut standing)?;
+            resolver::serve(&engine.networks, &record, &sandbox, &mut standing)
+        });
         if let Err(error) = served {
             tracing::warn!(id = container.id, "its name server could not be opened again: {}", error.message());
         }
@@ -146,6 +152,7 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
             standing.cables.push(Cable { network: name.clone(), bridge, endpoint: endpoint.clone() });
         }
     }
+    regain_gateway(networks, record, &mut standing);
     // in the order of their interfaces, as they were plugged in
     standing.cables.sort_by_key(|c| (c.endpoint.inside.len(), c.endpoint.inside.clone()));
     let pin = engine.paths.netns(record.networking.sandbox_id.get(..12).unwrap_or("-"));
@@ -165,6 +172,20 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
         }
     }
     standing
+}
+
+/// Its place on the bridge that leads out.
+fn regain_gateway(networks: &Networks, record: &Container, standing: &mut Standing) {
+    let Some(endpoint) = &record.networking.gateway else { return };
+    let Ok(network) = networks.find(&endpoint.network_id) else { return };
+    let wishes = [endpoint.v4.map(|(a, _)| IpAddr::from(a)), None];
+    if let Err(error) = networks.enter(&network.id, &record.id, wishes) {
+        tracing::warn!(id = record.id, network = network.name, "its address is another's now: {}", error.message());
+    }
+    networks.describe(&network.id, &record.id, shown(endpoint));
+    if let Some(bridge) = network.to_bridge() {
+        standing.cables.push(Cable { network: network.name.clone(), bridge, endpoint: endpoint.clone() });
+    }
 }
 
 /// Lets go of namespaces that nobody uses.

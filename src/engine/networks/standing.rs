@@ -17,6 +17,7 @@
 use crate::networks::{ground::Ground, store::Networks};
 use minidock_base::Error;
 use minidock_network::{
+    balance::Balance,
     dns::server::Handle,
     model::{Bridge, Endpoint, Published},
     port_map::Held,
@@ -52,12 +53,14 @@ pub(crate) struct Standing {
     pub pin: Option<PathBuf>,
     /// Its name server, while there is one.
     pub resolver: Option<Handle>,
+    /// Where services are, if it is on an overlay.
+    pub balance: Option<Balance>,
 }
 
 impl Standing {
     /// Gives everything back, in the reverse order; whatever does not work is logged and the rest goes on.
     pub fn take_down(&mut self, networks: &Networks) {
-        self.resolver = None;
+        (self.resolver, self.balance) = (None, None);
         networks.zones.remove_container(&self.container);
         if let Ok(ground) = networks.ground() {
             self.unpublish(ground);

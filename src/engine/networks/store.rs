@@ -9,7 +9,8 @@
 //!            ├─ changing async lock: networks are made and removed one at a time
 //!            ├─ standing container id → what it holds of the kernel while it runs
 //!            ├─ ground   the daemon's namespace and table; or the reason why there is none
-//!            └─ zones    who is called what
+//!            ├─ zones    who is called what
+//!            └─ overlays what the swarm wants, and what stands of it
 //! ```
 //!
 //! * [`Networks::find`] is Docker's rule: full id, then name, then unambiguous beginning of an id.
@@ -17,7 +18,7 @@
 //! Laws: `index` is never held over a call of the kernel. A record that cannot be read is set aside and reported.
 //! See: moby `daemon/network.go` (FindNetwork). Next room: [`crate::networks::ground`]
 
-use crate::networks::{ground::Ground, record::Record, standing::Standing};
+use crate::networks::{ground::Ground, overlay::Overlays, record::Record, standing::Standing};
 use minidock_base::{Doing, Error, Result, paths::Paths, state_file};
 use minidock_network::{
     dns::{server::Resolver, zone::Zones},
@@ -42,6 +43,7 @@ pub struct Networks {
     standing: Mutex<HashMap<String, Arc<Mutex<Standing>>>>,
     pub(crate) zones: Arc<Zones>,
     pub(crate) resolver: Resolver,
+    pub(crate) overlays: Overlays,
 }
 
 struct Network {
@@ -66,6 +68,7 @@ impl Networks {
             standing: Mutex::default(),
             resolver: Resolver::new(zones.clone()),
             zones,
+            overlays: Overlays::default(),
         };
         let folder = paths.networks();
         for entry in fs::read_dir(&folder).doing(|| format!("read {}", folder.display()))?.flatten() {
@@ -74,11 +77,7 @@ impl Networks {
                 continue;
             }
             match state_file::load::<Record>(&file) {
-                Ok(Some(record)) if paths.network(&record.id) == file => {
-                    if let Err(error) = networks.adopt(record) {
-                        tracing::error!(file = %file.display(), "a network is left out: {}", error.message());
-                    }
-                }
+                Ok(Some(record)) if paths.network(&record.id) == file => drop(networks.adopt(record)),
                 Ok(_) => report(&file, "it is the record of another network"),
                 Err(error) => report(&file, &error.message()),
             }
@@ -97,11 +96,11 @@ impl Networks {
     /// Writes a new network down and shows it to everybody.
     pub(crate) fn insert(&self, record: Record) -> Result<Arc<Record>> {
         state_file::save_durably(&self.paths.network(&record.id), &record)?;
-        self.adopt(record)
+        Ok(self.adopt(record))
     }
 
-    /// Shows a network whose record is on disk.
-    fn adopt(&self, record: Record) -> Result<Arc<Record>> {
+    /// Shows a network.
+    fn adopt(&self, record: Record) -> Arc<Record> {
         let mut leases = Leases::default();
         for pool in &record.subnets {
             leases.add(pool);
@@ -109,7 +108,19 @@ impl Networks {
         let record = Arc::new(record);
         let network = Network { record: record.clone(), leases, members: BTreeMap::new() };
         self.lock().insert(record.id.clone(), network);
-        Ok(record)
+        record
+    }
+
+    /// Shows what is known of an overlay now; who is on it stays.
+    pub(crate) fn renew(&self, record: Record) {
+        let mut index = self.lock();
+        match index.get_mut(&record.id) {
+            Some(known) => known.record = Arc::new(record),
+            None => {
+                drop(index);
+                self.adopt(record);
+            }
+        }
     }
 
     /// Forgets a network and its record.
@@ -223,6 +234,12 @@ impl Networks {
     /// What a running container holds.
     pub(crate) fn standing(&self, container: &str) -> Option<Arc<Mutex<Standing>>> {
         self.standing.lock().expect("no holder panics").get(container).cloned()
+    }
+
+    /// What everybody holds, by container.
+    pub(crate) fn all_standing(&self) -> Vec<(String, Arc<Mutex<Standing>>)> {
+        let all = self.standing.lock().expect("no holder panics");
+        all.iter().map(|(id, standing)| (id.clone(), standing.clone())).collect()
     }
 
     pub(crate) fn stand(&self, container: &str, standing: Standing) -> Arc<Mutex<Standing>> {
