@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["base", "spec", "linux"]),
     ("shim", &["base", "spec", "linux"]),
     ("client", &["base", "spec"]),
+    ("compose", &["base", "spec"]),
     ("image", &["base", "spec", "linux"]),
     ("network", &["base", "spec", "linux"]),
     ("consensus", &["base"]),
@@ -27,9 +28,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("registry", &["base", "spec", "image"]),
     ("executor", &["base", "spec", "linux", "image", "network", "registry", "engine", "swarm"]),
     ("build", &["base", "spec", "linux", "image", "engine", "registry"]),
-    ("api", &["base", "spec", "engine", "registry", "build"]),
-    ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "api"]),
-    ("cli", &["base", "spec", "explain", "client"]),
+    ("api", &["base", "spec", "engine", "registry", "build", "swarm"]),
+    ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "swarm", "executor", "api"]),
+    ("cli", &["base", "spec", "explain", "client", "compose"]),
 ];
 
 /// Large dependencies and the floors whose door they may use.
@@ -38,6 +39,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustix", &["linux", "cli"]),
     ("oci-spec", &["spec", "runtime", "engine"]),
     ("ruzstd", &["image"]),
+    ("granit-parser", &["compose"]),
     ("openraft", &["consensus"]),
     ("redb", &["consensus"]),
     ("clap", &["cli", "daemon"]),
