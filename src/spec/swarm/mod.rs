@@ -24,6 +24,7 @@ pub mod node;
 pub mod secret;
 pub mod service;
 pub mod task;
+pub mod why;
 
 use serde::{Deserialize, Deserializer, Serialize};
 

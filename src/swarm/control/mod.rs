@@ -125,13 +125,15 @@ pub fn find(tables: &Tables, table: Table, text: &str) -> Result<String> {
     }
 }
 
-/// A refusal as SwarmKit's calls word it.
+/// A refusal as SwarmKit's calls word it; what is forbidden *now* is a failed precondition, and 400 like any other wish that cannot be.
+#[track_caller]
 pub(crate) fn refusal(kind: Kind, text: impl std::fmt::Display) -> Error {
-    let code = match kind {
-        Kind::NotFound => "NotFound",
-        Kind::Conflict => "AlreadyExists",
-        Kind::InvalidParameter => "InvalidArgument",
-        _ => "FailedPrecondition",
+    let (code, kind) = match kind {
+        Kind::NotFound => ("NotFound", kind),
+        Kind::Conflict => ("AlreadyExists", kind),
+        Kind::InvalidParameter => ("InvalidArgument", kind),
+        Kind::NotImplemented => ("Unimplemented", kind),
+        _ => ("FailedPrecondition", Kind::InvalidParameter),
     };
     Error::new(kind, format!("rpc error: code = {code} desc = {text}"))
 }
@@ -140,8 +142,24 @@ pub(crate) fn out_of_sequence() -> Error {
     crate::store::Refused::OutOfSequence { table: Table::Service, id: String::new() }.into_error()
 }
 
-/// Names of services, networks, secrets: what may stand in a DNS name.
+/// Names of services and networks: they are found by DNS.
+pub(crate) fn check_dns_name(name: &str) -> Result<()> {
+    let letter = |c: u8| c.is_ascii_alphanumeric();
+    let ends = name.bytes().next().is_some_and(letter) && name.bytes().last().is_some_and(letter);
+    let why = match name.len() {
+        0 => "meta: name must be provided",
+        1..=63 if ends && name.bytes().all(|c| letter(c) || b"-_".contains(&c)) => return Ok(()),
+        1..=63 => "name must be valid as a DNS name component",
+        _ => "name must be 63 characters or fewer",
+    };
+    Err(refusal(Kind::InvalidParameter, why))
+}
+
+/// Names of secrets and configs.
 pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(refusal(Kind::InvalidParameter, "name must be provided"));
+    }
     let letter = |c: u8| c.is_ascii_alphanumeric();
     let ends = name.bytes().next().is_some_and(letter) && name.bytes().last().is_some_and(letter);
     match ends && name.len() <= 64 && name.bytes().all(|c| letter(c) || b"-_.".contains(&c)) {

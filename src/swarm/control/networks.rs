@@ -4,7 +4,7 @@
 //!
 //! *See:* swarmkit `manager/controlapi/network.go`. *Next room:* [`super::nodes`]
 
-use super::{Decided, check_name, find, refusal};
+use super::{Decided, check_dns_name, find, refusal};
 use crate::{
     allocator::addresses::net,
     orchestrator::Context,
@@ -19,7 +19,7 @@ use serde_json::json;
 /// # Errors
 /// 409 when the name is taken; 400 for a driver that is not `overlay`, a subnet that cannot be read or overlaps another's.
 pub fn create(tables: &Tables, spec: &NetworkSpec, context: &mut Context) -> Decided {
-    check_name(&spec.name)?;
+    check_dns_name(&spec.name)?;
     if tables.named(Table::Network, &spec.name).is_some() {
         return Err(Error::conflict(format!("network with name {} already exists", spec.name)));
     }
@@ -31,8 +31,8 @@ pub fn create(tables: &Tables, spec: &NetworkSpec, context: &mut Context) -> Dec
             "leave out --opt encrypted: the control plane is encrypted in any case, the data between containers is not",
         ));
     }
-    if spec.ingress && tables.networks().any(|n| n.spec.ingress) {
-        return Err(refusal(Kind::Conflict, "ingress network already present"));
+    if let Some(other) = tables.networks().find(|n| spec.ingress && n.spec.ingress) {
+        return Err(refusal(Kind::Conflict, format!("ingress network ({}) is already present", other.id)));
     }
     for config in spec.ipam_options.iter().flat_map(|i| &i.configs).filter(|c| !c.subnet.is_empty()) {
         let subnet = net(&config.subnet).ok_or_else(|| {
@@ -58,7 +58,7 @@ pub fn create(tables: &Tables, spec: &NetworkSpec, context: &mut Context) -> Dec
 /// Removes a network that nobody uses.
 ///
 /// # Errors
-/// 404; 403 while a service or a task is on it, naming it.
+/// 404; 400 while a service or a task is on it, naming it.
 pub fn remove(tables: &Tables, text: &str) -> Decided {
     let id = find(tables, Table::Network, text)?;
     let is_on = |targets: &[minidock_spec::swarm::task::NetworkAttachmentConfig]| targets.iter().any(|n| n.target == id);

@@ -6,7 +6,7 @@
 //!
 //! *See:* swarmkit `manager/controlapi/service.go`. *Next room:* [`super::networks`]
 
-use super::{Decided, check_name, find, out_of_sequence, refusal};
+use super::{Decided, check_dns_name, find, out_of_sequence, refusal};
 use crate::{
     allocator::{is_of_the_node, ports},
     orchestrator::Context,
@@ -14,10 +14,13 @@ use crate::{
     store::{Action, Table, Tables},
 };
 use minidock_base::{Error, Kind, Result};
-use minidock_spec::swarm::{
-    Version,
-    service::{EndpointPort, JobStatus, Service, ServiceSpec, UpdateConfig, UpdateStatus},
-    task::ContainerSpec,
+use minidock_spec::{
+    reference::Reference,
+    swarm::{
+        Version,
+        service::{EndpointPort, JobStatus, Service, ServiceSpec, UpdateConfig, UpdateStatus},
+        task::ContainerSpec,
+    },
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -96,7 +99,7 @@ fn held(spec: &ServiceSpec) -> Vec<&EndpointPort> {
 
 /// The spec with names of networks replaced by IDs, if it is one that can be carried out.
 fn checked(tables: &Tables, mut spec: ServiceSpec, before: Option<&Service>) -> Result<ServiceSpec> {
-    check_name(&spec.name)?;
+    check_dns_name(&spec.name)?;
     let modes = [
         spec.mode.replicated.is_some(),
         spec.mode.global.is_some(),
@@ -108,10 +111,10 @@ fn checked(tables: &Tables, mut spec: ServiceSpec, before: Option<&Service>) -> 
     }
     if let Some(before) = before {
         if spec.name != before.spec.name {
-            return Err(invalid("renaming services is not supported"));
+            return Err(refusal(Kind::NotImplemented, "renaming services is not supported"));
         }
         if spec.mode.name() != before.spec.mode.name() {
-            return Err(invalid("service mode change is not allowed"));
+            return Err(refusal(Kind::NotImplemented, "service mode change is not allowed"));
         }
     }
     let container = spec.task_template.container_spec.as_ref();
@@ -128,6 +131,9 @@ fn checked(tables: &Tables, mut spec: ServiceSpec, before: Option<&Service>) -> 
 fn check_container(tables: &Tables, container: &ContainerSpec) -> Result<()> {
     if container.image.is_empty() {
         return Err(invalid("ContainerSpec: image reference must be provided"));
+    }
+    if Reference::parse(&container.image).is_err() {
+        return Err(invalid(format!("ContainerSpec: {:?} is not a valid repository/tag", container.image)));
     }
     let mut places = BTreeSet::new();
     let secrets = container.secrets.iter().map(|s| (Table::Secret, &s.secret_id, &s.secret_name, &s.file));
@@ -162,16 +168,10 @@ fn check_terms(spec: &ServiceSpec) -> Result<()> {
             return Err(invalid("Restart condition \"any\" is not allowed for jobs"));
         }
     }
-    for (amounts, what) in [
-        (template.resources.as_ref().and_then(|r| r.limits), "limit"),
-        (template.resources.as_ref().and_then(|r| r.reservations), "reservation"),
-    ] {
-        let amounts = amounts.unwrap_or_default();
+    for amounts in template.resources.iter().flat_map(|r| [r.limits, r.reservations]).flatten() {
         if amounts.nano_cpus != 0 && amounts.nano_cpus < 1_000_000 {
             let cpus = amounts.nano_cpus as f64 / 1e9;
-            return Err(
-                invalid(format!("invalid cpu value {cpus}: Must be at least 0.001")).during(format!("check the {what}"))
-            );
+            return Err(invalid(format!("invalid cpu value {}: Must be at least 0.001", scientific(cpus))));
         }
         if amounts.memory_bytes != 0 && amounts.memory_bytes < 4 << 20 {
             return Err(invalid(format!("invalid memory value {}: Must be at least 4MiB", amounts.memory_bytes)));
@@ -184,9 +184,14 @@ fn check_terms(spec: &ServiceSpec) -> Result<()> {
         check_update(config)?;
     }
     if spec.mode.is_job() && spec.update_config.is_some() {
-        return Err(invalid("update config is not allowed for jobs"));
+        return Err(invalid("Jobs may not have an update config"));
     }
     Ok(())
+}
+
+/// As Go prints a small float.
+fn scientific(number: f64) -> String {
+    if number >= 1e-4 { number.to_string() } else { format!("{number:e}").replace("e-", "e-0") }
 }
 
 fn check_update(config: &UpdateConfig) -> Result<()> {
@@ -219,9 +224,10 @@ fn check_ports(tables: &Tables, spec: &ServiceSpec, before: Option<&Service>) ->
             return Err(invalid(format!("EndpointSpec: ports can be published over tcp and udp, not over {}", port.protocol)));
         }
         if endpoint.mode == "dnsrr" && port.publish_mode != "host" {
-            return Err(invalid(
-                "EndpointSpec: port published with ingress mode can't be used with dnsrr mode: it is reached through the virtual address",
-            ));
+            let text = "EndpointSpec: port published with ingress mode can't be used with dnsrr mode";
+            return Err(
+                invalid(text).hint("it is reached through the virtual address: --endpoint-mode vip, or publish with mode=host")
+            );
         }
         let key = (port.publish_mode.as_str(), port.protocol.as_str(), port.published_port);
         if port.published_port != 0 && !seen.insert(key) {

@@ -83,14 +83,19 @@ fn names_ports_and_networks_belong_to_one_service() {
     let mut spec = web("third");
     spec.task_template.networks = vec![NetworkAttachmentConfig { target: "nowhere".into(), ..Default::default() }];
     assert_eq!(desk.refused(create(spec)), "network nowhere not found");
-    assert!(desk.refused(create(web(""))).contains("invalid name"));
+    assert!(desk.refused(create(web(""))).contains("name must be provided"));
 }
 
 #[test]
 fn what_cannot_be_carried_out_is_refused() {
     let mut desk = Desk::default();
-    let changes: [(fn(&mut ServiceSpec), &str); 8] = [
-        (|s| s.name = "-web".into(), "invalid name"),
+    let changes: [(fn(&mut ServiceSpec), &str); 10] = [
+        (|s| s.name = "-web".into(), "name must be valid as a DNS name component"),
+        (|s| s.name = "x".repeat(64), "name must be 63 characters or fewer"),
+        (
+            |s| s.task_template.container_spec.as_mut().expect("a container").image = "BAD IMAGE".into(),
+            "is not a valid repository/tag",
+        ),
         (|s| s.task_template.container_spec = None, "ContainerSpec: missing in service spec"),
         (|s| s.task_template.container_spec = Some(ContainerSpec::default()), "image reference must be provided"),
         (

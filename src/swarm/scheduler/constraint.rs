@@ -9,7 +9,7 @@
 use minidock_base::{Error, Result};
 use minidock_network::model::Net;
 use minidock_spec::swarm::node::Node;
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 /// One parsed constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub struct Constraint {
     pub key: String,
     pub equal: bool,
     pub value: String,
+}
+
+impl fmt::Display for Constraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.key, if self.equal { "==" } else { "!=" }, self.value)
+    }
 }
 
 const KEYS: [&str; 6] = ["node.id", "node.hostname", "node.ip", "node.role", "node.platform.os", "node.platform.arch"];

@@ -7,7 +7,7 @@
 //!   no suitable node (insufficient resources on 2 nodes; scheduling constraints not satisfied on 1 node)
 //! ```
 //!
-//! `why task` asks the same filters node by node ([`explain`]), so what is told is what was decided.
+//! `why task` asks the same filters node by node ([`passes`], [`told`]), so what is told is what was decided.
 //!
 //! *See:* swarmkit `manager/scheduler/filter.go`. *Next room:* [`super::constraint`]
 
@@ -67,29 +67,42 @@ impl Wish {
     }
 }
 
-/// Asks one node.
+impl Reason {
+    /// In the order in which they are asked.
+    pub const ALL: [Reason; 6] =
+        [Reason::NotReady, Reason::NoRoom, Reason::Constraints, Reason::Platform, Reason::HostPort, Reason::MaxReplicas];
+
+    /// The filter's name.
+    pub fn filter(self) -> &'static str {
+        match self {
+            Reason::NotReady => "ready",
+            Reason::NoRoom => "resources",
+            Reason::Constraints => "constraints",
+            Reason::Platform => "platform",
+            Reason::HostPort => "host ports",
+            Reason::MaxReplicas => "max replicas",
+        }
+    }
+}
+
+/// Asks one node: the first filter that says no is the reason.
 pub fn check(wish: &Wish, machine: &Machine) -> Verdict {
+    Reason::ALL.into_iter().find(|filter| !passes(*filter, wish, machine)).map_or(Verdict::Yes, Verdict::No)
+}
+
+/// Asks one filter.
+pub fn passes(filter: Reason, wish: &Wish, machine: &Machine) -> bool {
     let node = &machine.node;
-    let no = |reason| Verdict::No(reason);
-    if node.status.state != NodeState::Ready || node.spec.availability != Availability::Active {
-        return no(Reason::NotReady);
+    match filter {
+        Reason::NotReady => node.status.state == NodeState::Ready && node.spec.availability == Availability::Active,
+        Reason::NoRoom => {
+            wish.needs.nano_cpus <= machine.free.nano_cpus.max(0) && wish.needs.memory_bytes <= machine.free.memory_bytes.max(0)
+        }
+        Reason::Constraints => wish.constraints.iter().all(|c| constraint::holds(c, node)),
+        Reason::Platform => wish.platforms.is_empty() || wish.platforms.iter().any(|p| runs(p, &node.description.platform)),
+        Reason::HostPort => !wish.ports.iter().any(|port| machine.ports.contains(port)),
+        Reason::MaxReplicas => wish.max_replicas == 0 || (machine.count(&wish.service) as u64) < wish.max_replicas,
     }
-    if wish.needs.nano_cpus > machine.free.nano_cpus.max(0) || wish.needs.memory_bytes > machine.free.memory_bytes.max(0) {
-        return no(Reason::NoRoom);
-    }
-    if !wish.constraints.iter().all(|c| constraint::holds(c, node)) {
-        return no(Reason::Constraints);
-    }
-    if !wish.platforms.is_empty() && !wish.platforms.iter().any(|p| runs(p, &node.description.platform)) {
-        return no(Reason::Platform);
-    }
-    if wish.ports.iter().any(|port| machine.ports.contains(port)) {
-        return no(Reason::HostPort);
-    }
-    if wish.max_replicas > 0 && machine.count(&wish.service) as u64 >= wish.max_replicas {
-        return no(Reason::MaxReplicas);
-    }
-    Verdict::Yes
 }
 
 fn runs(wanted: &Platform, is: &Platform) -> bool {
@@ -133,53 +146,37 @@ pub fn no_suitable_node(counted: &[(Reason, usize)]) -> String {
     }
 }
 
-/// One node's answer in a sentence, and the smallest change that would make it fit.
-pub fn explain(wish: &Wish, machine: &Machine) -> (Verdict, String) {
+/// What a filter says to a node that it keeps out.
+pub fn told(reason: Reason, wish: &Wish, machine: &Machine) -> String {
     let node = &machine.node;
-    let verdict = check(wish, machine);
-    let sentence = match verdict {
-        Verdict::Yes => "fits".to_string(),
-        Verdict::No(Reason::NotReady) if node.status.state != NodeState::Ready => {
-            format!("is {}: start it again", node.status.state.name())
-        }
-        Verdict::No(Reason::NotReady) => {
-            format!("is set to {}: minidock node update --availability active {}", node.spec.availability.name(), name(machine))
-        }
-        Verdict::No(Reason::NoRoom) => {
+    match reason {
+        Reason::NotReady if node.status.state != NodeState::Ready => format!("is {}", node.status.state.name()),
+        Reason::NotReady => format!("is set to {}", node.spec.availability.name()),
+        Reason::NoRoom => {
             let lacks = |wanted: i64, free: i64| (wanted - free.max(0)).max(0);
             let cpus = lacks(wish.needs.nano_cpus, machine.free.nano_cpus) as f64 / 1e9;
-            let memory = lacks(wish.needs.memory_bytes, machine.free.memory_bytes) / (1 << 20);
-            format!("lacks {cpus} CPUs and {memory} MiB of what is reserved: reserve less, or free some there")
+            let memory = lacks(wish.needs.memory_bytes, machine.free.memory_bytes);
+            let parts = [
+                (cpus > 0.0).then(|| format!("{cpus} CPUs")),
+                (memory > 0).then(|| minidock_base::units::human_bytes(memory as f64)),
+            ];
+            format!("lacks {} of what is reserved", parts.into_iter().flatten().collect::<Vec<_>>().join(" and "))
         }
-        Verdict::No(Reason::Constraints) => {
-            let broken = wish.constraints.iter().filter(|c| !constraint::holds(c, node));
-            let broken: Vec<String> =
-                broken.map(|c| format!("{}{}{}", c.key, if c.equal { "==" } else { "!=" }, c.value)).collect();
-            format!("does not meet {}", broken.join(" and "))
+        Reason::Constraints => {
+            let broken = wish.constraints.iter().filter(|c| !constraint::holds(c, node)).map(ToString::to_string);
+            format!("does not meet {}", broken.collect::<Vec<_>>().join(" and "))
         }
-        Verdict::No(Reason::Platform) => {
+        Reason::Platform => {
             let is = &node.description.platform;
             format!("is {}/{}, the image is made for something else", is.os, is.architecture)
         }
-        Verdict::No(Reason::HostPort) => {
-            let taken: Vec<String> = wish
-                .ports
-                .iter()
-                .filter(|p| machine.ports.contains(p))
-                .map(|(protocol, port)| format!("{port}/{protocol}"))
-                .collect();
+        Reason::HostPort => {
+            let taken = wish.ports.iter().filter(|p| machine.ports.contains(p));
+            let taken: Vec<String> = taken.map(|(protocol, port)| format!("{port}/{protocol}")).collect();
             format!("has {} in use by another task", taken.join(", "))
         }
-        Verdict::No(Reason::MaxReplicas) => {
+        Reason::MaxReplicas => {
             format!("runs {} tasks of this service already, the limit per node", machine.count(&wish.service))
         }
-    };
-    (verdict, sentence)
-}
-
-fn name(machine: &Machine) -> &str {
-    match machine.node.description.hostname.as_str() {
-        "" => &machine.node.id,
-        hostname => hostname,
     }
 }

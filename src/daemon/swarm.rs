@@ -1,0 +1,43 @@
+//! # The daemon's part in a swarm
+//!
+//! The swarm knows no engine and the engine no swarm: here they meet. The engine becomes the agent's hands ([`Machine`]), with what a simulated
+//! node says of itself; then the swarm is opened, which takes up again whatever this machine was before the daemon ended.
+//!
+//! *Next room:* [`crate::settings`]
+
+use crate::settings::Settings;
+use minidock_api::swarm::events;
+use minidock_base::{Doing, Result};
+use minidock_engine::Engine;
+use minidock_executor::{Facts, Machine};
+use minidock_registry::client::Client;
+use minidock_swarm::node::{Setup, Swarm};
+use std::{fs, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// Opens this machine's part, and tells what happens in it as events of the engine.
+///
+/// # Errors
+/// Its folder cannot be used.
+pub async fn open(
+    settings: &Settings,
+    engine: &Arc<Engine>,
+    registry: &Arc<Client>,
+    closing: &CancellationToken,
+) -> Result<Arc<Swarm>> {
+    // how many CPUs and how much memory the engine knows already
+    let labels = settings.labels.iter().map(|label| label.split_once('=').unwrap_or((label, "")));
+    let labels = labels.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let facts = Facts { labels, ..Facts::default() };
+    let executor = Arc::new(Machine::new(engine.clone(), registry.clone(), facts));
+    let setup = Setup { folder: settings.paths.swarm(), executor, hostname: hostname() };
+    let swarm = Swarm::open(setup).await.doing(|| "start the daemon")?;
+    tokio::spawn(events::follow(swarm.clone(), engine.clone(), closing.clone()));
+    Ok(swarm)
+}
+
+/// This machine's name; a simulated node has one of its own.
+fn hostname() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".into() } else { name.trim().into() }
+}
