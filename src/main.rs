@@ -9,6 +9,7 @@
 //!   minidock shim                one per container, its parent; one thread
 //!   minidock runtime create …    the OCI runtime, milliseconds; one thread
 //!                                (also when called by the name `runc`)
+//!   minidock machine run …       a simulated node: makes its namespaces and is PID 1 in them; one thread
 //!   minidock registry-server     a registry for a classroom (`minidock registry serve` puts it on)
 //!   minidock run alpine ls -l    everything else: the command line, a client of the daemon
 //! ```
@@ -27,6 +28,7 @@ fn main() {
         (_, costume) if costume == OsStr::new("runtime") => minidock_runtime::main(rest(2)),
         (_, costume) if costume == OsStr::new("shim") => minidock_shim::main(rest(2), Some(minidock_runtime::main)),
         (_, costume) if costume == OsStr::new("daemon") => minidock_daemon::main(rest(2)),
+        (_, costume) if costume == OsStr::new("machine") => minidock_cluster::machine::main(rest(2)),
         (_, costume) if costume == OsStr::new("registry-server") => minidock_registry::server::main(rest(2)),
         _ => minidock_cli::main(args),
     };

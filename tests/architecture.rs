@@ -28,8 +28,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("registry", &["base", "spec", "image"]),
     ("executor", &["base", "spec", "linux", "image", "network", "registry", "engine", "swarm"]),
     ("build", &["base", "spec", "linux", "image", "engine", "registry"]),
-    ("api", &["base", "spec", "engine", "registry", "build", "swarm"]),
-    ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "swarm", "executor", "api"]),
+    ("cluster", &["base", "spec", "linux", "network", "client"]),
+    ("api", &["base", "spec", "engine", "registry", "build", "swarm", "cluster"]),
+    ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "swarm", "executor", "api", "cluster"]),
     ("cli", &["base", "spec", "explain", "client", "compose"]),
 ];
 
@@ -47,7 +48,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["client", "api", "registry"]),
     ("tokio-rustls", &["registry", "swarm"]),
     ("bcrypt", &["registry"]),
-    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry", "executor"]),
+    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry", "executor", "cluster"]),
 ];
 
 /// Rooms that may be longer than the wall of 450 lines, each with its reason.

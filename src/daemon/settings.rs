@@ -35,6 +35,13 @@ pub struct Settings {
     pub registry: RegistryConfig,
     /// Whether networks with bridges are wanted.
     pub bridges: bool,
+    /// Another daemon's data root, whose images are shown here, too.
+    pub images_from: Option<PathBuf>,
+    /// What this machine says it has, if not what the kernel says: a simulated node. Cores, and bytes; 0: as the kernel says.
+    pub cpus: f64,
+    pub memory: i64,
+    /// `key=value`, for `info` and for placement.
+    pub labels: Vec<String>,
 }
 
 /// What the words asked for.
@@ -59,6 +66,8 @@ const KNOWN: &[&str] = &[
     "insecure-registries",
     "registry-mirrors",
     "registry-certs",
+    "images-from",
+    "labels",
 ];
 
 /// The flags of `minidock daemon`.
@@ -86,6 +95,10 @@ pub fn command() -> Command {
             "DIR",
             "Where certificates of registries lie (default: /etc/minidock/certs.d, /etc/docker/certs.d)",
         ))
+        .arg(text("images-from", "DIR", "Show the images of another daemon's data root, too, without copying them"))
+        .arg(text("cpus", "CORES", "Say that the machine has so many (a simulated node)"))
+        .arg(text("memory", "BYTES", "Say that the machine has so much (a simulated node)"))
+        .arg(text("label", "KEY=VALUE", "A label of this engine, for placement").action(ArgAction::Append))
         .arg(text("config-file", "FILE", "A JSON file with these settings").default_value(DEFAULT_FILE))
 }
 
@@ -152,6 +165,10 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
     }
     registry.check()?;
     let debug = flags.get_flag("debug") || kept.get("debug").and_then(Value::as_bool).unwrap_or(false);
+    let number = |name: &'static str| -> Result<f64> {
+        let Some(text) = flags.get_one::<String>(name) else { return Ok(0.0) };
+        text.parse().map_err(|_| Error::invalid(format!("--{name} {text}: a number is needed")))
+    };
     let level = one("log-level", "log-level")?.unwrap_or_else(|| "info".into());
     let level = level
         .parse()
@@ -169,6 +186,10 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
             }
         },
         registry,
+        images_from: one("images-from", "images-from")?.map(PathBuf::from),
+        cpus: number("cpus")?,
+        memory: number("memory")? as i64,
+        labels: many("label", "labels"),
         pid_file: one("pidfile", "pidfile")?.map_or_else(|| paths.pid_file(), PathBuf::from),
         paths,
     })
@@ -181,6 +202,7 @@ fn refuse_twice(flags: &ArgMatches, kept: &Map<String, Value>, file: &Path) -> R
             "hosts" => "host",
             "insecure-registries" => "insecure-registry",
             "registry-mirrors" => "registry-mirror",
+            "labels" => "label",
             key => key,
         };
         if !KNOWN.contains(&key.as_str()) {

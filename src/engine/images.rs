@@ -33,22 +33,51 @@ use minidock_spec::{
     },
     reference::Reference,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// The image department.
 pub struct Images {
     paths: Paths,
     /// What is on disk; its calls block.
     pub store: Arc<Store>,
+    /// How many hold each image that no container has yet.
+    held: Arc<Mutex<BTreeMap<Digest, usize>>>,
+}
+
+/// Somebody works with an image that has no container and may have no name: nobody removes it while this lives.
+pub struct Hold {
+    held: Arc<Mutex<BTreeMap<Digest, usize>>>,
+    image: Digest,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.image) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.image);
+            }
+        }
+    }
 }
 
 impl Images {
-    /// Opens the store.
+    /// Opens the store; what `lender`, another daemon's data root, has is shown, too.
     ///
     /// # Errors
     /// Its folders cannot be made or read.
-    pub fn open(paths: &Paths) -> Result<Images> {
-        Ok(Images { paths: paths.clone(), store: Arc::new(Store::open(paths)?) })
+    pub fn open(paths: &Paths, lender: Option<&std::path::Path>) -> Result<Images> {
+        Ok(Images { paths: paths.clone(), store: Arc::new(Store::open_with(paths, lender)?), held: Arc::default() })
+    }
+
+    /// Keeps an image until the answer is dropped.
+    pub fn hold(&self, image: &Digest) -> Hold {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner).entry(image.clone()).or_default() += 1;
+        Hold { held: self.held.clone(), image: image.clone() }
     }
 
     /// Where it lies.
@@ -57,11 +86,13 @@ impl Images {
     }
 }
 
-/// The containers that were made from this image.
+/// The containers that were made from this image, and builds that stand on it.
 pub fn users(engine: &Engine, image: &Digest) -> Vec<User> {
     let all = engine.containers.all();
     let records = all.iter().map(|container| container.record()).filter(|record| record.image == *image);
-    records.map(|record| User { container: record.id.clone(), running: record.state.is_running() }).collect()
+    let containers = records.map(|record| User { container: record.id.clone(), running: record.state.is_running() });
+    let held = engine.images.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(image);
+    containers.chain(held.then(|| User { container: "of a build".into(), running: true })).collect()
 }
 
 /// Tells the world that something happened to an image.

@@ -83,6 +83,14 @@ pub struct Options {
     pub default_ulimits: Vec<Ulimit>,
     /// Whether networks with bridges are wanted (`--bridge none`: they are not).
     pub bridges: bool,
+    /// The data root of another daemon that lends its images, read-only.
+    pub images_from: Option<PathBuf>,
+    /// Cores that this machine says it has; 0: as many as the kernel says.
+    pub cpus: f64,
+    /// Bytes of memory, likewise.
+    pub memory: i64,
+    /// `key=value`: the engine's own labels.
+    pub labels: Vec<String>,
 }
 
 impl Options {
@@ -96,6 +104,10 @@ impl Options {
             cgroup_parent: "/minidock".into(),
             default_ulimits: Vec::new(),
             bridges: true,
+            images_from: None,
+            cpus: 0.0,
+            memory: 0,
+            labels: Vec::new(),
         }
     }
 }
@@ -149,7 +161,7 @@ impl Engine {
             host: host::look(),
             execs: container::exec::Execs::new(),
             events: events::Events::new(),
-            images: images::Images::open(&paths)?,
+            images: images::Images::open(&paths, options.images_from.as_deref())?,
             volumes: volumes::Volumes::open(&paths)?,
             init_layer: container::init_layer::InitLayer::open(&paths)?,
             janitor: janitor::Janitor::default(),

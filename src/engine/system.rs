@@ -123,15 +123,15 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
         os_version: os.version,
         os_type: "linux".into(),
         architecture: std::env::consts::ARCH.into(),
-        ncpu: std::thread::available_parallelism().map(|n| n.get() as i64).unwrap_or(1),
-        mem_total: memory_total(),
+        ncpu: (cores(engine).ceil() as i64).max(1),
+        mem_total: memory(engine),
         index_server_address: String::new(),
         registry_config: json!({ "InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": [] }),
         http_proxy: String::new(),
         https_proxy: String::new(),
         no_proxy: String::new(),
         name: line("/proc/sys/kernel/hostname"),
-        labels: Vec::new(),
+        labels: engine.options.labels.clone(),
         experimental_build: false,
         server_version: VERSION.into(),
         // by whatever name it is asked for, it is ours: scripts say `--runtime runc`
@@ -344,6 +344,19 @@ impl OsRelease {
             version: value("VERSION_ID").unwrap_or_default(),
         }
     }
+}
+
+/// The cores of this machine: those it was given, or all.
+pub fn cores(engine: &Engine) -> f64 {
+    match engine.options.cpus > 0.0 {
+        true => engine.options.cpus,
+        false => std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64),
+    }
+}
+
+/// Its memory, in bytes, likewise.
+pub fn memory(engine: &Engine) -> i64 {
+    if engine.options.memory > 0 { engine.options.memory } else { memory_total() }
 }
 
 fn memory_total() -> i64 {

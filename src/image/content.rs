@@ -43,6 +43,8 @@ pub struct Content {
     scratch: PathBuf,
     /// Blobs that are half here, by the digest they will have: what a broken download leaves for the next one.
     partial: PathBuf,
+    /// The blobs of a store that lends us its own.
+    lent: Option<PathBuf>,
 }
 
 impl Content {
@@ -53,12 +55,26 @@ impl Content {
         for folder in [&blobs, &partial, &scratch.to_path_buf()] {
             fs::create_dir_all(folder).map_err(|e| disk(&e, format!("make {}", folder.display())))?;
         }
-        let content = Content { blobs, scratch: scratch.to_path_buf(), partial };
+        let content = Content { blobs, scratch: scratch.to_path_buf(), partial, lent: None };
         content.forget_partial(PATIENCE);
         Ok(content)
     }
 
+    /// The same, with what the layout at `root` has, to be read only.
+    pub fn lent_by(self, root: &Path) -> Content {
+        Content { lent: Some(root.join("blobs/sha256")), ..self }
+    }
+
+    /// Where a blob lies: here, or with who lends it.
     pub fn path(&self, digest: &Digest) -> PathBuf {
+        let own = self.own_path(digest);
+        match &self.lent {
+            Some(lent) if !own.exists() => Some(lent.join(digest.hex())).filter(|path| path.exists()).unwrap_or(own),
+            _ => own,
+        }
+    }
+
+    fn own_path(&self, digest: &Digest) -> PathBuf {
         self.blobs.join(digest.hex())
     }
 
@@ -144,7 +160,7 @@ impl Content {
 
     /// Takes a blob back out of sight, to where a next try finds it.
     pub(crate) fn put_back(&self, digest: &Digest) -> Result<()> {
-        match fs::rename(self.path(digest), self.partial.join(digest.hex())) {
+        match fs::rename(self.own_path(digest), self.partial.join(digest.hex())) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk(&e, format!("put the blob {digest} back"))),
             _ => Ok(()),
         }
@@ -166,7 +182,7 @@ impl Content {
 
     /// Removes a blob; one that is gone already is fine.
     pub fn remove(&self, digest: &Digest) -> Result<()> {
-        match fs::remove_file(self.path(digest)) {
+        match fs::remove_file(self.own_path(digest)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk(&e, format!("remove the blob {digest}"))),
             _ => Ok(()),
         }

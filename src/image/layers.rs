@@ -45,6 +45,8 @@ pub struct Layers {
     scratch: PathBuf,
     /// Records read once: a container's start asks for each of its layers.
     known: Mutex<HashMap<Digest, LayerRecord>>,
+    /// The layers of a store that lends us its own, to be read only.
+    lent: Option<PathBuf>,
 }
 
 impl Layers {
@@ -61,7 +63,12 @@ impl Layers {
             let made = fs::DirBuilder::new().recursive(true).mode(0o710).create(&folder);
             made.map_err(|e| disk(&e, format!("make {}", folder.display())))?;
         }
-        Ok(Layers { folder, scratch: paths.scratch(), known: Mutex::default() })
+        Ok(Layers { folder, scratch: paths.scratch(), known: Mutex::default(), lent: None })
+    }
+
+    /// The same, with the layers below the data root of a lender.
+    pub fn lent_by(self, lender: &Path) -> Layers {
+        Layers { lent: Some(Paths::new(lender, lender).layers()), ..self }
     }
 
     /// The record of the layer kept under `key`.
@@ -73,7 +80,11 @@ impl Layers {
         if let Some(record) = &record {
             self.known().insert(key.clone(), record.clone());
         }
-        Ok(record)
+        match (&record, &self.lent) {
+            // not remembered: the lender may take it away
+            (None, Some(lent)) => state_file::load(&lent.join(key.hex()).join("layer.json")),
+            _ => Ok(record),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Digest, LayerRecord>> {
@@ -96,6 +107,13 @@ impl Layers {
 
     /// The short name of a layer's directory, for mount options.
     pub fn short(&self, key: &Digest) -> Result<PathBuf> {
+        if let Some(lent) = &self.lent
+            && !self.folder.join(key.hex()).exists()
+        {
+            let (short, long) = (lent.join("l").join(&key.hex()[..20]), lent.join(key.hex()).join("diff"));
+            let same = fs::canonicalize(&short).is_ok_and(|found| fs::canonicalize(&long).is_ok_and(|real| real == found));
+            return Ok(if same { short } else { long });
+        }
         let short = self.folder.join("l").join(&key.hex()[..20]);
         let target = PathBuf::from("..").join(key.hex()).join("diff");
         match fs::read_link(&short) {

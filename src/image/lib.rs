@@ -16,6 +16,7 @@
 //! * [`tags`]: names of digests: the annotations of `index.json`.
 //! * [`layers`], [`layer`]: each layer unpacked once; the tar reader, the unpacker and the way back.
 //! * [`store`]: all of these as one: [`store::Store`], from what a user typed to directories.
+//! * [`lent`]: another store's images, shown in this one.
 //! * [`archive`]: load, save and import. [`arrival`]: an image that comes piece by piece, from a registry.
 //! * [`snapshot`]: an image's layers below one writable layer.
 //! * [`commit`], [`remove`], [`gc`]: a container becomes an image; an image goes; what nobody points at goes too.
@@ -37,10 +38,12 @@ pub mod commit;
 pub mod compression;
 pub mod config;
 pub mod content;
+pub mod find;
 pub mod gc;
 pub mod gzip;
 pub mod layer;
 pub mod layers;
+pub mod lent;
 pub mod remove;
 pub mod repack;
 pub mod snapshot;

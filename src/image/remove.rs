@@ -247,6 +247,7 @@ impl Removing<'_> {
 
     fn erase(&mut self, manifest: &Digest) -> Result<()> {
         let Some(image) = self.state.images.get(manifest).cloned() else { return Ok(()) };
+        self.state.dismiss(None, manifest)?;
         self.state.tags.change(|list| list.retain(|d| d.digest != *manifest))?;
         self.state.images.remove(manifest);
         let gone = self.store.collect(self.state, manifest, &image)?;
@@ -260,7 +261,8 @@ impl Removing<'_> {
     }
 
     fn untag(&mut self, id: &Digest, name: &Reference) -> Result<()> {
-        if self.state.tags.change(|list| tags::take(list, name))?.is_some() {
+        if let Some(manifest) = self.state.tags.change(|list| tags::take(list, name))? {
+            self.state.dismiss(Some(name), &manifest)?;
             let name = name.familiar();
             self.done.lines.push(ImageDeleted { untagged: Some(name.clone()), deleted: None });
             self.done.untagged.push((id.clone(), name));

@@ -22,10 +22,11 @@ use crate::{
     disk,
     layer::{below, unpack},
     layers::{LayerRecord, Layers, chain_id},
+    lent::Lender,
     tags::{self, Tags},
 };
 use jiff::Timestamp;
-use minidock_base::{Doing, Error, Kind, Result, clock, paths::Paths};
+use minidock_base::{Doing, Error, Result, clock, paths::Paths};
 use minidock_linux::files;
 use minidock_spec::{
     digest::Digest,
@@ -35,7 +36,7 @@ use minidock_spec::{
 use std::{
     collections::{BTreeMap, HashMap},
     io::BufReader,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -94,6 +95,8 @@ pub(crate) struct State {
     pub pins: Pins,
     /// Another tool has put an index of several platforms here: its other manifests are not ours to remove.
     pub foreign: bool,
+    /// Another store, whose images are shown here, too.
+    pub lender: Option<Lender>,
 }
 
 /// The images of one data root.
@@ -109,17 +112,30 @@ impl Store {
     /// # Errors
     /// Folders that cannot be made or read. Broken images and a broken index are no error here: see [`Store::broken`].
     pub fn open(paths: &Paths) -> Result<Store> {
+        Store::open_with(paths, None)
+    }
+
+    /// The same, with the images of `lender`, another data root ([`crate::lent`]).
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(paths: &Paths, lender: Option<&Path>) -> Result<Store> {
         let root = paths.image_store();
         let why = || format!("open the image store {}", root.display());
         crate::layers::remove_folder(&paths.scratch()).doing(why)?;
-        let layers = Layers::open(paths).doing(why)?;
-        let content = Content::open(&root, &paths.scratch()).doing(why)?;
+        let mut layers = Layers::open(paths).doing(why)?;
+        let mut content = Content::open(&root, &paths.scratch()).doing(why)?;
+        if let Some(lender) = lender {
+            (layers, content) = (layers.lent_by(lender), content.lent_by(lender));
+        }
         let layout = root.join("oci-layout");
         if !layout.exists() {
             std::fs::write(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}").map_err(|e| disk(&e, why()))?;
         }
-        let (tags, set_aside) = Tags::open(&root).doing(why)?;
-        let mut state = State { tags, images: HashMap::new(), broken: Vec::new(), pins: HashMap::new(), foreign: false };
+        let (mut tags, set_aside) = Tags::open(&root).doing(why)?;
+        tags.note(|list| list.retain(|d| !d.annotations.contains_key(tags::LENT))); // shown anew, if they are still there
+        let mut state =
+            State { tags, images: HashMap::new(), broken: Vec::new(), pins: HashMap::new(), foreign: false, lender: None };
         for descriptor in state.tags.index.manifests.clone() {
             if let Err(error) = state.image(&content, &descriptor) {
                 tracing::warn!(image = %descriptor.digest, "image cannot be read: {}", error.message());
@@ -129,13 +145,19 @@ impl Store {
         if let Some(error) = set_aside {
             tracing::warn!("the list of images was broken: {}", error.message());
         }
+        state.lender = lender.map(|lender| Lender::open(lender, &root)).transpose().doing(why)?;
         let store = Store { content, layers, state: Mutex::new(state) };
         store.sweep()?;
         Ok(store)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(mut lender) = state.lender.take_if(|lender| lender.has_changed()) {
+            lender.show(&self.content, &mut state);
+            state.lender = Some(lender);
+        }
+        state
     }
 
     /// Images in the list that cannot be read, each with the reason.
@@ -379,60 +401,13 @@ impl State {
         Ok(Descriptor { annotations: BTreeMap::new(), ..entry.clone() })
     }
 
-    fn visible(&self) -> impl Iterator<Item = (&Digest, &Arc<Image>)> {
-        let hidden = |manifest: &Digest| {
-            let mut entries = self.tags.index.manifests.iter().filter(|d| d.digest == *manifest).peekable();
-            entries.peek().is_some() && entries.all(|d| d.annotations.contains_key(tags::HIDDEN))
-        };
-        self.images.iter().filter(move |(manifest, _)| !hidden(manifest))
+    /// A name of a lent image (or all of it) was taken away here: it is not to be shown again.
+    pub fn dismiss(&mut self, name: Option<&Reference>, manifest: &Digest) -> Result<()> {
+        match &mut self.lender {
+            Some(lender) => lender.dismiss(name, manifest),
+            None => Ok(()),
+        }
     }
-
-    /// Which manifest is meant by what a user typed.
-    pub fn manifest_of(&self, text: &str) -> Result<Digest> {
-        let hex = text.strip_prefix("sha256:").unwrap_or(text);
-        let is_hex = !hex.is_empty() && hex.len() <= 64 && hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-        if is_hex && hex.len() == 64 {
-            let by_digest = self.visible().find(|(manifest, image)| image.id.hex() == hex || manifest.hex() == hex);
-            return by_digest.map(|(m, _)| m.clone()).ok_or_else(|| no_such_image(text));
-        }
-        let name = match Reference::parse(text) {
-            Ok(name) => Some(name),
-            Err(_) if is_hex => None,
-            Err(error) => return Err(error),
-        };
-        if let Some(found) = name.as_ref().and_then(|name| self.by_name(name)) {
-            return Ok(found);
-        }
-        if is_hex {
-            let mut begun = self.visible().filter(|(_, image)| image.id.hex().starts_with(hex));
-            match (begun.next(), begun.next()) {
-                (Some((manifest, _)), None) => return Ok(manifest.clone()),
-                (Some(_), Some(_)) => {
-                    let text = format!("multiple IDs found with provided prefix: {text}");
-                    return Err(Error::new(Kind::InvalidParameter, text).hint("type more of the ID"));
-                }
-                _ => {}
-            }
-        }
-        Err(no_such_image(&name.map_or_else(|| text.to_string(), |name| name.familiar())))
-    }
-
-    fn by_name(&self, name: &Reference) -> Option<Digest> {
-        if let Some(found) = self.tags.find(name) {
-            return Some(found.clone());
-        }
-        let digest = name.digest.as_ref()?;
-        // name@digest: the manifest, if an image of that name is it
-        let same = |d: &&Descriptor| {
-            d.digest == *digest && tags::name_of(d).is_some_and(|n| n.canonical_name() == name.canonical_name())
-        };
-        self.tags.index.manifests.iter().find(same).map(|d| d.digest.clone())
-    }
-}
-
-/// Docker's words, which clients match on.
-pub fn no_such_image(name: &str) -> Error {
-    Error::not_found(format!("No such image: {name}")).hint("minidock image ls shows the images that are here")
 }
 
 /// The descriptor of a manifest just stored.

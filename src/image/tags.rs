@@ -34,6 +34,7 @@ pub const FULL_NAME: &str = "io.containerd.image.name";
 pub const TAGGED_AT: &str = "dev.minidock.tagged-at";
 pub const PARENT: &str = "dev.minidock.parent";
 pub const HIDDEN: &str = "dev.minidock.hidden";
+pub const LENT: &str = "dev.minidock.lent";
 
 /// The list of names, as it lies in index.json.
 #[derive(Clone, Debug)]
@@ -125,6 +126,7 @@ pub fn give(list: &mut Vec<Descriptor>, descriptor: &Descriptor, name: Option<&R
         .chain(descriptor.annotations.clone())
         .collect();
     notes.remove(HIDDEN);
+    notes.remove(LENT); // a name given here is ours
     let mut entry = Descriptor { annotations: notes, ..descriptor.clone() };
     for key in [REF_NAME, FULL_NAME] {
         entry.annotations.remove(key);

@@ -1,0 +1,176 @@
+//! # Join: from machines to a swarm
+//!
+//! The first node says `swarm init`, the others `swarm join` with the token it gives out: the same calls that a person would type in their
+//! shells, by each node's own API. No door leads from here into a node's store.
+//!
+//! ```text
+//!   node1  POST /swarm/init {AdvertiseAddr: 192.168.66.11}     GET /swarm ─► JoinTokens {Worker, Manager}
+//!   node2… POST /swarm/join {RemoteAddrs: [192.168.66.11:2377], JoinToken, AdvertiseAddr: its own}
+//!   node1  POST /nodes/ID/update {Labels}                       for nodes with --label
+//! ```
+//!
+//! * Managers join one after the other, for each changes who must agree; workers beside each other.
+//! * [`leave`] is the way back: demote, leave, and `node rm` on a manager that stays.
+//!
+//! *See:* Engine API, Swarm. Next room: `minidock_api`
+
+use crate::{node, state::Node, state::Record};
+use futures_util::future::try_join_all;
+use minidock_base::{Doing, Error, Kind, Result, paths::Paths};
+use minidock_client::{Docker, Route, Wish};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The port of managers.
+const PORT: u16 = 2377;
+
+/// Makes the new nodes part of the cluster's swarm; the first manager of a new cluster begins it.
+///
+/// # Errors
+/// What a node answered.
+pub async fn join(paths: &Paths, record: &Record, new: &[Node]) -> Result<()> {
+    let standing: Vec<&Node> = record.nodes.iter().filter(|node| !new.contains(node)).collect();
+    let (at, first) = match manager(paths, &standing).await {
+        Some(found) => found,
+        None => match new.iter().find(|node| node.manager) {
+            Some(first) => (first, begin(paths, first).await.doing(|| format!("begin a swarm on {}", first.name))?),
+            None => {
+                return Err(Error::unavailable("no manager answers: nobody can let new nodes in").hint("minidock cluster ls"));
+            }
+        },
+    };
+    let swarm: Value = first.get(&Route::new("/swarm", [])).await.doing(|| format!("ask {} for the join tokens", at.name))?;
+    let token = |role: &str| swarm["JoinTokens"][role].as_str().unwrap_or_default().to_string();
+    let others: Vec<&Node> = new.iter().filter(|node| node.name != at.name).collect();
+    for node in others.iter().filter(|node| node.manager) {
+        enter(paths, node, at, &token("Manager")).await?;
+    }
+    let worker = token("Worker");
+    try_join_all(others.iter().filter(|node| !node.manager).map(|node| enter(paths, node, at, &worker))).await?;
+    label(paths, &first, new).await
+}
+
+/// A manager of these that answers.
+async fn manager<'a>(paths: &Paths, nodes: &[&'a Node]) -> Option<(&'a Node, Docker)> {
+    for node in nodes {
+        let said = tokio::time::timeout(crate::ANSWER, said(paths, &node.name)).await;
+        if let Ok(Ok((swarm, true, ..))) = said
+            && swarm == "active"
+            && let Ok(docker) = node::docker(paths, &node.name).await
+        {
+            return Some((node, docker));
+        }
+    }
+    None
+}
+
+async fn begin(paths: &Paths, node: &Node) -> Result<Docker> {
+    let docker = node::docker(paths, &node.name).await?;
+    let address = node.address.to_string();
+    let body = json!({ "ListenAddr": format!("0.0.0.0:{PORT}"), "AdvertiseAddr": address, "DataPathAddr": address, "ForceNewCluster": false, "Spec": {} });
+    let _id: String = docker.post(&Route::new("/swarm/init", []), &body).await?;
+    Ok(docker)
+}
+
+async fn enter(paths: &Paths, node: &Node, at: &Node, token: &str) -> Result<()> {
+    let docker = node::docker(paths, &node.name).await?;
+    let address = node.address.to_string();
+    let body = json!({
+        "ListenAddr": format!("0.0.0.0:{PORT}"), "AdvertiseAddr": address, "DataPathAddr": address,
+        "RemoteAddrs": [format!("{}:{PORT}", at.address)], "JoinToken": token,
+    });
+    let wish = Wish::post(&Route::new("/swarm/join", [])).json(&body)?;
+    docker.send(wish).await.doing(|| format!("let {} join the swarm", node.name))?.bytes().await.map(drop)
+}
+
+/// Gives the nodes their labels in the swarm.
+async fn label(paths: &Paths, manager: &Docker, new: &[Node]) -> Result<()> {
+    for node in new.iter().filter(|node| !node.labels.is_empty()) {
+        let (.., id, _) = said(paths, &node.name).await?;
+        let doing = || format!("label {}", node.name);
+        // somebody may have changed the node in between: it has just become ready, say
+        for attempt in 1.. {
+            let route = Route::new("/nodes/{}", [&id]);
+            let mut row: Value = manager.get(&route).await.doing(doing)?;
+            let version = row["Version"]["Index"].as_u64().unwrap_or_default();
+            let pairs = node.labels.iter().filter_map(|label| label.split_once('='));
+            row["Spec"]["Labels"] =
+                pairs.map(|(key, value)| (key.to_string(), json!(value))).collect::<serde_json::Map<_, _>>().into();
+            let update = Route::new("/nodes/{}/update", [&id]).pair("version", version);
+            let done = match manager.send(Wish::post(&update).json(&row["Spec"])?).await {
+                Ok(answer) => answer.bytes().await.map(drop),
+                Err(error) => Err(error),
+            };
+            match done {
+                Err(error) if attempt < 5 && error.message().contains("out of sequence") => {}
+                done => {
+                    done.doing(doing)?;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a node's daemon says of itself: its part in a swarm, whether it is a manager, its node ID, how many containers run.
+///
+/// # Errors
+/// It does not answer.
+pub async fn said(paths: &Paths, name: &str) -> Result<(String, bool, String, i64)> {
+    let info: Value = node::docker(paths, name).await?.get(&Route::new("/info", [])).await?;
+    let swarm = &info["Swarm"];
+    let text = |key: &str| swarm[key].as_str().unwrap_or_default().to_string();
+    let manager = swarm["ControlAvailable"].as_bool().unwrap_or(false);
+    Ok((text("LocalNodeState"), manager, text("NodeID"), info["ContainersRunning"].as_i64().unwrap_or(-1)))
+}
+
+/// Takes a node out of the swarm.
+///
+/// # Errors
+/// What it, or the manager that stays, answered; no manager stays.
+pub async fn leave(paths: &Paths, record: &Record, name: &str) -> Result<()> {
+    let others: Vec<&Node> = record.nodes.iter().filter(|node| node.name != name).collect();
+    let Some((_, stays)) = manager(paths, &others).await else {
+        return Err(
+            Error::conflict(format!("without {name} nobody manages the swarm")).hint("minidock node promote another one first")
+        );
+    };
+    let (state, is_manager, id) = match said(paths, name).await {
+        Ok((state, is_manager, id, _)) => (state, is_manager, id),
+        Err(_) => (String::new(), false, find(&stays, name).await?), // it does not run: the others can do without asking it
+    };
+    if id.is_empty() {
+        return Ok(());
+    }
+    let doing = || format!("take {name} out of the swarm");
+    if is_manager {
+        let mut row: Value = stays.get(&Route::new("/nodes/{}", [&id])).await.doing(doing)?;
+        let version = row["Version"]["Index"].as_u64().unwrap_or_default();
+        row["Spec"]["Role"] = json!("worker");
+        let update = Route::new("/nodes/{}/update", [&id]).pair("version", version);
+        stays.send(Wish::post(&update).json(&row["Spec"])?).await.doing(doing)?.bytes().await?;
+    }
+    if state == "active" {
+        let docker = node::docker(paths, name).await?;
+        docker.poke(&Route::new("/swarm/leave", []).pair("force", true)).await.doing(doing)?;
+    }
+    let gone = Route::new("/nodes/{}", [&id]).pair("force", true);
+    for _ in 0..100 {
+        match stays.send(Wish::delete(&gone)).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            Err(error) if is_manager && error.message().contains("manager") => {
+                tokio::time::sleep(Duration::from_millis(50)).await
+            }
+            answered => return answered.doing(doing)?.bytes().await.map(drop),
+        }
+    }
+    Err(Error::unavailable(format!("{name} is still a manager")).during(doing()))
+}
+
+/// The ID of the node with this hostname; empty when there is none.
+async fn find(manager: &Docker, name: &str) -> Result<String> {
+    let nodes: Vec<Value> = manager.get(&Route::new("/nodes", [])).await?;
+    let found = nodes.iter().find(|node| node["Description"]["Hostname"] == name);
+    Ok(found.and_then(|node| node["ID"].as_str()).unwrap_or_default().to_string())
+}

@@ -1,0 +1,110 @@
+//! # Streams: a program in a node and its caller
+//!
+//! ```text
+//!   caller ═══ connection ═══ join ──► pipe 0            caller ═══ connection ═══ join ◄──► the terminal's master
+//!                               ◄── frames ── pipes 1, 2
+//! ```
+//!
+//! * With pipes, what the program says travels in Docker's frames, and the end of the caller's input is the end of the program's.
+//! * With a terminal there are no frames; a caller that goes takes the terminal along, and the program is told (SIGHUP).
+//!
+//! Laws: the program's last words are passed on before its status is known; a caller that has gone ends a program without a terminal.
+//! *See:* Engine API, attach; pty(7). Next room: [`crate::join`]
+
+use crate::shell::Started;
+use minidock_base::{Doing, Result};
+use minidock_linux::fds;
+use minidock_spec::engine::stream::{Stream, header};
+use std::{
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    process::ExitStatus,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    net::unix::pipe,
+    process::Child,
+    sync::mpsc,
+};
+
+const PIECE: usize = 32 << 10;
+
+/// Connects both until the program has ended; its status, as a shell counts.
+///
+/// # Errors
+/// No descriptors left. A caller that goes is none.
+pub async fn join(started: Started, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Result<i32> {
+    match started {
+        Started::Pipes(child) => pipes(child, io).await,
+        Started::Terminal(child, master) => terminal(child, master, io).await,
+    }
+}
+
+fn status(ended: ExitStatus) -> i32 {
+    ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0))
+}
+
+async fn pipes(mut child: Child, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Result<i32> {
+    let (mut from, mut to) = split(io);
+    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let typed = tokio::spawn(async move {
+        if let Some(mut stdin) = stdin {
+            let _ = tokio::io::copy(&mut from, &mut stdin).await; // a program may close its input, a caller may go
+        }
+    });
+    let (sender, mut pieces) = mpsc::channel::<(Stream, Vec<u8>)>(4);
+    if let Some(out) = out {
+        tokio::spawn(read_all(out, Stream::Stdout, sender.clone()));
+    }
+    if let Some(err) = err {
+        tokio::spawn(read_all(err, Stream::Stderr, sender.clone()));
+    }
+    drop(sender);
+    while let Some((stream, bytes)) = pieces.recv().await {
+        let sent = match to.write_all(&header(stream, bytes.len() as u32)).await {
+            Ok(()) => to.write_all(&bytes).await,
+            refused => refused,
+        };
+        if sent.and(to.flush().await).is_err() {
+            let _ = child.start_kill(); // nobody listens any more
+            break;
+        }
+    }
+    let ended = child.wait().await.doing(|| "wait for the program")?;
+    typed.abort();
+    let _ = to.shutdown().await;
+    Ok(status(ended))
+}
+
+async fn read_all(mut from: impl AsyncRead + Unpin, stream: Stream, to: mpsc::Sender<(Stream, Vec<u8>)>) {
+    let mut buffer = vec![0; PIECE];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        if to.send((stream, buffer[..n].to_vec())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn terminal(mut child: Child, master: OwnedFd, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Result<i32> {
+    let doing = || "serve the terminal";
+    fds::nonblocking(&master).doing(doing)?;
+    // a terminal is read and written as a pipe is, and polled alike
+    let mut said = pipe::Receiver::from_owned_fd_unchecked(master.try_clone().doing(doing)?).doing(doing)?;
+    let mut keys = pipe::Sender::from_owned_fd_unchecked(master).doing(doing)?;
+    let (mut from, mut to) = split(io);
+    let keys = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut from, &mut keys).await; // the program may have ended, the caller may have gone
+    });
+    let mut buffer = vec![0; PIECE];
+    // EIO: nobody has the slave any more
+    while let Ok(n @ 1..) = said.read(&mut buffer).await {
+        if to.write_all(&buffer[..n]).await.and(to.flush().await).is_err() {
+            break; // the caller has gone: the program hears it by its terminal
+        }
+    }
+    keys.abort();
+    let _ = keys.await; // it held the terminal, too
+    drop(said);
+    let ended = child.wait().await.doing(|| "wait for the program")?;
+    let _ = to.shutdown().await;
+    Ok(status(ended))
+}
