@@ -32,8 +32,8 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    builder, completion, container, context, explain, image, inspect, manpages, network, registry, session::Session, system,
-    volume, why,
+    builder, completion, container, context, explain, image, inspect, manpages, network, node, registry, secret, service,
+    session::Session, stack, swarm, system, volume, why,
 };
 use clap::ArgMatches;
 use minidock_base::Result;
@@ -64,11 +64,17 @@ pub struct Group {
 /// Every noun.
 pub const GROUPS: &[Group] = &[
     Group { name: "builder", about: "Manage builds", commands: builder::COMMANDS },
+    Group { name: "config", about: "Manage Swarm configs", commands: secret::CONFIGS },
     Group { name: "container", about: "Manage containers", commands: container::COMMANDS },
     Group { name: "context", about: "Manage contexts", commands: context::COMMANDS },
     Group { name: "image", about: "Manage images", commands: image::COMMANDS },
     Group { name: "network", about: "Manage networks", commands: network::COMMANDS },
+    Group { name: "node", about: "Manage Swarm nodes", commands: node::COMMANDS },
     Group { name: "registry", about: "Look into registries, or run one", commands: registry::COMMANDS },
+    Group { name: "secret", about: "Manage Swarm secrets", commands: secret::SECRETS },
+    Group { name: "service", about: "Manage Swarm services", commands: service::COMMANDS },
+    Group { name: "stack", about: "Manage Swarm stacks", commands: stack::COMMANDS },
+    Group { name: "swarm", about: "Manage Swarm", commands: swarm::COMMANDS },
     Group { name: "system", about: "Manage minidock", commands: system::COMMANDS },
     Group { name: "volume", about: "Manage volumes", commands: volume::COMMANDS },
     Group { name: "why", about: "Say what is in the way", commands: why::COMMANDS },
@@ -89,12 +95,6 @@ pub const ALONE: &[Command] = &[
         run: |m, s| Box::pin(registry::login::run_logout(m, s)),
     },
     Command { path: "search", also: &[], build: registry::search::command, run: |m, s| Box::pin(registry::search::run(m, s)) },
-    Command {
-        path: "swarm",
-        also: &["node", "service", "stack", "secret", "config"],
-        build: image::later::swarm,
-        run: |m, s| Box::pin(image::later::run_swarm(m, s)),
-    },
     Command {
         path: "compose",
         also: &["buildx", "manifest", "trust", "plugin", "checkpoint"],

@@ -52,6 +52,11 @@ impl Filters {
         self.0.get(key).into_iter().flatten().map(String::as_str)
     }
 
+    /// All keys and values.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|(key, values)| values.iter().map(move |value| (key.as_str(), value.as_str())))
+    }
+
     /// What goes into the query, if there is anything.
     pub fn json(&self) -> Option<String> {
         if self.0.is_empty() {

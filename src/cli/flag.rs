@@ -7,6 +7,7 @@
 //! ```text
 //!   switch("detach", …).short('d')              -d, --detach                m.get_flag("detach")
 //!   on("sig-proxy", …)                              --sig-proxy (on)        is_on(m, "sig-proxy")
+//!   choice("init", …)                               --init[=false]          choice_of(m, "init")
 //!   text("name", "string", …)                       --name string           text_of(m, "name")
 //!   list("env", "list", …).short('e')           -e, --env list              list_of(m, "env")
 //!   number("cpu-shares", "int", …).short('c')   -c, --cpu-shares int        number_of(m, "cpu-shares")
@@ -44,6 +45,18 @@ pub fn on(long: &'static str, help: &'static str) -> Arg {
         .value_parser(clap::value_parser!(bool))
         .default_value("true")
         .hide_default_value(true)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+}
+
+/// On, off (`--flag=false`), or not said: where leaving it out means "as it is".
+pub fn choice(long: &'static str, help: &'static str) -> Arg {
+    Arg::new(long)
+        .long(long)
+        .help(help)
+        .action(ArgAction::Set)
+        .value_parser(clap::value_parser!(bool))
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
@@ -107,6 +120,11 @@ pub fn number_of(m: &ArgMatches, id: &str) -> Option<i64> {
 /// Whether an [`on`] flag is still on.
 pub fn is_on(m: &ArgMatches, id: &str) -> bool {
     m.get_one::<bool>(id).copied().unwrap_or(true)
+}
+
+/// What a [`choice`] flag says, if anything.
+pub fn choice_of(m: &ArgMatches, id: &str) -> Option<bool> {
+    m.get_one::<bool>(id).copied()
 }
 
 /// Go's `strconv.ParseInt(text, 0, 64)`, with its words for failure.

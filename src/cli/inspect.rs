@@ -1,10 +1,10 @@
 //! # inspect: everything that is known of an object
 //!
-//! `minidock inspect web` looks for a container called web, then an image, a network, a volume, and prints what the daemon
-//! says of the first that exists: JSON, indented by four spaces, or whatever `-f` asks for.
+//! `minidock inspect web` looks for a container called web, then an image, a network, a volume, a service, and prints what the
+//! daemon says of the first that exists: JSON, indented by four spaces, or whatever `-f` asks for.
 //!
 //! ```text
-//!   names ──▶ fetch (container? image? network? volume?) ──▶ Found { shape, json }
+//!   names ──▶ fetch (container? image? network? …) ──▶ Found { shape, json }
 //!                                                               │ no -f        ▶ [ { … } ]
 //!                                                               │ -f json      ▶ [{…}]
 //!                                                               └ -f TEMPLATE  ▶ over the struct; if that fails, over the raw JSON
@@ -18,7 +18,7 @@
 //! is refused before anything is asked (64). *See:* docker/cli `cli/command/inspect`. *Next room:* [`crate::volume`]
 
 use crate::{
-    complain, flag, format,
+    complain, flag, format, node,
     session::Session,
     template::{
         Fault, MissingKey, Template, Value,
@@ -42,13 +42,29 @@ pub enum Noun {
     Image,
     Network,
     Volume,
+    Service,
+    Task,
+    Node,
+    Secret,
+    Config,
 }
 
 /// The words that `--type` knows, in Docker's order.
 const TYPES: [&str; 10] = ["config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"];
 
 impl Noun {
-    const ALL: [Noun; 4] = [Noun::Container, Noun::Image, Noun::Network, Noun::Volume];
+    /// In the order in which a name is looked for.
+    const ALL: [Noun; 9] = [
+        Noun::Container,
+        Noun::Image,
+        Noun::Network,
+        Noun::Volume,
+        Noun::Service,
+        Noun::Task,
+        Noun::Node,
+        Noun::Secret,
+        Noun::Config,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -56,6 +72,11 @@ impl Noun {
             Noun::Image => "image",
             Noun::Network => "network",
             Noun::Volume => "volume",
+            Noun::Service => "service",
+            Noun::Task => "task",
+            Noun::Node => "node",
+            Noun::Secret => "secret",
+            Noun::Config => "config",
         }
     }
 
@@ -65,21 +86,36 @@ impl Noun {
             Noun::Image => &shapes::image::IMAGE,
             Noun::Network => &shapes::other::NETWORK,
             Noun::Volume => &shapes::other::VOLUME,
+            Noun::Service => &shapes::swarm::SERVICE,
+            Noun::Task => &shapes::task::TASK,
+            Noun::Node => &shapes::swarm::NODE,
+            Noun::Secret => &shapes::swarm::SECRET,
+            Noun::Config => &shapes::swarm::CONFIG,
         }
     }
 
     async fn fetch(self, docker: &Docker, name: &str, size: bool) -> Result<Json> {
+        // such a name would make another route of it
+        if name.trim_matches(['/', ' ']).is_empty() {
+            return Err(Error::not_found(format!("No such {}: {name}", self.word())));
+        }
         let route = match self {
             Noun::Container => Route::new("/containers/{}/json", [name]).flag("size", size),
             Noun::Image => Route::new("/images/{}/json", [name]),
             Noun::Network => Route::new("/networks/{}", [name]),
             Noun::Volume => Route::new("/volumes/{}", [name]),
+            Noun::Service => Route::new("/services/{}", [name]).pair("insertDefaults", true),
+            Noun::Task => Route::new("/tasks/{}", [name]),
+            Noun::Node => Route::new("/nodes/{}", [&node::reference(docker, name).await?]),
+            Noun::Secret => Route::new("/secrets/{}", [name]),
+            Noun::Config => Route::new("/configs/{}", [name]),
         };
-        // such a name would make another route of it
-        if name.trim_matches(['/', ' ']).is_empty() {
-            return Err(Error::not_found(format!("No such {}: {name}", self.word())));
+        match docker.get(&route).await {
+            Err(e) if self == Noun::Service && e.kind() == Kind::NotFound => {
+                Err(Error::not_found(format!("no such service: {name}")))
+            }
+            answered => answered,
         }
-        docker.get(&route).await
     }
 }
 
@@ -103,10 +139,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         word if !TYPES.contains(&word) => return Err(unknown_type(&format!("unknown type: {word:?}"))),
         word => match Noun::ALL.iter().find(|noun| noun.word() == word) {
             Some(noun) => Some(*noun),
-            None => {
-                return Err(Error::not_implemented(format!("there are no objects of type {word} here"))
-                    .hint("container, image, network or volume"));
-            }
+            None => return Err(Error::not_implemented(format!("there are no objects of type {word} here"))),
         },
     };
     let nouns: &[Noun] = wanted.as_slice();
@@ -184,6 +217,7 @@ async fn fetch(docker: &Docker, name: &str, nouns: &[Noun], size: bool) -> Resul
 fn is_elsewhere(error: &Error) -> bool {
     matches!(error.kind(), Kind::NotFound | Kind::NotImplemented)
         || error.message().contains("not supported")
+        || error.message().contains("not a swarm manager")
         || error.message().contains("invalid reference format")
 }
 

@@ -19,7 +19,7 @@
 //! * [`command`]: the tree. [`flag`], [`words`], [`help`], [`suggest`]: how a command line is declared, read, explained and
 //!   forgiven. [`session`], [`context`], [`daemon_control`]: which daemon, and starting one when nobody answers.
 //! * [`terminal`], [`detach_keys`]: raw mode, sizes, printing.
-//! * Rooms of commands: [`container`], `image`, `volume`, `system`, [`context`].
+//! * Rooms of commands: [`container`], `image`, `volume`, `system`, [`context`]; of a swarm: [`swarm`], [`node`], [`service`], [`stack`], [`secret`].
 //! * [`complain`] prints every error alike: `minidock: ` and the four answers of [`minidock_base::Error`]. What a daemon said
 //!   keeps Docker's `Error response from daemon: ` in the first line, so that people's habits and scripts still match.
 //!
@@ -47,11 +47,16 @@ pub mod inspect;
 pub mod manpages;
 pub mod moment;
 pub mod network;
+pub mod node;
 pub mod progress;
 pub mod prompt;
 pub mod registry;
+pub mod secret;
+pub mod service;
 pub mod session;
+pub mod stack;
 pub mod suggest;
+pub mod swarm;
 pub mod system;
 pub mod table;
 pub mod template;

@@ -48,7 +48,7 @@ pub async fn drain(objects: Objects) -> Result<()> {
 /// # Errors
 /// As [`show`].
 pub async fn show_to(mut objects: Objects, is_terminal: bool, print: &mut dyn FnMut(&str)) -> Result<()> {
-    let mut screen = Screen { ids: Vec::new(), is_terminal };
+    let mut screen = Screen::new(is_terminal);
     while let Some(line) = objects.next::<Progress>().await? {
         if let Some(failure) = failure(&line) {
             return Err(failure);
@@ -70,12 +70,29 @@ fn failure(line: &Progress) -> Option<Error> {
 }
 
 /// Which line of the terminal belongs to which id.
-struct Screen {
+pub struct Screen {
     ids: Vec<String>,
     is_terminal: bool,
 }
 
 impl Screen {
+    pub fn new(is_terminal: bool) -> Screen {
+        Screen { ids: Vec::new(), is_terminal }
+    }
+
+    /// What to write so that the line of `id` says these words, behind them how far of how much, as a bar without numbers.
+    /// Bars are for terminals only.
+    pub fn put(&mut self, id: &str, words: &str, bar: Option<(u64, u64)>) -> String {
+        if bar.is_some() && !self.is_terminal {
+            return String::new();
+        }
+        let wide = terminal::size().is_some_and(|(_, columns)| columns > 110);
+        let bar = bar.filter(|_| wide).map(|(current, total)| drawn(current, total)).unwrap_or_default();
+        let words = if bar.is_empty() { words.to_string() } else { format!("{words} {bar}") };
+        let detail = Some(ProgressDetail::default());
+        self.line(&Progress { status: Some(words), progress_detail: detail, id: Some(id.into()), ..Progress::default() })
+    }
+
     /// What to write for one object.
     fn line(&mut self, line: &Progress) -> String {
         if line.aux.is_some() {
@@ -137,8 +154,13 @@ fn bar(detail: &ProgressDetail) -> String {
     if !wide {
         return numbers;
     }
-    let half = (current.saturating_mul(50) / total).min(50) as usize;
-    format!("[{}>{}] {numbers}", "=".repeat(half), " ".repeat(50 - half))
+    format!("{} {numbers}", drawn(current, total))
+}
+
+/// `[====>     ]`
+fn drawn(current: u64, total: u64) -> String {
+    let half = (current.saturating_mul(50) / total.max(1)).min(50) as usize;
+    format!("[{}>{}]", "=".repeat(half), " ".repeat(50 - half))
 }
 
 #[cfg(test)]

@@ -94,7 +94,11 @@ pub fn mount(value: &str, here: &Path) -> Result<MountRequest> {
     })
 }
 
-fn parse(value: &str, here: &Path) -> std::result::Result<MountRequest, String> {
+/// The same, with the reason alone as the error.
+///
+/// # Errors
+/// Docker's reasons.
+pub fn parse(value: &str, here: &Path) -> std::result::Result<MountRequest, String> {
     let mut mount = MountRequest { kind: "volume".into(), ..MountRequest::default() };
     let (mut bind, mut volume, mut tmpfs) = (BindOptions::default(), VolumeOptions::default(), TmpfsOptions::default());
     for field in csv(value)? {
@@ -182,7 +186,10 @@ fn check(mount: &mut MountRequest, here: &Path) -> std::result::Result<(), Strin
 }
 
 /// The fields of one line of CSV.
-fn csv(line: &str) -> std::result::Result<Vec<String>, String> {
+///
+/// # Errors
+/// A quote that stands in the middle, or has no end.
+pub fn csv(line: &str) -> std::result::Result<Vec<String>, String> {
     if line.is_empty() {
         return Err("value is empty".into());
     }

@@ -13,7 +13,7 @@ use minidock_base::{Error, Result};
 
 /// The words of swarm mode.
 pub fn swarm() -> clap::Command {
-    flag::command("swarm", "COMMAND", "Manage a swarm").arg(flag::program("ARG")).hide(true)
+    flag::command("stack", "COMMAND", "Manage Swarm stacks").arg(flag::program("ARG")).hide(true)
 }
 
 /// Says that there is no swarm yet.
@@ -21,8 +21,8 @@ pub fn swarm() -> clap::Command {
 /// # Errors
 /// Always.
 pub async fn run_swarm(_: &ArgMatches, _: &mut Session) -> Result<i32> {
-    Err(Error::not_implemented("swarm mode (swarm, node, service, stack, secret, config) is not part of minidock yet")
-        .hint("single containers are: minidock run"))
+    Err(Error::not_implemented("stacks, secrets and configs are not part of minidock yet")
+        .hint("single services are: minidock service create"))
 }
 
 /// The words of Docker's plugins and tools.

@@ -8,7 +8,7 @@
 //! Laws: warnings go to standard error, so `info | grep` stays clean. *See:* docker/cli `cli/command/system/info.go`.
 //! *Next room:* [`super::events`]
 
-use super::version;
+use super::{swarm_section, version};
 use crate::{
     complain, flag, format,
     session::Session,
@@ -149,6 +149,9 @@ fn page(info: &Json) -> String {
     ]);
     plugins(&mut page);
     page.line("Swarm:", &plain(&info["Swarm"]["LocalNodeState"]));
+    for line in swarm_section::lines(&info["Swarm"]) {
+        page.line("", &line);
+    }
     runtimes(&mut page);
     security(&mut page);
     page.given(&[

@@ -14,6 +14,7 @@ pub mod df;
 pub mod events;
 pub mod info;
 pub mod prune;
+pub mod swarm_section;
 pub mod version;
 
 use crate::{command::Command, daemon_control};

@@ -11,7 +11,8 @@
 //!   {"Status":"running","Pid":7}  ──object(&STATE)──▶  {running false … 7 0   <nil>}
 //! ```
 //!
-//! * [`container`], [`host_config`], [`image`], [`other`]: the shapes themselves (network, volume, info, version).
+//! * [`container`], [`host_config`], [`image`], [`swarm`], [`task`], [`other`]: the shapes themselves (the last: network, volume,
+//!   info, version).
 //!
 //! *In the real world* these are Go structs in `moby/api/types`, read by reflection. A wrong shape can only make a template
 //! fall back to raw JSON, where the field is found all the same.
@@ -22,6 +23,8 @@ pub mod container;
 pub mod host_config;
 pub mod image;
 pub mod other;
+pub mod swarm;
+pub mod task;
 
 use super::value::{List, Map, Struct, Value};
 use serde_json::Value as Json;
