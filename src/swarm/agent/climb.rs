@@ -11,7 +11,7 @@
 //!   READY      starting        waits until more is wanted
 //!   STARTING   started         start(): runs and is healthy   FAILED
 //!   RUNNING    finished        wait(): until it ends          FAILED     task: non-zero exit (1)
-//!   wanted SHUTDOWN or REMOVE, from anywhere:  shutdown()     SHUTDOWN
+//!   wanted SHUTDOWN or REMOVE, from anywhere:  shutdown()     SHUTDOWN    (one that is being replaced is drained first)
 //!   gone from the node's view:  remove()
 //! ```
 //!
@@ -32,8 +32,12 @@ use tokio::sync::watch;
 const REMOVE_AGAIN: Duration = Duration::from_secs(1);
 const REMOVE_TRIES: u32 = 30;
 
-/// What is wanted of a task; `None`: the managers have forgotten it.
-pub type Wish = Option<Arc<Task>>;
+/// Between the moment when nobody on this node sends new connections to a task any more and its stop signal: so long the other nodes
+/// have to hear of it, and what was begun to be finished.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// What is wanted of a task, and the number of the view that says so; `None`: the managers have forgotten it.
+pub type Wish = Option<(Arc<Task>, u64)>;
 
 /// One task on its way.
 pub struct Climber {
@@ -41,8 +45,6 @@ pub struct Climber {
     pub controller: Arc<dyn Controller>,
     pub reporter: Arc<Reporter>,
     pub ground: Arc<Ground>,
-    /// The view that brought this task: its networks must stand first.
-    pub came_with: u64,
     pub wish: watch::Receiver<Wish>,
     pub status: TaskStatus,
 }
@@ -80,12 +82,12 @@ impl Climber {
             self.let_rest().await;
         }
         loop {
-            let Some(task) = self.wish.borrow_and_update().clone() else { return self.remove().await };
+            let Some((task, view)) = self.wish.borrow_and_update().clone() else { return self.remove().await };
             match next(self.status.state, task.desired_state) {
                 Step::Say(state, message) => self.reach(state, message),
                 Step::Prepare => {
                     let (ground, controller) = (self.ground.clone(), self.controller.clone());
-                    let needs = if task.networks.is_empty() { 0 } else { self.came_with };
+                    let needs = if task.networks.is_empty() { 0 } else { view }; // its networks must stand first
                     let work = async move {
                         ground.stands(needs).await?;
                         controller.prepare().await
@@ -100,7 +102,7 @@ impl Climber {
                     let controller = self.controller.clone();
                     self.attempt(async move { controller.wait().await }, TaskState::Complete, "finished").await;
                 }
-                Step::End => self.end().await,
+                Step::End => self.end(&task, view).await,
                 Step::Rest => {
                     if self.wish.changed().await.is_err() {
                         return;
@@ -123,10 +125,20 @@ impl Climber {
         }
     }
 
-    async fn end(&mut self) {
-        let controller = self.controller.clone();
+    async fn end(&mut self, task: &Task, view: u64) {
+        let (controller, ground) = (self.controller.clone(), self.ground.clone());
+        // one whose service goes has nobody who could take over
+        let is_replaced = task.desired_state == TaskState::Shutdown && !task.networks.is_empty();
+        let drains = is_replaced && self.status.state == TaskState::Running;
+        let ending = async move {
+            if drains {
+                let _ = ground.stands(view).await; // it ends in any case
+                tokio::time::sleep(DRAIN).await;
+            }
+            controller.shutdown().await
+        };
         let ended = tokio::select! {
-            ended = controller.shutdown() => ended,
+            ended = ending => ended,
             () = forgotten(&mut self.wish) => return,
         };
         match ended {
@@ -178,7 +190,7 @@ impl Climber {
 
 /// Returns when the task is wanted no more.
 async fn told_to_end(wish: &mut watch::Receiver<Wish>) {
-    let ends = |wish: &Wish| wish.as_ref().is_none_or(|task| task.desired_state > TaskState::Complete);
+    let ends = |wish: &Wish| wish.as_ref().is_none_or(|(task, _)| task.desired_state > TaskState::Complete);
     if wish.wait_for(ends).await.is_err() {
         std::future::pending::<()>().await; // the agent ends, and with it this climber
     }

@@ -105,3 +105,6 @@ pub async fn abandon(executor: &dyn Executor) {
         tracing::warn!("some networks of the swarm are still here: {}", error.message());
     }
 }
+
+#[cfg(test)]
+mod tests;

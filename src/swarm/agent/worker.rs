@@ -65,7 +65,7 @@ impl Worker {
         changed.sort_by_key(|task| task.created_at); // who waited longest climbs first
         for task in changed {
             match told.climbers.get(&task.id) {
-                Some((wish, _)) => drop(wish.send_replace(Some(task))),
+                Some((wish, _)) => drop(wish.send_replace(Some((task, number)))),
                 None => self.begin(told, task, number),
             }
         }
@@ -87,13 +87,12 @@ impl Worker {
             }
         };
         let (id, status) = (task.id.clone(), task.status.clone());
-        let (wish, wished) = watch::channel(Some(task));
+        let (wish, wished) = watch::channel(Some((task, number)));
         let climber = Climber {
             id: id.clone(),
             controller,
             reporter: self.reporter.clone(),
             ground: self.ground.clone(),
-            came_with: number,
             wish: wished,
             status,
         };
