@@ -153,10 +153,25 @@ impl Consensus {
     /// an answer, the command may still be committed.
     pub async fn propose(&self, command: Vec<u8>, limit: Duration) -> Result<Vec<u8>, Refusal> {
         self.may_write()?;
-        match tokio::time::timeout(limit, self.raft.client_write(kind::Command(command))).await {
-            Ok(Ok(written)) => Ok(written.data.0),
-            Ok(Err(error)) => Err(standing::refusal(error, self.standing())),
-            Err(_) => Err(Refusal::Unknown(self.standing())),
+        let written = tokio::time::timeout(limit, self.raft.client_write(kind::Command(command)));
+        tokio::select! {
+            written = written => match written {
+                Ok(Ok(written)) => Ok(written.data.0),
+                Ok(Err(error)) => Err(standing::refusal(error, self.standing())),
+                Err(_) => Err(Refusal::Unknown(self.standing())),
+            },
+            () = self.majority_is_lost() => Err(Refusal::Unknown(self.standing())),
+        }
+    }
+
+    /// Returns when, as leader, a majority has not answered for so long that waiting for it is of no use.
+    async fn majority_is_lost(&self) {
+        let mut metrics = self.raft.data_metrics();
+        loop {
+            let since = metrics.borrow_and_update().millis_since_quorum_ack.map(Duration::from_millis);
+            if since.is_some_and(|since| since > self.patience) || metrics.changed().await.is_err() {
+                return;
+            }
         }
     }
 
@@ -194,6 +209,21 @@ impl Consensus {
                 return Ok(now);
             }
             metrics.changed().await.map_err(|_| Error::unavailable("this member of the cluster has stopped"))?;
+        }
+    }
+
+    /// Returns when this member has applied everything up to entry `index`: what another member has just acknowledged can be
+    /// read here then.
+    ///
+    /// # Errors
+    /// It takes longer than `limit`, or the member has stopped.
+    pub async fn reached(&self, index: u64, limit: Duration) -> Result<()> {
+        let mut data = self.raft.data_metrics();
+        let there = data.wait_for(|d| d.last_applied.is_some_and(|at| at.index >= index));
+        match tokio::time::timeout(limit, there).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Error::unavailable("this member of the cluster has stopped")),
+            Err(_) => Err(Error::unavailable("this member of the cluster lags behind the others")),
         }
     }
 

@@ -37,5 +37,7 @@ pub mod node;
 pub mod orchestrator;
 pub mod round;
 pub mod scheduler;
+pub mod seal;
 pub mod store;
+pub mod why;
 pub mod wire;

@@ -16,14 +16,22 @@
 pub mod identity;
 pub mod token;
 
+use base64::Engine as _;
 use jiff::Timestamp;
 use minidock_base::{Error, Result};
 use minidock_spec::swarm::node::Role;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber, date_time_ymd,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::time::Duration;
+use x509_parser::{
+    asn1_rs::Tag,
+    prelude::{FromDer, X509Certificate},
+};
 
 /// How long a root is good for.
 const ROOT_DAYS: u64 = 20 * 365;
@@ -38,7 +46,7 @@ pub struct Root {
 }
 
 /// What a certificate says of its node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     pub node_id: String,
     pub role: Role,
@@ -63,6 +71,34 @@ fn valid(params: &mut CertificateParams, now: Timestamp, lifetime: Duration) {
     params.not_after = at + lifetime;
 }
 
+/// May sign certificates, with so many authorities in between.
+fn authority(between: u8) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(between));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// A certificate's subject, letter by letter: names are compared as they are encoded.
+fn name_of(certificate: &str) -> Result<DistinguishedName> {
+    let bad = |why: String| Error::invalid(why).during("read a root certificate's name");
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| bad(e.to_string()))?;
+    let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| bad(e.to_string()))?;
+    let mut name = DistinguishedName::new();
+    for part in parsed.subject().iter_attributes() {
+        let kind: Vec<u64> = part.attr_type().iter().into_iter().flatten().collect();
+        let text = part.as_str().map_err(|e| bad(e.to_string()))?;
+        let value = match part.attr_value().tag() {
+            Tag::PrintableString => DnValue::PrintableString(text.try_into().map_err(|_| bad(format!("{text:?}")))?),
+            Tag::Utf8String => DnValue::Utf8String(text.to_string()),
+            other => return Err(bad(format!("{other} is not understood"))),
+        };
+        name.push(DnType::from_oid(&kind), value);
+    }
+    Ok(name)
+}
+
 impl Root {
     /// Founds an authority.
     ///
@@ -70,14 +106,62 @@ impl Root {
     /// No randomness.
     pub fn found(now: Timestamp) -> Result<Root> {
         let key = KeyPair::generate().map_err(failed("make a root key"))?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
+        let mut params = authority(1);
         params.distinguished_name.push(DnType::CommonName, "swarm-ca");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         valid(&mut params, now, Duration::from_secs(ROOT_DAYS * 86_400));
         let certificate = params.self_signed(&key).map_err(failed("sign a root certificate"))?;
         Ok(Root { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+
+    /// Docker's `TLSInfo` of whoever has a certificate of this root and trusts `trusted` (PEM): these, the root's name and its public
+    /// key (base64 of DER).
+    ///
+    /// # Errors
+    /// The certificate cannot be read.
+    pub fn tls_info(&self, trusted: &str) -> Result<Value> {
+        let der = CertificateDer::from_pem_slice(self.certificate.as_bytes())
+            .map_err(|e| Error::invalid(e.to_string()).during("read a root certificate"))?;
+        let (_, parsed) =
+            X509Certificate::from_der(&der).map_err(|e| Error::invalid(e.to_string()).during("read a root certificate"))?;
+        let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+        Ok(json!({
+            "TrustRoot": trusted,
+            "CertIssuerSubject": base64(parsed.subject().as_raw()),
+            "CertIssuerPublicKey": base64(parsed.public_key().raw),
+        }))
+    }
+
+    /// A root that somebody brought along, if its key fits its certificate.
+    ///
+    /// # Errors
+    /// 400: one of them cannot be read, they do not belong together, or it is no root.
+    pub fn brought(certificate: &str, key: &str) -> Result<Root> {
+        let bad = |why: String| Error::invalid(why).during("use another root certificate");
+        let pair = KeyPair::from_pem(key).map_err(|e| bad(format!("its key: {e}")))?;
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| bad(e.to_string()))?;
+        let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| bad(e.to_string()))?;
+        if parsed.public_key().raw != pair.subject_public_key_info() {
+            return Err(bad("the key is not the certificate's".into()));
+        }
+        if !parsed.is_ca() {
+            return Err(bad("it is not a certificate authority's".into()));
+        }
+        let certificate = format!("{}\n", certificate.trim_end());
+        Ok(Root { certificate, key: key.to_string() })
+    }
+
+    /// This root's signature under another's name and key: whoever trusts this one can trust the other by it.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn vouch_for(&self, other: &Root, now: Timestamp) -> Result<String> {
+        let key = KeyPair::from_pem(&self.key).map_err(failed("read the root key"))?;
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate, key).map_err(failed("read the root certificate"))?;
+        let theirs = KeyPair::from_pem(&other.key).map_err(failed("read the next root key"))?;
+        let mut params = authority(0);
+        params.distinguished_name = name_of(&other.certificate)?;
+        valid(&mut params, now, Duration::from_secs(ROOT_DAYS * 86_400));
+        Ok(params.signed_by(&theirs, &issuer).map_err(failed("sign the next root"))?.pem())
     }
 
     /// Signs a node's request; only its public key is taken from it. `serial`: 16 random bytes.

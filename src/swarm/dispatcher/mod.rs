@@ -14,8 +14,10 @@
 //! on it; the others do not know that it exists. *See:* swarmkit `manager/dispatcher`, `assignments.go`.
 //! *Next room:* [`heartbeat`]
 
+pub mod concerns;
 pub mod heartbeat;
 pub mod network;
+pub mod sessions;
 
 use crate::store::{Table, Tables};
 use minidock_spec::swarm::{
@@ -100,7 +102,8 @@ pub fn view(tables: &Tables, node: &str) -> View {
         port: tables.cluster().map_or(0, |c| c.data_path_port),
     };
     view.ingress = ingress(tables);
-    if let Some(network) = tables.networks().find(|n| n.spec.ingress).filter(|_| !view.ingress.is_empty()) {
+    // every node knows the ingress network; it takes part once a port is published
+    if let Some(network) = tables.networks().find(|n| n.spec.ingress) {
         view.networks.entry(network.id.clone()).or_insert_with(|| network::view(tables, network, node));
     }
     view
@@ -125,6 +128,12 @@ fn ingress(tables: &Tables) -> Vec<IngressPort> {
     ports
 }
 
+/// Tasks that a node must hear of: not those of which only the status is new, for that is its own word.
+fn news_of_tasks(now: &BTreeMap<String, Arc<Task>>, was: &BTreeMap<String, Arc<Task>>) -> BTreeMap<String, Arc<Task>> {
+    let is_new = |id: &String, task: &Arc<Task>| was.get(id).is_none_or(|old| concerns::is_news(old, task));
+    now.iter().filter(|(id, task)| is_new(id, task)).map(|(id, task)| (id.clone(), task.clone())).collect()
+}
+
 impl View {
     /// What must be said to somebody who was told `old`; `None` when that is nothing.
     pub fn since(&self, old: &View) -> Option<Delta> {
@@ -137,7 +146,7 @@ impl View {
         let ingress_changed = self.ingress != old.ingress;
         let delta = Delta {
             set: View {
-                tasks: new(&self.tasks, &old.tasks),
+                tasks: news_of_tasks(&self.tasks, &old.tasks),
                 secrets: new(&self.secrets, &old.secrets),
                 configs: new(&self.configs, &old.configs),
                 networks: new(&self.networks, &old.networks),

@@ -110,13 +110,17 @@ impl Replica {
         let _one_at_a_time = self.writer.lock().await;
         let (actions, value) = self.view(decide)?;
         if !actions.is_empty() {
-            self.propose(Batch { at: now, actions }).await?;
+            self.propose(now, actions).await?;
         }
         Ok(value)
     }
 
-    async fn propose(&self, batch: Batch) -> Result<()> {
-        let command = serde_json::to_vec(&batch).map_err(|e| Error::system(e.to_string()))?;
+    /// Has actions agreed on that were decided on these tables; only for whoever writes alone: the leader's turns.
+    ///
+    /// # Errors
+    /// 503 without a leader or a majority; 409 when another manager was faster.
+    pub(crate) async fn propose(&self, at: Timestamp, actions: Vec<Action>) -> Result<()> {
+        let command = serde_json::to_vec(&Batch { at, actions }).map_err(|e| Error::system(e.to_string()))?;
         let answer = self.consensus()?.propose(command, LIMIT).await.map_err(|refusal: Refusal| Error::from(refusal))?;
         let outcome: Result<(), Refused> = serde_json::from_slice(&answer).map_err(|e| Error::system(e.to_string()))?;
         outcome.map_err(|refused| refused.into_error())

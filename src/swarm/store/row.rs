@@ -106,6 +106,10 @@ impl Row {
         self
     }
 
+    pub(crate) fn set_version(&mut self, index: u64) {
+        each!(self, object => Arc::make_mut(object).version = Version { index });
+    }
+
     pub(crate) fn created_at(&self) -> Option<Timestamp> {
         each!(self, object => object.created_at)
     }

@@ -29,14 +29,15 @@ impl Tables {
     /// # Errors
     /// [`Refused`]: a row was changed since the writer read it, or a name is taken.
     pub fn apply(&mut self, index: u64, batch: Batch) -> Result<Vec<Change>, Refused> {
+        let given_up: BTreeSet<(Table, &str)> = batch.actions.iter().filter_map(removed).collect();
         for action in &batch.actions {
-            self.check(action)?;
+            self.check(action, &given_up)?;
         }
         let at = batch.at;
         Ok(batch.actions.into_iter().filter_map(|action| self.act(index, at, action)).collect())
     }
 
-    fn check(&self, action: &Action) -> Result<(), Refused> {
+    fn check(&self, action: &Action, given_up: &BTreeSet<(Table, &str)>) -> Result<(), Refused> {
         let Action::Put(row) = action else { return Ok(()) };
         let (table, id) = (row.table(), row.id().to_string());
         let current = self.rows.get(&(table, id.clone())).map_or(0, |r| r.version().index);
@@ -44,7 +45,9 @@ impl Tables {
             return Err(Refused::OutOfSequence { table, id });
         }
         if let Some(name) = row.unique_name()
-            && self.names.get(&(table, name.to_string())).is_some_and(|other| *other != id)
+            && let Some(other) = self.names.get(&(table, name.to_string()))
+            && *other != id
+            && !given_up.contains(&(table, other.as_str()))
         {
             return Err(Refused::NameTaken { table, name: name.to_string() });
         }
@@ -213,6 +216,13 @@ fn forget(index: &mut BTreeMap<String, BTreeSet<String>>, key: &str, id: &str) {
         if set.is_empty() {
             index.remove(key);
         }
+    }
+}
+
+fn removed(action: &Action) -> Option<(Table, &str)> {
+    match action {
+        Action::Delete(table, id) => Some((*table, id)),
+        Action::Put(_) => None,
     }
 }
 

@@ -23,8 +23,13 @@ pub mod frame;
 pub mod line;
 pub mod phone;
 
-use crate::control::Wish;
+use crate::{ca::Subject, control::Wish};
+use minidock_spec::swarm::{
+    local::RemoteManager,
+    node::{Availability, Role},
+};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// What may be asked of a manager.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,13 +37,41 @@ pub enum Ask {
     /// The root certificate; anybody may ask.
     Root,
     /// A certificate for a newcomer; the token says as what.
-    Join { token: String, request: String },
+    Join { token: String, request: String, availability: Availability },
     /// A new certificate for a node of this swarm, in the role the managers want it in.
     Renew { request: String },
     /// A manager that has its certificate asks to be one of those who agree.
     Enlist { raft_id: u64, address: String },
     /// Something a person wants, sent on by a manager that does not lead.
     Wish(Box<Wish>),
+    /// A node leaves the swarm: it need not be waited for.
+    Farewell,
+    /// A manager leaves the swarm: its voice shall not be counted any more.
+    Resign,
+    /// What a manager that does not lead was asked, by whom (none: a newcomer) and from where.
+    Relay { node: Option<Subject>, address: SocketAddr, ask: Box<Ask> },
+}
+
+/// The answer to [`Ask::Join`] and [`Ask::Renew`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Papers {
+    pub node_id: String,
+    pub cluster_id: String,
+    /// PEM; while the root is rotated a chain.
+    pub certificate: String,
+    /// Roots to trust, PEM.
+    pub root: String,
+    pub role: Role,
+    pub managers: Vec<RemoteManager>,
+}
+
+/// The answer to [`Ask::Wish`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// What the asker is told, and the entry of the log by which it is true.
+    Granted { index: u64, value: serde_json::Value },
+    /// Nothing happened: somebody else leads.
+    NotLeader,
 }
 
 impl Ask {
@@ -50,6 +83,8 @@ impl Ask {
             Ask::Renew { .. } => "a new certificate",
             Ask::Enlist { .. } => "to be a manager",
             Ask::Wish(_) => "a change",
+            Ask::Farewell | Ask::Resign => "to leave",
+            Ask::Relay { ask, .. } => ask.name(),
         }
     }
 }

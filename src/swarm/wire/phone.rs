@@ -59,6 +59,20 @@ impl Phone {
         serde_json::from_slice(&answer).map_err(|e| Error::invalid(e.to_string()).during("read a manager's answer"))
     }
 
+    /// Asks on a connection of its own, so that it can be told whether the question was put: the outer error says that it was
+    /// not, and asking again can do no harm.
+    ///
+    /// # Errors
+    /// Outer: nobody answers there. Inner: as for [`Phone::ask`]; the question may have been understood all the same.
+    pub async fn ask_once(&self, address: &str, ask: &Ask) -> Result<Result<Value>> {
+        let question = serde_json::to_vec(ask).map_err(|e| Error::system(e.to_string()))?;
+        let mut connection = self.connect(address).await?;
+        let answered = exchange(&mut connection, Kind::Ask, &question).await;
+        Ok(answered.and_then(|answer| answer).and_then(|answer| {
+            serde_json::from_slice(&answer).map_err(|e| Error::invalid(e.to_string()).during("read a manager's answer"))
+        }))
+    }
+
     /// Carries a message between managers.
     ///
     /// # Errors

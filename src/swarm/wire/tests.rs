@@ -109,7 +109,7 @@ async fn a_newcomer_may_ask_for_the_root_and_to_join_and_nothing_else() {
     let stranger = Phone::new(ca::identity::newcomer().expect("papers"));
     assert_eq!(stranger.ask(&desk.address, &Ask::Root).await.expect("an answer"), "the root certificate");
     let guest = Phone::new(ca::identity::guest(&desk.root.certificate).expect("papers"));
-    let join = Ask::Join { token: String::new(), request: String::new() };
+    let join = Ask::Join { token: String::new(), request: String::new(), availability: Availability::Active };
     assert_eq!(guest.ask(&desk.address, &join).await.expect("an answer"), "to join");
     for ask in [Ask::Renew { request: String::new() }, Ask::Enlist { raft_id: 1, address: String::new() }] {
         let refused = guest.ask(&desk.address, &ask).await.expect_err("no certificate");

@@ -1,0 +1,247 @@
+//! # To lead: one turn after another
+//!
+//! What a manager does from its election until it is not the leader any more. Everything that is to be written comes to its
+//! [`Ledger`]: entries (decisions that somebody waits for), reports of agents, heartbeats. The loop gathers what is there, has it
+//! decided in one [`turn`], has that agreed on, answers, and sleeps until something comes or a time is reached.
+//!
+//! ```text
+//!   wishes ─┐                       ┌─ take all that waits ◄─┐
+//!   reports ┼─► ledger ── bell ──► ─┤  turn::take            │  while one batch is on its way, the next one gathers:
+//!   beats  ─┘                       └─ propose ─► answer ────┘  the busier it is, the more goes into one
+//! ```
+//!
+//! Laws: nobody else writes while somebody leads; a turn runs on a thread for long work, never between two messages of
+//! consensus. A leader that cannot have its turn agreed on keeps the reports and tries again; whoever waits for an answer is
+//! told. *Next room:* [`super::clerk`]
+
+use super::{
+    Manager,
+    turn::{self, Decide, Entry, Report, Reports, Turn},
+};
+use crate::{
+    ca::token::base36,
+    dispatcher::heartbeat::Beats,
+    orchestrator::Context,
+    round::Dirty,
+    store::{Change, Tables},
+};
+use jiff::Timestamp;
+use minidock_base::{Error, Result};
+use minidock_spec::swarm::task::TaskStatus;
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// So many entries may wait for their turn.
+const WAITING: usize = 1024;
+/// Reports alone may wait so long for others to go with.
+const GATHER: Duration = Duration::from_millis(15);
+/// After a turn that was not agreed on.
+const AGAIN: Duration = Duration::from_millis(300);
+/// No sleep is longer: a clock that was set back must not make a leader oversleep.
+const NAP: Duration = Duration::from_secs(60);
+
+/// What waits for the leader's next turn.
+pub struct Ledger {
+    pub term: u64,
+    entries: mpsc::Sender<Entry>,
+    reports: Mutex<Reports>,
+    beats: Mutex<Beats>,
+    bell: Notify,
+    /// Cancelled when this term of leadership is over.
+    pub over: CancellationToken,
+}
+
+impl Ledger {
+    /// A ledger, and the other end of its queue.
+    pub(super) fn new(term: u64, over: CancellationToken) -> (Arc<Ledger>, mpsc::Receiver<Entry>) {
+        let (entries, waiting) = mpsc::channel(WAITING);
+        let beats = Mutex::new(Beats::new(Timestamp::now()));
+        let ledger = Ledger { term, entries, reports: Mutex::default(), beats, bell: Notify::new(), over };
+        (Arc::new(ledger), waiting)
+    }
+
+    /// Has something decided in the next turn; returns when it is agreed on and applied here.
+    ///
+    /// # Errors
+    /// What `decide` says; 503 without a majority, or when the term ends meanwhile.
+    pub async fn write(&self, decide: Decide) -> Result<Value> {
+        let (answer, told) = oneshot::channel();
+        let lost = |_| Error::unavailable("this manager does not lead any more; the change may yet take effect");
+        tokio::select! {
+            queued = self.entries.send(Entry { decide, answer }) => drop(queued),
+            () = self.over.cancelled() => return Err(lost(())),
+        }
+        told.await.map_err(|_| lost(()))?
+    }
+
+    /// An agent says how far its tasks are.
+    pub fn report(&self, node: &str, statuses: Vec<(String, TaskStatus)>) {
+        let mut reports = lock(&self.reports);
+        for (task, status) in statuses {
+            let newer = reports.get(&task).is_none_or(|r| r.node_id != node || r.status.state <= status.state);
+            if newer {
+                reports.insert(task, Report { node_id: node.to_string(), status });
+            }
+        }
+        drop(reports);
+        self.bell.notify_one();
+    }
+
+    /// A node lives. One that was not known to needs a turn: its tasks may be wanted again.
+    pub fn beat(&self, node: &str) {
+        lock(&self.beats).hear(node, Timestamp::now());
+    }
+
+    /// A node has said good-bye, or must be judged at once for another reason.
+    pub fn bye(&self, node: &str) {
+        lock(&self.beats).forget(node);
+        self.bell.notify_one();
+    }
+
+    /// Another look at the tables, though nothing has come in.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    fn take_reports(&self) -> Reports {
+        std::mem::take(&mut *lock(&self.reports))
+    }
+
+    /// What could not be agreed on is tried again, unless something newer has come.
+    fn give_back(&self, old: Reports) {
+        let mut reports = lock(&self.reports);
+        for (task, report) in old {
+            reports.entry(task).or_insert(report);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A new ID: 25 digits and letters.
+pub fn new_id() -> String {
+    base36(&rand::random::<[u8; 16]>(), 25)
+}
+
+/// Leads, until the term is over.
+pub(super) async fn lead(manager: Arc<Manager>, ledger: Arc<Ledger>, mut waiting: mpsc::Receiver<Entry>) {
+    let mut changes = manager.watch();
+    let mut dirty = manager.view(Dirty::all);
+    let mut next = Vec::new();
+    while !ledger.over.is_cancelled() {
+        while let Ok(entry) = waiting.try_recv() {
+            next.push(entry);
+        }
+        note_foreign(&manager, &mut changes, &mut dirty);
+        let reports = ledger.take_reports();
+        let took = decide(manager.clone(), ledger.clone(), std::mem::take(&mut next), reports, dirty).await;
+        let Some((turn, reports, kept)) = took else { return };
+        dirty = kept;
+        let wake = turn.wake;
+        let agreed = agree(&manager, turn).await;
+        forget_own(&mut changes);
+        let pause = match agreed {
+            Ok(()) => until(wake),
+            Err(error) => {
+                tracing::warn!("the managers could not agree: {}", error.message());
+                ledger.give_back(reports);
+                dirty = manager.view(Dirty::all);
+                AGAIN
+            }
+        };
+        tokio::select! {
+            entry = waiting.recv() => next.extend(entry),
+            () = reported(&ledger) => {}
+            () = tokio::time::sleep(pause) => {}
+            changed = changes.recv() => note(&manager, &mut dirty, changed),
+            () = ledger.over.cancelled() => {}
+        }
+    }
+}
+
+async fn reported(ledger: &Ledger) {
+    ledger.bell.notified().await;
+    tokio::time::sleep(GATHER).await;
+}
+
+fn until(wake: Option<Timestamp>) -> Duration {
+    let left = wake.map(|at| at.duration_since(Timestamp::now()));
+    left.map_or(NAP, |left| Duration::try_from(left).unwrap_or_default().min(NAP))
+}
+
+/// The turn, on a thread where it may take its time.
+async fn decide(
+    manager: Arc<Manager>,
+    ledger: Arc<Ledger>,
+    entries: Vec<Entry>,
+    reports: Reports,
+    mut dirty: Dirty,
+) -> Option<(Turn, Reports, Dirty)> {
+    let work = move || {
+        let mut id = new_id;
+        let mut context = Context { now: Timestamp::now(), new_id: &mut id };
+        let turn = manager.view(|tables| {
+            let beats = lock(&ledger.beats);
+            turn::take(tables, entries, &reports, &beats, &mut dirty, &mut context)
+        });
+        (turn, reports, dirty)
+    };
+    tokio::task::spawn_blocking(work).await.inspect_err(|e| tracing::error!("a turn was broken off: {e}")).ok()
+}
+
+/// Has a turn agreed on, and tells whoever waits.
+async fn agree(manager: &Manager, turn: Turn) -> Result<()> {
+    for (answer, error) in turn.refused {
+        let _ = answer.send(Err(error)); // whoever asked may have gone
+    }
+    for actions in turn.batches {
+        if let Err(error) = manager.replica.propose(Timestamp::now(), actions).await {
+            for (answer, _) in turn.granted {
+                let _ = answer.send(Err(copy(&error)));
+            }
+            return Err(error);
+        }
+    }
+    for (answer, value) in turn.granted {
+        let _ = answer.send(Ok(value));
+    }
+    Ok(())
+}
+
+/// One failure, told to several.
+fn copy(error: &Error) -> Error {
+    Error::from_wire(error.to_wire())
+}
+
+/// What this manager has applied before it began to lead, or from a snapshot.
+fn note_foreign(manager: &Manager, changes: &mut broadcast::Receiver<Arc<Vec<Change>>>, dirty: &mut Dirty) {
+    loop {
+        match changes.try_recv() {
+            Ok(list) if list.is_empty() => *dirty = manager.view(Dirty::all),
+            Ok(list) => manager.view(|tables| list.iter().for_each(|change| dirty.note(tables, change))),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => *dirty = manager.view(Dirty::all),
+            Err(_) => return,
+        }
+    }
+}
+
+/// A turn has looked at its own changes already.
+fn forget_own(changes: &mut broadcast::Receiver<Arc<Vec<Change>>>) {
+    while !matches!(changes.try_recv(), Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)) {}
+}
+
+fn note(manager: &Manager, dirty: &mut Dirty, changed: Result<Arc<Vec<Change>>, broadcast::error::RecvError>) {
+    match changed {
+        Ok(list) if !list.is_empty() => {
+            manager.view(|tables: &Tables| list.iter().for_each(|change| dirty.note(tables, change)));
+        }
+        _ => *dirty = manager.view(Dirty::all),
+    }
+}

@@ -1,0 +1,126 @@
+//! # Wishes: asked of any manager
+//!
+//! A wish goes to the leader, wherever that is, and the asker gets the answer once this manager's own replica has it: who creates
+//! a service here and lists the services here sees it. While a leader is being elected a wish waits a moment; when there is none to be
+//! expected it is refused at once, with the reason.
+//!
+//! What must be drawn by lot (tokens, keys, another root) is drawn before anything is decided, and becomes part of the wish.
+//!
+//! Laws: a wish is never put to two leaders, unless the first was not reached at all: who may have understood it has perhaps
+//! granted it, and the asker is told so. *Next room:* [`super::rotation`]
+
+use super::{Manager, lead::Ledger, rotation};
+use crate::{
+    control::{self, Wish, cluster::Rotate},
+    seal,
+    wire::{Ask, Outcome},
+};
+use jiff::Timestamp;
+use minidock_base::{Error, Result};
+use minidock_spec::swarm::{
+    cluster::{Cluster, ClusterSpec},
+    node::Role,
+};
+use serde_json::Value;
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+/// An election takes no longer, if there is a majority.
+const ELECTION: Duration = Duration::from_secs(4);
+/// Before a leader that was not reached is called again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// This replica may lag behind the leader for so long.
+const LAG: Duration = Duration::from_secs(5);
+
+impl Manager {
+    /// Has something changed: here if this manager leads, else there; returns what the asker is told, after this replica has it.
+    ///
+    /// # Errors
+    /// What [`control::decide`] says; 503 without a leader or a majority.
+    pub async fn wish(&self, wish: Wish) -> Result<Value> {
+        let wish = self.complete(wish)?;
+        let until = Instant::now() + ELECTION;
+        loop {
+            if let Some(ledger) = self.ledger() {
+                return self.wish_here(&ledger, wish).await;
+            }
+            match self.leader_address().filter(|address| *address != self.address) {
+                Some(leader) => {
+                    let ask = Ask::Wish(Box::new(wish.clone()));
+                    if let Ok(answer) = self.phone.ask_once(&leader, &ask).await {
+                        match outcome(answer)? {
+                            Outcome::Granted { index, value } => {
+                                self.consensus()?.reached(index, LAG).await?;
+                                return Ok(value);
+                            }
+                            Outcome::NotLeader => {}
+                        }
+                    }
+                }
+                None if self.leaderless() > ELECTION => return Err(self.nobody_leads()),
+                None => {}
+            }
+            if Instant::now() > until {
+                return Err(self.nobody_leads());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// As leader.
+    pub(super) async fn wish_here(&self, ledger: &Ledger, wish: Wish) -> Result<Value> {
+        if let Wish::UpdateNode { id, spec, .. } = &wish
+            && spec.role == Role::Worker
+        {
+            let raft_id = self.view(|tables| control::nodes::find(tables, id).map_or(0, |n| n.raft_id));
+            self.can_spare(raft_id)?;
+        }
+        ledger.write(Box::new(move |tables, context| control::decide(tables, &wish, context))).await
+    }
+
+    /// How long nobody has led.
+    fn leaderless(&self) -> Duration {
+        self.led.read().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Draws what is new, for [`Wish::UpdateCluster`].
+    pub fn rotate(worker_token: bool, manager_token: bool, unlock_key: bool) -> Rotate {
+        Rotate {
+            worker_token: worker_token.then(rand::random),
+            manager_token: manager_token.then(rand::random),
+            unlock_key: unlock_key.then(seal::new_unlock_key),
+            root: None,
+        }
+    }
+
+    /// The wish, with what it needs of chance.
+    fn complete(&self, wish: Wish) -> Result<Wish> {
+        let Wish::UpdateCluster { version, spec, mut rotate } = wish else { return Ok(wish) };
+        self.view(|tables| match tables.cluster() {
+            Some(cluster) => {
+                if spec.encryption_config.auto_lock_managers && cluster.keys.unlock_key.is_empty() {
+                    rotate.unlock_key.get_or_insert_with(seal::new_unlock_key);
+                }
+                if wants_another_root(cluster, &spec) {
+                    rotate.root = Some(rotation::next_root(cluster, &spec.ca_config, Timestamp::now())?);
+                }
+                Ok(Wish::UpdateCluster { version, spec, rotate })
+            }
+            None => Err(Error::unavailable("this swarm has no cluster object yet")),
+        })
+    }
+}
+
+fn wants_another_root(cluster: &Cluster, spec: &ClusterSpec) -> bool {
+    let (now, wanted) = (&cluster.spec.ca_config, &spec.ca_config);
+    let brought = !wanted.signing_ca_cert.is_empty() && wanted.signing_ca_cert.trim() != cluster.keys.ca_certificate.trim();
+    wanted.force_rotate != now.force_rotate || (brought && wanted.signing_ca_cert != now.signing_ca_cert)
+}
+
+/// What the leader said. A question that was put and not answered may have been granted.
+fn outcome(answer: Result<Value>) -> Result<Outcome> {
+    let value = answer?;
+    serde_json::from_value(value).map_err(|e| Error::system(e.to_string()).during("read the leader's answer"))
+}

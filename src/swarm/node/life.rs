@@ -1,0 +1,376 @@
+//! # A node's life: agent, papers, and sometimes a manager
+//!
+//! What runs while this machine is in a swarm. The agent always; a manager beside it as long as its certificate says so. What the
+//! agent hears that is not about tasks is dealt with here.
+//!
+//! ```text
+//!             ┌ agent ── session ──► leader
+//!   Life ─────┤    └ Heard: managers are elsewhere · renew your papers · you are removed
+//!             ├ papers: renewed when asked to, and by themselves long before they expire
+//!             └ manager: opened when the papers say manager, ended when they say worker
+//! ```
+//!
+//! Laws: papers are on disk before they are used; a manager asks for its voice until it has it. *Next room:* [`super::found`]
+
+use super::{
+    Setup,
+    record::{Folder, Keys, Record},
+};
+use crate::{
+    agent::{self, Heard, Post},
+    ca::{self, identity::Identity},
+    manager::{Manager, Start},
+    wire::{Ask, Papers, phone::Phone},
+};
+use jiff::Timestamp;
+use minidock_base::{Doing, Error, Result};
+use minidock_spec::swarm::{local::RemoteManager, node::Role};
+use rustls::ServerConfig;
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Between two attempts to be heard by the managers.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Papers are looked at so often: whether they must be renewed.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// One stay in a swarm.
+pub struct Life {
+    pub setup: Arc<Setup>,
+    pub folder: Folder,
+    record: Mutex<Record>,
+    keys: Mutex<Keys>,
+    /// As the keys on disk are sealed; empty: they are not.
+    unlock: Mutex<String>,
+    pub phone: Arc<Phone>,
+    papers: watch::Sender<Arc<ServerConfig>>,
+    managers: watch::Sender<Vec<String>>,
+    manager: Mutex<Option<Arc<Manager>>>,
+    /// The agent has been heard by a leader.
+    heard: watch::Sender<bool>,
+    /// Why this node is of no use to its swarm any more.
+    pub trouble: Mutex<Option<String>>,
+    pub closing: CancellationToken,
+    work: TaskTracker,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Life {
+    /// Everything that a life needs; nothing runs yet. `unlock`: what the keys on disk are sealed with.
+    ///
+    /// # Errors
+    /// The papers cannot be used.
+    pub fn new(setup: Arc<Setup>, record: Record, keys: Keys, unlock: String) -> Result<Arc<Life>> {
+        let folder = Folder(setup.folder.clone());
+        let phone = Arc::new(Phone::new(keys.identity.caller()?));
+        let papers = watch::Sender::new(keys.identity.listener()?);
+        let managers = watch::Sender::new(addresses(&record));
+        Ok(Arc::new(Life {
+            setup,
+            folder,
+            record: Mutex::new(record),
+            keys: Mutex::new(keys),
+            unlock: Mutex::new(unlock),
+            phone,
+            papers,
+            managers,
+            manager: Mutex::default(),
+            heard: watch::Sender::new(false),
+            trouble: Mutex::default(),
+            closing: CancellationToken::new(),
+            work: TaskTracker::new(),
+        }))
+    }
+
+    pub fn record(&self) -> Record {
+        lock(&self.record).clone()
+    }
+
+    pub fn manager(&self) -> Option<Arc<Manager>> {
+        lock(&self.manager).clone()
+    }
+
+    pub fn identity(&self) -> Identity {
+        lock(&self.keys).identity.clone()
+    }
+
+    /// Opens the desk and the log: this machine as manager. `alone`: without the others, for good.
+    ///
+    /// # Errors
+    /// The port is taken, the log cannot be opened.
+    pub async fn open_manager(&self, alone: bool) -> Result<Arc<Manager>> {
+        let (record, keys) = (self.record(), lock(&self.keys).clone());
+        let listener = TcpListener::bind(record.listen).await.map_err(|e| {
+            Error::unavailable(e.to_string())
+                .during(format!("listen on {}, where the others call a manager", record.listen))
+                .hint("another swarm node may run here: --listen-addr chooses another address or port")
+        })?;
+        let start = Start {
+            node_id: record.node_id,
+            raft_id: record.raft_id,
+            address: record.advertise.to_string(),
+            folder: self.folder.raft(),
+            seal: Arc::new(keys.log),
+            phone: self.phone.clone(),
+            listener,
+            papers: self.papers.subscribe(),
+            alone,
+        };
+        let manager = Manager::open(start).await?;
+        *lock(&self.manager) = Some(manager.clone());
+        Ok(manager)
+    }
+
+    /// Begins to live: the agent calls, papers are kept fresh. A manager asks for its voice until it has it.
+    pub fn begin(self: &Arc<Self>) {
+        let record = self.record();
+        let (heard, hears) = mpsc::channel(16);
+        let post = Post {
+            phone: self.phone.clone(),
+            managers: self.managers.subscribe(),
+            node_id: record.node_id,
+            address: record.advertise.ip().to_string(),
+            data_path_address: record.data_path.map(|ip| ip.to_string()).unwrap_or_default(),
+            executor: self.setup.executor.clone(),
+            heard,
+            closing: self.closing.clone(),
+        };
+        self.work.spawn(agent::run(post));
+        self.work.spawn(self.clone().keep(hears));
+        self.work.spawn(self.clone().follow_unlock_key());
+    }
+
+    /// Waits until a leader has heard this node, and, for a manager, until it has its voice.
+    ///
+    /// # Errors
+    /// 503, in Docker's words: it takes too long; it goes on all the same.
+    pub async fn arrived(&self, limit: Duration) -> Result<()> {
+        let mut heard = self.heard.subscribe();
+        let late = |_| {
+            Error::unavailable(
+                "Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the \"minidock info\" command to see the current swarm status of your node.",
+            )
+        };
+        tokio::time::timeout(limit, heard.wait_for(|heard| *heard)).await.map_err(late)?.map(drop).map_err(|_| late_end())
+    }
+
+    /// Deals with what the agent hears, and with papers that grow old.
+    async fn keep(self: Arc<Self>, mut hears: mpsc::Receiver<Heard>) {
+        loop {
+            let look = tokio::time::sleep(LOOK.min(self.until_old()));
+            tokio::select! {
+                heard = hears.recv() => match heard {
+                    Some(Heard::Managers(managers)) => {
+                        self.heard.send_replace(true);
+                        self.managers_are(managers);
+                    }
+                    Some(Heard::Renew) => self.renew_if_possible().await,
+                    Some(Heard::Removed) => {
+                        tracing::warn!("this node was removed from its swarm");
+                        *lock(&self.trouble) = Some("this node was removed from its swarm".into());
+                        self.stop_manager(true).await;
+                        agent::abandon(self.setup.executor.as_ref()).await;
+                    }
+                    None => return self.closing.cancelled().await,
+                },
+                () = look => if self.until_old().is_zero() {
+                    self.renew_if_possible().await;
+                },
+                () = self.closing.cancelled() => return,
+            }
+        }
+    }
+
+    fn managers_are(&self, managers: Vec<RemoteManager>) {
+        let mut record = lock(&self.record);
+        if managers.is_empty() || record.managers == managers {
+            return;
+        }
+        record.managers = managers;
+        if let Err(error) = self.folder.write(&record) {
+            tracing::warn!("where the managers are could not be written down: {}", error.message());
+        }
+        self.managers.send_replace(addresses(&record));
+    }
+
+    /// How long the papers are good without being renewed: half of their time.
+    fn until_old(&self) -> Duration {
+        let Ok((from, to)) = lock(&self.keys).identity.validity() else { return LOOK };
+        let half = from + (to - from) / 2;
+        Duration::from_secs((half - Timestamp::now().as_second()).max(0) as u64)
+    }
+
+    async fn renew_if_possible(self: &Arc<Self>) {
+        if let Err(error) = self.renew().await {
+            tracing::warn!("papers could not be renewed: {}", error.message());
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Asks for new papers, and becomes what they say.
+    async fn renew(self: &Arc<Self>) -> Result<()> {
+        let (key, request) = ca::request()?;
+        let papers = self.ask_managers(&Ask::Renew { request }).await?;
+        let papers: Papers = serde_json::from_value(papers).map_err(|e| Error::system(e.to_string()))?;
+        let identity = Identity { certificate: papers.certificate, key, root: papers.root };
+        let (caller, listener) = (identity.caller()?, identity.listener()?);
+        let keys = Keys { identity, log: lock(&self.keys).log.clone() };
+        self.folder.write_keys(&keys, &lock(&self.unlock).clone())?;
+        *lock(&self.keys) = keys;
+        self.phone.renew(caller);
+        self.papers.send_replace(listener);
+        tracing::info!(role = papers.role.name(), "new papers");
+        self.managers_are(papers.managers);
+        match (papers.role, self.manager()) {
+            (Role::Manager, None) => self.become_manager().await,
+            (Role::Worker, Some(_)) => {
+                self.stop_manager(true).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks one manager after another, this one last.
+    pub async fn ask_managers(&self, ask: &Ask) -> Result<Value> {
+        let mut last = Error::unavailable("no manager is known");
+        let known = self.managers.borrow().clone();
+        for address in known {
+            match self.phone.ask(&address, ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = error,
+            }
+        }
+        Err(last.during(format!("ask the managers for {}", ask.name())))
+    }
+
+    /// The papers say manager: an empty log, an open desk, and then a voice.
+    pub async fn become_manager(self: &Arc<Self>) -> Result<()> {
+        self.folder.forget_log()?;
+        let record = {
+            let mut record = lock(&self.record);
+            record.raft_id = rand::random::<u64>() >> 1 | 1;
+            record.clone()
+        };
+        self.folder.write(&record)?;
+        self.open_manager(false).await.doing(|| "become a manager")?;
+        self.work.spawn(self.clone().ask_for_voice());
+        Ok(())
+    }
+
+    /// A manager that has come back: the others may not know its voice yet, or its address.
+    pub fn ask_again(self: &Arc<Self>) {
+        self.work.spawn(self.clone().ask_for_voice());
+    }
+
+    async fn ask_for_voice(self: Arc<Self>) {
+        let record = self.record();
+        let ask = Ask::Enlist { raft_id: record.raft_id, address: record.advertise.to_string() };
+        loop {
+            match self.ask_managers(&ask).await {
+                Ok(_) => return,
+                Err(error) => tracing::debug!("no voice yet: {}", error.message()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = self.closing.cancelled() => return,
+            }
+            if self.manager().is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the manager; `for_good`: with its log.
+    pub async fn stop_manager(&self, for_good: bool) {
+        let manager = lock(&self.manager).take();
+        if let Some(manager) = manager {
+            manager.stop().await;
+        }
+        if for_good {
+            let record = {
+                let mut record = lock(&self.record);
+                record.raft_id = 0;
+                record.clone()
+            };
+            let forgotten = self.folder.write(&record).and_then(|()| self.folder.forget_log());
+            if let Err(error) = forgotten {
+                tracing::warn!("a manager's log is still here: {}", error.message());
+            }
+        }
+    }
+
+    /// A manager's keys are sealed as the swarm wants it: with another key, or not at all, as soon as that is agreed on.
+    async fn follow_unlock_key(self: Arc<Self>) {
+        loop {
+            let Some(manager) = self.manager() else {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK / 30) => continue,
+                    () = self.closing.cancelled() => return,
+                }
+            };
+            let mut changes = manager.watch();
+            if let Some(wanted) = manager.view(|tables| tables.cluster().map(|c| c.keys.unlock_key.clone())) {
+                self.seal_keys(wanted);
+            }
+            drop(manager);
+            let changed = async {
+                while let Ok(list) = changes.recv().await {
+                    let of_cluster = |c: &crate::store::Change| matches!(c.row(), Some(crate::store::Row::Cluster(_)));
+                    if list.is_empty() || list.iter().any(of_cluster) {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.closing.cancelled() => return,
+            }
+        }
+    }
+
+    fn seal_keys(&self, wanted: String) {
+        let mut sealed_with = lock(&self.unlock);
+        if *sealed_with == wanted {
+            return;
+        }
+        match self.folder.write_keys(&lock(&self.keys), &wanted) {
+            Ok(()) => *sealed_with = wanted,
+            Err(error) => tracing::error!("this manager's keys are not sealed as they should be: {}", error.message()),
+        }
+    }
+
+    /// The daemon ends, or the node leaves: nothing of this life runs any more.
+    pub async fn end(&self) {
+        self.closing.cancel();
+        self.stop_manager(false).await;
+        self.work.close();
+        if tokio::time::timeout(Duration::from_secs(3), self.work.wait()).await.is_err() {
+            tracing::warn!("something of this node still runs");
+        }
+    }
+}
+
+fn late_end() -> Error {
+    Error::unavailable("this node is leaving its swarm")
+}
+
+/// Where managers answer: the others first, for whoever asks oneself learns little.
+fn addresses(record: &Record) -> Vec<String> {
+    let own = record.advertise.to_string();
+    let (own, mut others): (Vec<String>, Vec<String>) =
+        record.managers.iter().map(|m| m.addr.clone()).partition(|address| *address == own);
+    others.extend(own);
+    others
+}

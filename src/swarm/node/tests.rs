@@ -1,0 +1,451 @@
+//! # Whole nodes on loopback, with an executor that only pretends
+
+use super::*;
+use crate::{
+    agent::{
+        executor::{Controller, Files, Here, Seen},
+        logs::{LogLine, LogStream, LogsWish},
+    },
+    control::Wish,
+    dispatcher::View,
+};
+use futures_util::future::BoxFuture;
+use minidock_spec::swarm::{
+    node::{Node, NodeDescription, NodeState},
+    service::{ServiceMode, ServiceSpec},
+    task::{ContainerSpec, Task, TaskState},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+
+/// A machine on which every task runs for ever.
+#[derive(Default)]
+struct Machine {
+    tasks: Mutex<BTreeSet<String>>,
+}
+
+struct Running(Arc<Machine>, String);
+
+fn done<'a>() -> BoxFuture<'a, Result<()>> {
+    Box::pin(async { Ok(()) })
+}
+
+struct Hands(Arc<Machine>);
+
+impl Executor for Hands {
+    fn describe(&self) -> BoxFuture<'_, Result<NodeDescription>> {
+        Box::pin(async { Ok(NodeDescription { hostname: "m".into(), ..NodeDescription::default() }) })
+    }
+
+    fn ground<'a>(&'a self, _: &'a Here, _: &'a View) -> BoxFuture<'a, Result<()>> {
+        done()
+    }
+
+    fn controller(&self, task: Arc<Task>, _: Here, _: Files) -> Result<Arc<dyn Controller>> {
+        Ok(Arc::new(Running(self.0.clone(), task.id.clone())))
+    }
+
+    fn known(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        Box::pin(async { Ok(lock(&self.0.tasks).iter().cloned().collect()) })
+    }
+
+    fn discard<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<()>> {
+        lock(&self.0.tasks).remove(task);
+        done()
+    }
+
+    fn logs<'a>(&'a self, here: &'a Here, wish: LogsWish) -> BoxFuture<'a, Result<mpsc::Receiver<Result<LogLine>>>> {
+        Box::pin(async move {
+            let (tx, rx) = mpsc::channel(1000);
+            for task_id in lock(&self.0.tasks).iter() {
+                let line = LogLine {
+                    task_id: task_id.clone(),
+                    node_id: here.node_id.clone(),
+                    service_id: wish.service_ids.concat(),
+                    stream: LogStream::Stdout,
+                    time: jiff::Timestamp::UNIX_EPOCH,
+                    bytes: format!("{task_id} says hello\n").into_bytes(),
+                    details: String::new(),
+                };
+                let _ = tx.try_send(Ok(line));
+            }
+            Ok(rx)
+        })
+    }
+}
+
+impl Controller for Running {
+    fn prepare(&self) -> BoxFuture<'_, Result<()>> {
+        done()
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<()>> {
+        lock(&self.0.tasks).insert(self.1.clone());
+        done()
+    }
+
+    fn wait(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
+        lock(&self.0.tasks).remove(&self.1);
+        done()
+    }
+
+    fn terminate(&self) -> BoxFuture<'_, Result<()>> {
+        self.shutdown()
+    }
+
+    fn remove(&self) -> BoxFuture<'_, Result<()>> {
+        self.shutdown()
+    }
+
+    fn status(&self) -> Option<Seen> {
+        None
+    }
+}
+
+/// A node that may end and begin again.
+struct Place {
+    home: tempfile::TempDir,
+    machine: Arc<Machine>,
+    address: String,
+}
+
+/// An address of loopback that no other test of this run has, so that each node may have the usual port.
+fn address() -> String {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("127.{}.{}.{next}", 64 + std::process::id() % 128, std::process::id() / 128 % 256)
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { home: tempfile::tempdir().expect("a folder"), machine: Arc::default(), address: address() }
+    }
+
+    async fn open(&self) -> Arc<Swarm> {
+        let ip: IpAddr = self.address.parse().expect("an address");
+        let setup = Setup {
+            folder: self.home.path().join("swarm"),
+            executor: Arc::new(Hands(self.machine.clone())),
+            hostname: self.address.clone(),
+            interfaces: Box::new(move || vec![Interface { name: "lab".into(), addresses: vec![ip] }]),
+        };
+        Swarm::open(setup).await.expect("a node")
+    }
+
+    fn init(&self) -> InitRequest {
+        let at = format!("{}:2377", self.address);
+        InitRequest { listen_addr: at.clone(), advertise_addr: at, ..InitRequest::default() }
+    }
+
+    fn join(&self, to: &Place, token: &str) -> JoinRequest {
+        let at = format!("{}:2377", self.address);
+        JoinRequest {
+            listen_addr: at.clone(),
+            advertise_addr: at,
+            remote_addrs: vec![to.address.clone()],
+            join_token: token.into(),
+            ..JoinRequest::default()
+        }
+    }
+}
+
+fn tokens(swarm: &Swarm) -> (String, String) {
+    let manager = swarm.manager().expect("a manager");
+    manager.view(|tables| {
+        let cluster = tables.cluster().expect("a cluster");
+        (cluster.join_tokens.worker.clone(), cluster.join_tokens.manager.clone())
+    })
+}
+
+fn service(name: &str, replicas: u64) -> Wish {
+    let mut spec = ServiceSpec { name: name.into(), mode: ServiceMode::replicas(replicas), ..ServiceSpec::default() };
+    spec.task_template.container_spec = Some(ContainerSpec { image: "web".into(), ..ContainerSpec::default() });
+    Wish::CreateService { spec: Box::new(spec) }
+}
+
+/// Waits for a fact of a manager's replica.
+async fn until(swarm: &Swarm, what: &str, mut fact: impl FnMut(&crate::store::Tables) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if swarm.manager().is_ok_and(|manager| manager.view(&mut fact)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn running(tables: &crate::store::Tables) -> usize {
+    tables.tasks().filter(|t| t.status.state == TaskState::Running && t.is_wanted()).count()
+}
+
+async fn three() -> ([Place; 3], [Arc<Swarm>; 3]) {
+    let places = [Place::new(), Place::new(), Place::new()];
+    let first = places[0].open().await;
+    first.init(places[0].init()).await.expect("founded");
+    let (_, manager) = tokens(&first);
+    let mut nodes = vec![first];
+    for place in &places[1..] {
+        let node = place.open().await;
+        node.join(place.join(&places[0], &manager)).await.expect("joined");
+        nodes.push(node);
+    }
+    let nodes: [Arc<Swarm>; 3] = nodes.try_into().unwrap_or_else(|_| panic!("three"));
+    for node in &nodes {
+        until(node, "three voices", |t| t.nodes().filter(|n| n.raft_id != 0).count() == 3).await;
+    }
+    (places, nodes)
+}
+
+async fn stop(nodes: &[Arc<Swarm>]) {
+    futures_util::future::join_all(nodes.iter().map(|node| node.stop())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swarm_of_one_runs_a_service_and_goes_on_after_a_restart() {
+    let place = Place::new();
+    let node = place.open().await;
+    assert!(node.manager().err().expect("none yet").message().contains("Use \"minidock swarm init\""));
+    let id = node.init(place.init()).await.expect("founded");
+    assert_eq!((id.len(), node.info().node_id), (25, id.clone()));
+    assert!(node.init(place.init()).await.expect_err("twice").message().contains("already part of a swarm"));
+    let manager = node.manager().expect("a manager");
+    let answer = manager.wish(service("web", 5)).await.expect("created");
+    assert_eq!(answer["ID"].as_str().map(str::len), Some(25));
+    until(&node, "five tasks", |t| running(t) == 5).await;
+    assert_eq!(lock(&place.machine.tasks).len(), 5);
+    let info = node.info();
+    assert_eq!((info.nodes, info.managers, info.control_available), (1, 1, true));
+    drop(manager);
+    node.stop().await;
+    drop(node);
+    let node = place.open().await;
+    assert_eq!((node.info().node_id, node.info().error), (id, String::new()));
+    until(&node, "five tasks still", |t| running(t) == 5).await;
+    let manager = node.manager().expect("a manager again");
+    manager.wish(Wish::RemoveService { id: "web".into() }).await.expect("removed");
+    until(&node, "no tasks", |t| t.tasks().count() == 0).await;
+    drop(manager);
+    let refused = node.leave(false).await.expect_err("the last manager");
+    assert!(refused.message().contains("Removing the last manager erases all current state"), "{}", refused.message());
+    node.leave(true).await.expect("left");
+    assert!(node.leave(true).await.is_err() && !place.home.path().join("swarm").exists());
+    node.init(place.init()).await.expect("and founded again");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_joins_by_its_token_takes_tasks_and_leaves() {
+    let (places, one) = ([Place::new(), Place::new()], ());
+    let _ = one;
+    let first = places[0].open().await;
+    first.init(places[0].init()).await.expect("founded");
+    let (worker, _) = tokens(&first);
+    let second = places[1].open().await;
+    let mut wrong = worker.clone();
+    wrong.replace_range(70..75, "aaaaa");
+    let refused = second.join(places[1].join(&places[0], &wrong)).await.expect_err("a wrong secret");
+    assert!(refused.message().contains("A valid join token is necessary"), "{}", refused.message());
+    wrong.replace_range(15..20, "aaaaa");
+    let refused = second.join(places[1].join(&places[0], &wrong)).await.expect_err("another swarm's");
+    assert!(refused.message().contains("remote CA does not match fingerprint"), "{}", refused.message());
+    assert!(second.join(places[1].join(&places[0], "nonsense")).await.is_err());
+    assert!(!places[1].home.path().join("swarm").exists(), "nothing half-made");
+    second.join(places[1].join(&places[0], &worker)).await.expect("joined");
+    assert!(second.manager().err().expect("a worker").message().contains("Worker nodes can't be used"));
+    until(&first, "two nodes", |t| t.nodes().filter(|n| n.status.state == NodeState::Ready).count() == 2).await;
+    first.manager().expect("a manager").wish(service("web", 4)).await.expect("created");
+    until(&first, "four tasks", |t| running(t) == 4).await;
+    assert_eq!(lock(&places[1].machine.tasks).len(), 2, "spread");
+    second.leave(false).await.expect("a worker may go");
+    assert!(lock(&places[1].machine.tasks).is_empty());
+    let all_here = |t: &crate::store::Tables| running(t) == 4;
+    until(&first, "four tasks again", all_here).await;
+    until(&first, "all on the first", |_| lock(&places[0].machine.tasks).len() == 4).await;
+    stop(&[first, second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_manager_answers_and_who_writes_there_reads_it_there() {
+    let (_places, nodes) = three().await;
+    for (number, node) in nodes.iter().enumerate() {
+        let manager = node.manager().expect("a manager");
+        manager.wish(service(&format!("s{number}"), 1)).await.expect("created");
+        assert!(manager.view(|t| t.services().any(|s| s.spec.name == format!("s{number}"))), "read your own writes");
+    }
+    let leadership = nodes[2].manager().expect("a manager").leadership();
+    assert_eq!((leadership.needed, leadership.managers.len()), (2, 3));
+    assert!(leadership.leader.is_some());
+    stop(&nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_dies_and_the_others_go_on_and_without_a_majority_writing_fails_at_once() {
+    let (_places, nodes) = three().await;
+    nodes[1].manager().expect("a manager").wish(service("before", 3)).await.expect("created");
+    nodes[0].stop().await;
+    let (since, mut tries) = (Instant::now(), 0);
+    let manager = nodes[1].manager().expect("a manager");
+    while let Err(error) = manager.wish(service(&format!("after{tries}"), 1)).await {
+        tries += 1;
+        assert!(since.elapsed() < Duration::from_secs(15), "{}", error.message());
+    }
+    eprintln!("a new leader after {:?}, {tries} refusals", since.elapsed());
+    assert!(manager.view(|t| t.named(crate::store::Table::Service, "before").is_some()));
+    nodes[2].stop().await;
+    // the first may still wait for a majority that is just being lost
+    let _ = manager.wish(service("lost", 1)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let since = Instant::now();
+    let refused = manager.wish(service("late", 1)).await.expect_err("nobody to agree with");
+    assert!(since.elapsed() < Duration::from_secs(1), "at once: {:?}", since.elapsed());
+    assert!(refused.message().contains("The swarm does not have a leader"), "{}", refused.message());
+    assert!(refused.hint_text().unwrap_or_default().contains("2 of 3 managers are needed"), "{:?}", refused.hint_text());
+    assert!(manager.view(|t| t.services().count()) >= 2, "reading goes on");
+    drop(manager);
+    nodes[1].stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_is_promoted_and_a_leader_is_demoted() {
+    let (places, nodes) = three().await;
+    let worker_place = Place::new();
+    let worker = worker_place.open().await;
+    worker.join(worker_place.join(&places[0], &tokens(&nodes[0]).0)).await.expect("joined");
+    let role = |node: &Arc<Swarm>, role: Role| {
+        let (manager, id) = (nodes[1].manager().expect("a manager"), node.info().node_id);
+        async move {
+            let (version, mut spec) = manager.view(|t| {
+                let node = t.node(&id).expect("a node");
+                (node.version.index, node.spec.clone())
+            });
+            spec.role = role;
+            manager.wish(Wish::UpdateNode { id, version, spec }).await
+        }
+    };
+    role(&worker, Role::Manager).await.expect("promoted");
+    until(&worker, "a fourth voice", |t| t.nodes().filter(|n| n.raft_id != 0).count() == 4).await;
+    let leader = nodes[1].manager().expect("a manager").leadership().leader.expect("a leader");
+    let old = nodes.iter().find(|n| n.info().node_id == leader).expect("one of them");
+    if old.info().node_id != nodes[1].info().node_id {
+        role(old, Role::Worker).await.expect("demoted");
+        until(&worker, "its voice is gone", |t| {
+            let node = t.node(&leader).expect("it stays a node");
+            node.raft_id == 0 && node.certified_role == Role::Worker
+        })
+        .await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while old.manager().is_ok() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(old.manager().is_err(), "it is a worker now");
+    }
+    worker.manager().expect("a manager").wish(service("web", 4)).await.expect("created");
+    until(&worker, "four tasks", |t| running(t) == 4).await;
+    stop(&nodes).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_manager_waits_for_its_key() {
+    let place = Place::new();
+    let node = place.open().await;
+    node.init(InitRequest { auto_lock_managers: true, ..place.init() }).await.expect("founded");
+    let key = node.manager().expect("a manager").unlock_key();
+    assert!(key.starts_with("SWMKEY-1-"), "{key}");
+    let sealed = place.home.path().join("swarm/certificates/swarm-node.key");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !std::fs::read_to_string(&sealed).unwrap_or_default().contains("SEALED") {
+        assert!(Instant::now() < deadline, "the key is not sealed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    node.stop().await;
+    drop(node);
+    let node = place.open().await;
+    assert_eq!(node.info().local_node_state, LocalNodeState::Locked);
+    assert!(node.manager().err().expect("locked").message().contains("needs to be unlocked"));
+    assert!(node.leave(false).await.is_err());
+    assert!(node.unlock(&crate::seal::new_unlock_key()).await.is_err());
+    node.unlock(&key).await.expect("its key");
+    assert!(node.unlock(&key).await.expect_err("it is not locked").message().contains("not locked"));
+    until(&node, "it leads again", |t| t.cluster().is_some()).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_left_of_three_may_go_on_alone() {
+    let (places, nodes) = three().await;
+    nodes[0].manager().expect("a manager").wish(service("web", 3)).await.expect("created");
+    until(&nodes[2], "three tasks", |t| running(t) == 3).await;
+    stop(&nodes[..2]).await;
+    nodes[2].init(InitRequest { force_new_cluster: true, ..InitRequest::default() }).await.expect("alone");
+    let manager = nodes[2].manager().expect("a manager");
+    manager.wish(service("more", 1)).await.expect("it writes again");
+    let leadership = manager.leadership();
+    assert_eq!((leadership.needed, leadership.managers.len()), (1, 1));
+    assert!(manager.view(|t| t.named(crate::store::Table::Service, "web").is_some()), "nothing is lost");
+    drop((manager, places));
+    nodes[2].stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_root_is_rotated_while_everybody_stays_connected() {
+    let (places, nodes) = three().await;
+    let worker_place = Place::new();
+    let worker = worker_place.open().await;
+    let old = tokens(&nodes[0]).0;
+    worker.join(worker_place.join(&places[0], &old)).await.expect("joined");
+    let manager = nodes[1].manager().expect("a manager");
+    let (version, mut spec) = manager.view(|t| {
+        let cluster = t.cluster().expect("a cluster");
+        (cluster.version.index, cluster.spec.clone())
+    });
+    spec.ca_config.force_rotate += 1;
+    manager.wish(Wish::UpdateCluster { version, spec: Box::new(spec), rotate: Default::default() }).await.expect("begun");
+    until(&nodes[2], "the rotation is done", |t| {
+        t.cluster().is_some_and(|c| !c.root_rotation_in_progress && c.keys.next_key.is_empty())
+    })
+    .await;
+    let (new, _) = tokens(&nodes[2]);
+    assert_ne!(new[..60], old[..60], "tokens name another root");
+    manager.wish(service("web", 4)).await.expect("created");
+    until(&nodes[0], "four tasks", |t| running(t) == 4).await;
+    let late_place = Place::new();
+    let late = late_place.open().await;
+    assert!(late.join(late_place.join(&places[0], &old)).await.is_err(), "the old token");
+    late.join(late_place.join(&places[0], &new)).await.expect("the new one");
+    until(&nodes[0], "five nodes", |t| t.nodes().filter(|n: &&Arc<Node>| n.status.state == NodeState::Ready).count() == 5)
+        .await;
+    drop(manager);
+    stop(&nodes).await;
+    stop(&[worker, late]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_tasks_say_is_heard_from_any_manager() {
+    let (places, nodes) = three().await;
+    let answer: Value = nodes[1].manager().expect("a manager").wish(service("web", 6)).await.expect("created");
+    let id = answer["ID"].as_str().expect("an id").to_string();
+    until(&nodes[2], "six tasks", |t| running(t) == 6).await;
+    for node in &nodes {
+        let wish = LogsWish { service_ids: vec![id.clone()], stdout: true, stderr: true, ..LogsWish::default() };
+        let mut lines = node.manager().expect("a manager").logs(wish).await.expect("a stream");
+        let mut count = 0;
+        while let Some(line) = lines.recv().await {
+            assert!(line.expect("a line").bytes.ends_with(b"says hello\n"));
+            count += 1;
+        }
+        assert_eq!(count, 6);
+    }
+    drop(places);
+    stop(&nodes).await;
+}
