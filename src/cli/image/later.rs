@@ -1,4 +1,4 @@
-//! # Known words, rooms not built yet: swarm, compose
+//! # Known words, rooms not built yet: compose and other tools
 //!
 //! People type these from habit. "Unknown command" would be wrong and useless; so the words are known and say what to do
 //! instead.
@@ -10,20 +10,6 @@
 use crate::{flag, session::Session};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
-
-/// The words of swarm mode.
-pub fn swarm() -> clap::Command {
-    flag::command("stack", "COMMAND", "Manage Swarm stacks").arg(flag::program("ARG")).hide(true)
-}
-
-/// Says that there is no swarm yet.
-///
-/// # Errors
-/// Always.
-pub async fn run_swarm(_: &ArgMatches, _: &mut Session) -> Result<i32> {
-    Err(Error::not_implemented("stacks, secrets and configs are not part of minidock yet")
-        .hint("single services are: minidock service create"))
-}
 
 /// The words of Docker's plugins and tools.
 pub fn tools() -> clap::Command {

@@ -34,6 +34,7 @@ pub fn command() -> clap::Command {
         .arg(flag::list("ip-range", "strings", "Allocate container ip from a sub-range"))
         .arg(flag::text("ipam-driver", "string", "IP Address Management Driver (default \"default\")"))
         .arg(flag::list("ipam-opt", "map", "Set IPAM driver specific options (default map[])"))
+        .arg(flag::on("ipv4", "Enable or disable IPv4 address assignment (default true)"))
         .arg(flag::switch("ipv6", "Enable or disable IPv6 address assignment"))
         .arg(flag::list("label", "list", "Set metadata on a network"))
         .arg(flag::list("opt", "map", "Set driver specific options (default map[])").short('o'))
@@ -58,6 +59,9 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 
 /// What `POST /networks/create` is told.
 fn body(m: &ArgMatches) -> Result<NetworkCreate> {
+    if !flag::is_on(m, "ipv4") {
+        return Err(Error::not_implemented("a network without IPv4 is not part of minidock").hint("--ipv6 adds IPv6 to it"));
+    }
     let text = |id: &str| flag::text_of(m, id).unwrap_or_default().to_string();
     let or = |id: &str, default: &str| flag::text_of(m, id).unwrap_or(default).to_string();
     let typed = Typed {
