@@ -1,7 +1,6 @@
-//! # why: what is in the way
+//! # why reach: which link of the chain does not hold
 //!
-//! "It does not work" is the beginning of a lesson. `why reach` asks the daemon to walk the chain on which a connection hangs, link by
-//! link, and prints it up to the first that does not hold, with what to try.
+//! The daemon walks the chain on which a connection hangs, link by link, and the first that breaks is the answer.
 //!
 //! ```text
 //!   $ minidock why reach web db:5432
@@ -12,22 +11,18 @@
 //!          try        let the program listen on 0.0.0.0
 //! ```
 //!
-//! * The status is 0 when B can be reached, 1 when it cannot: so a script can ask, too.
-//!
-//! *See:* `src/network/reach/mod.rs`, `src/engine/reach/mod.rs`. *Next room:* [`crate::explain`]
+//! *See:* `src/network/reach/mod.rs`, `src/engine/reach/mod.rs`. *Next room:* [`super::task`]
 
-use crate::{command::Command, flag, session::Session, terminal};
+use super::{cannot_say, print};
+use crate::{flag, session::Session};
 use clap::ArgMatches;
-use minidock_base::{Doing, Error, Kind, Result};
+use minidock_base::Result;
 use minidock_client::Route;
 use minidock_spec::engine::reach::{Holds, Reach};
 use std::fmt::Write;
 
-/// `why …`.
-pub const COMMANDS: &[Command] = &[Command { path: "why reach", also: &[], build: command, run: |m, s| Box::pin(run(m, s)) }];
-
 /// The arguments of `why reach`.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     flag::command(
         "reach",
         "[OPTIONS] CONTAINER TARGET[:PORT[/PROTOCOL]]",
@@ -42,14 +37,11 @@ fn command() -> clap::Command {
 ///
 /// # Errors
 /// No such container; a target that cannot be read; a daemon that cannot say.
-async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
+pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let word = |name: &str| flag::text_of(m, name).unwrap_or_default().to_string();
     let route = Route::new("/minidock/why/reach", []).pair("from", word("CONTAINER")).pair("to", word("TARGET"));
     let reach: Reach = session.docker().await?.get(&route).await.map_err(cannot_say)?;
-    match m.get_flag("json") {
-        true => terminal::print(&(serde_json::to_string_pretty(&reach).doing(|| "encode the answer")? + "\n")),
-        false => terminal::print(&told(&reach)),
-    }
+    print(m, &reach, told)?;
     Ok(i32::from(!reach.reachable))
 }
 
@@ -68,13 +60,6 @@ fn told(reach: &Reach) -> String {
         }
     }
     text
-}
-
-fn cannot_say(error: Error) -> Error {
-    match error.kind() == Kind::NotFound && error.message().contains("page not found") {
-        true => Error::not_implemented("this daemon cannot say why").hint("ask a minidock daemon"),
-        false => error,
-    }
 }
 
 #[cfg(test)]
