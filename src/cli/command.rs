@@ -32,8 +32,8 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    builder, completion, container, context, explain, image, inspect, manpages, network, node, registry, secret, service,
-    session::Session, stack, swarm, system, volume, why,
+    builder, cluster, completion, container, context, explain, image, inspect, manpages, network, node, registry, secret,
+    service, session::Session, stack, swarm, system, volume, why,
 };
 use clap::ArgMatches;
 use minidock_base::Result;
@@ -65,6 +65,7 @@ pub struct Group {
 pub const GROUPS: &[Group] = &[
     Group { name: "builder", about: "Manage builds", commands: builder::COMMANDS },
     Group { name: "config", about: "Manage Swarm configs", commands: secret::CONFIGS },
+    Group { name: "cluster", about: "Manage simulated nodes on this machine", commands: cluster::COMMANDS },
     Group { name: "container", about: "Manage containers", commands: container::COMMANDS },
     Group { name: "context", about: "Manage contexts", commands: context::COMMANDS },
     Group { name: "image", about: "Manage images", commands: image::COMMANDS },

@@ -19,7 +19,7 @@
 //! * [`command`]: the tree. [`flag`], [`words`], [`help`], [`suggest`]: how a command line is declared, read, explained and
 //!   forgiven. [`session`], [`context`], [`daemon_control`]: which daemon, and starting one when nobody answers.
 //! * [`terminal`], [`detach_keys`]: raw mode, sizes, printing.
-//! * Rooms of commands: [`container`], `image`, `volume`, `system`, [`context`]; of a swarm: [`swarm`], [`node`], [`service`], [`stack`], [`secret`].
+//! * Rooms of commands: [`container`], [`cluster`], `image`, `volume`, `system`, [`context`]; of a swarm: [`swarm`], [`node`], [`service`], [`stack`], [`secret`].
 //! * [`complain`] prints every error alike: `minidock: ` and the four answers of [`minidock_base::Error`]. What a daemon said
 //!   keeps Docker's `Error response from daemon: ` in the first line, so that people's habits and scripts still match.
 //!
@@ -31,6 +31,7 @@
 //! *See:* docker/cli `cmd/docker`. *Next room:* [`command`]
 
 pub mod builder;
+pub mod cluster;
 pub mod command;
 pub mod completion;
 pub mod container;
@@ -116,6 +117,7 @@ fn global_options(words: &[String]) -> std::result::Result<(Globals, Vec<String>
         config: flag::text_of(&matches, "config").map(Into::into),
         context: flag::text_of(&matches, "context").map(str::to_string),
         hosts: flag::list_of(&matches, "host"),
+        node: flag::text_of(&matches, "node").map(str::to_string),
         debug: matches.get_flag("debug") || flag::text_of(&matches, "log-level") == Some("debug"),
     };
     let mut rest = flag::list_of(&matches, "COMMAND");
@@ -153,6 +155,7 @@ pub fn root() -> clap::Command {
         .arg(flag::switch("debug", "Show each request to the daemon and its answer").short('D'))
         .arg(flag::list("host", "list", "Address of the daemon to talk to").short('H'))
         .arg(log_level)
+        .arg(flag::text("node", "string", "Name of the simulated node to talk to (see \"minidock cluster\")"))
         .arg(flag::switch("version", "Print version information and quit").short('v'))
         .arg(flag::program("COMMAND"))
 }

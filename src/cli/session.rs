@@ -17,8 +17,8 @@
 
 use crate::{context::store, daemon_control, terminal};
 use minidock_base::{Error, Result, paths};
-use minidock_client::{Address, Docker};
-use minidock_spec::engine::API_VERSION;
+use minidock_client::{Address, Docker, Route};
+use minidock_spec::{cluster::Node, engine::API_VERSION};
 use std::path::{Path, PathBuf};
 
 /// The global options as typed.
@@ -27,6 +27,8 @@ pub struct Globals {
     pub config: Option<PathBuf>,
     pub context: Option<String>,
     pub hosts: Vec<String>,
+    /// A simulated node of that daemon.
+    pub node: Option<String>,
     pub debug: bool,
 }
 
@@ -35,8 +37,12 @@ pub struct Session {
     config: PathBuf,
     context: String,
     address: Result<Address>,
+    /// The daemon that hosts the simulated node whose context is chosen.
+    hosted_by: Option<Address>,
+    node: Option<String>,
     debug: bool,
     docker: Option<Docker>,
+    host: Option<Docker>,
 }
 
 impl Session {
@@ -56,7 +62,10 @@ impl Session {
             }
             Choice::Default => (store::DEFAULT.to_string(), Ok(default_address())),
         };
-        Ok(Session { config, context, address, debug: globals.debug, docker: None })
+        let hosted_by = store::find(&config, &context).ok().map(|stored| stored.hosted_by).filter(|host| !host.is_empty());
+        let hosted_by = hosted_by.and_then(|host| Address::parse(&host).ok());
+        let node = globals.node.clone();
+        Ok(Session { config, context, address, hosted_by, node, debug: globals.debug, docker: None, host: None })
     }
 
     /// The daemon; the first call connects, and starts a daemon if the default socket is silent.
@@ -67,7 +76,32 @@ impl Session {
         if let Some(docker) = &self.docker {
             return Ok(docker.clone());
         }
-        let address = self.address()?.clone();
+        let docker = match self.node.clone() {
+            None => self.connect(self.address()?.clone()).await?,
+            Some(name) => {
+                let node: Node = self.host().await?.get(&Route::new("/minidock/cluster/nodes/{}", [&name])).await?;
+                self.connect(Address::Unix(node.socket.into())).await?
+            }
+        };
+        self.docker = Some(docker.clone());
+        Ok(docker)
+    }
+
+    /// The daemon that hosts simulated nodes: the one behind the node whose context is chosen, or the chosen daemon itself.
+    ///
+    /// # Errors
+    /// As [`Session::docker`].
+    pub async fn host(&mut self) -> Result<Docker> {
+        if let Some(host) = &self.host {
+            return Ok(host.clone());
+        }
+        let address = self.hosted_by.clone().map_or_else(|| self.address().cloned(), Ok)?;
+        let host = self.connect(address).await?;
+        self.host = Some(host.clone());
+        Ok(host)
+    }
+
+    async fn connect(&self, address: Address) -> Result<Docker> {
         let ours = address == default_address();
         let version = ours.then_some(API_VERSION);
         let docker = match Docker::connect(address.clone(), version).await {
@@ -77,9 +111,7 @@ impl Session {
             }
             answered => answered?,
         };
-        let docker = if self.debug { docker.telling(tell) } else { docker };
-        self.docker = Some(docker.clone());
-        Ok(docker)
+        Ok(if self.debug { docker.telling(tell) } else { docker })
     }
 
     /// Where the daemon is said to be.

@@ -71,7 +71,11 @@ fn create(m: &ArgMatches, session: &Session) -> Result<i32> {
         (None, Some(from)) => find(config, from)?.host,
         (None, None) => session.address()?.to_string(),
     };
-    save(config, name, &Stored { description: flag::text_of(m, "description").unwrap_or_default().into(), host })?;
+    save(
+        config,
+        name,
+        &Stored { description: flag::text_of(m, "description").unwrap_or_default().into(), host, ..Stored::default() },
+    )?;
     terminal::print(&format!("{name}\n"));
     terminal::eprint(&format!("Successfully created context {name:?}\n"));
     Ok(0)

@@ -29,6 +29,9 @@ pub const DEFAULT: &str = "default";
 pub struct Stored {
     pub description: String,
     pub host: String,
+    /// For a simulated node: the daemon that hosts it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hosted_by: String,
 }
 
 fn folder(config: &Path) -> PathBuf {
@@ -76,7 +79,11 @@ pub fn address(config: &Path, name: &str) -> Result<Address> {
 pub fn find(config: &Path, name: &str) -> Result<Stored> {
     if name == DEFAULT {
         let host = session::default_address().to_string();
-        return Ok(Stored { description: "The daemon of this machine, started when it is needed".into(), host });
+        return Ok(Stored {
+            description: "The daemon of this machine, started when it is needed".into(),
+            host,
+            ..Stored::default()
+        });
     }
     let missing = || Error::not_found(format!("context {name:?} does not exist")).hint("minidock context ls");
     check_name(name).map_err(|_| missing())?;
@@ -132,7 +139,7 @@ mod tests {
     #[test]
     fn a_context_is_found_by_its_name_and_never_by_a_path() {
         let place = tempfile::tempdir().expect("a folder");
-        let stored = Stored { description: "two".into(), host: "unix:///n2".into() };
+        let stored = Stored { description: "two".into(), host: "unix:///n2".into(), ..Stored::default() };
         save(place.path(), "node2", &stored).expect("room");
         assert_eq!(address(place.path(), "node2").expect("there"), Address::Unix("/n2".into()));
         assert_eq!(names(place.path()).expect("a folder"), ["default", "node2"]);
