@@ -36,6 +36,9 @@ pub const COSTUMES: [(&str, &str); 2] = [
 pub fn usage_line(built: &mut clap::Command, typed: &str) -> String {
     let tail = built.render_usage().to_string();
     let tail = tail.trim().trim_start_matches("Usage:").trim();
+    if tail.is_empty() {
+        return format!("Usage:  minidock {typed}");
+    }
     let lines: Vec<String> = tail.lines().map(|line| format!("minidock {typed} {}", line.trim())).collect();
     format!("Usage:  {}", lines.join("\n\t").trim_end())
 }

@@ -163,7 +163,7 @@ fn replicas(m: &ArgMatches, mode: &mut ServiceMode) -> Result<()> {
     match mode {
         ServiceMode { replicated: Some(replicated), .. } => replicated.replicas = Some(count),
         ServiceMode { replicated_job: Some(job), .. } => job.total_completions = Some(count),
-        _ => return Err(Error::invalid("replicas can only be used with replicated or replicated-job mode")),
+        _ => return Err(Error::invalid("replicas can only be used with replicated mode")),
     }
     Ok(())
 }
@@ -222,7 +222,7 @@ mod tests {
         );
         assert_eq!(spec["TaskTemplate"]["RestartPolicy"]["Delay"], 1_000_000_000);
         let refused = updated("--mode global img", "--replicas 2").unwrap_err();
-        assert_eq!(refused.message(), "replicas can only be used with replicated or replicated-job mode");
+        assert_eq!(refused.message(), "replicas can only be used with replicated mode");
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let task = &mut spec.task_template;
     task.networks = attachments::networks(&docker, std::mem::take(&mut task.networks)).await?;
     if let Some(container) = &mut task.container_spec {
+        image::tag(&mut container.image)?;
         container.secrets = attachments::secrets(&docker, wish.secrets).await?;
         container.configs = attachments::configs(&docker, wish.configs).await?;
     }

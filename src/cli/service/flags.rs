@@ -34,7 +34,7 @@ pub fn create(command: Command) -> Command {
         .arg(text("name", "string", "Service name"))
         .arg(many("label", "list", "Service labels", label).short('l'))
         .arg(many("container-label", "list", "Container labels", label))
-        .arg(list("env", "list", "Set environment variables").short('e'))
+        .arg(many("env", "list", "Set environment variables", variable).short('e'))
         .arg(list("env-file", "list", "Read in a file of environment variables"))
         .arg(many("mount", "mount", "Attach a filesystem mount to the service", mount))
         .arg(list("constraint", "list", "Placement constraints"))
@@ -65,7 +65,7 @@ pub fn update(command: Command) -> Command {
         .arg(list("label-rm", "list", "Remove a label by its key"))
         .arg(many("container-label-add", "list", "Add or update a container label", label))
         .arg(list("container-label-rm", "list", "Remove a container label by its key"))
-        .arg(list("env-add", "list", "Add or update an environment variable"))
+        .arg(many("env-add", "list", "Add or update an environment variable", variable))
         .arg(list("env-rm", "list", "Remove an environment variable"))
         .arg(many("mount-add", "mount", "Add or update a mount on a service", mount))
         .arg(list("mount-rm", "list", "Remove a mount by its target path"))
@@ -230,6 +230,14 @@ fn label(text: &str) -> Result<(String, String), String> {
         "" => Err(format!("invalid label '{text}': empty name")),
         _ if key.contains([' ', '\t']) => Err(format!("label '{key}' contains whitespaces")),
         _ => Ok((key.into(), value.into())),
+    }
+}
+
+/// `NAME=value`, or a name alone.
+fn variable(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with('=') {
+        true => Err(format!("invalid environment variable: {text}")),
+        false => Ok(text.into()),
     }
 }
 

@@ -92,4 +92,6 @@ pub fn healthcheck(text: &mut String, check: &HealthConfig) {
     for word in &check.test {
         put(text, "\t Test = ", word);
     }
+    text.pop();
+    *text += " \n";
 }

@@ -50,7 +50,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
     let (mut scaled, mut status) = (Vec::new(), 0);
     let mut said = |name: &str, error: Error| {
-        complain(&error.during(format!("scale {name}")));
+        terminal::eprint(&format!("minidock: {name}: {error}\n"));
         status = 1;
     };
     for (name, count) in wishes {
