@@ -10,8 +10,12 @@ use minidock_api::swarm::events;
 use minidock_base::{Doing, Result};
 use minidock_engine::Engine;
 use minidock_executor::{Facts, Machine};
+use minidock_linux::netlink::{
+    address, link,
+    socket::{Family, Socket},
+};
 use minidock_registry::client::Client;
-use minidock_swarm::node::{Setup, Swarm};
+use minidock_swarm::node::{Setup, Swarm, addresses::Interface};
 use std::{fs, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -30,10 +34,33 @@ pub async fn open(
     let labels = labels.map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let facts = Facts { labels, ..Facts::default() };
     let executor = Arc::new(Machine::new(engine.clone(), registry.clone(), facts));
-    let setup = Setup { folder: settings.paths.swarm(), executor, hostname: hostname() };
+    let setup = Setup { folder: settings.paths.swarm(), executor, hostname: hostname(), interfaces: Box::new(interfaces) };
     let swarm = Swarm::open(setup).await.doing(|| "start the daemon")?;
     tokio::spawn(events::follow(swarm.clone(), engine.clone(), closing.clone()));
     Ok(swarm)
+}
+
+/// The links by which other machines may reach this one: not loopback, and no bridge of an engine, behind which are containers.
+fn interfaces() -> Vec<Interface> {
+    let found = || -> std::result::Result<Vec<Interface>, minidock_linux::errno::CallFailed> {
+        let mut socket = Socket::open(Family::Route)?;
+        let addresses = address::all(&mut socket)?;
+        let links = link::all(&mut socket)?.into_iter().filter(|link| link.up && !is_of_an_engine(link));
+        Ok(links
+            .map(|link| Interface {
+                addresses: addresses.iter().filter(|a| a.index == link.index).map(|a| a.address).collect(),
+                name: link.name,
+            })
+            .filter(|interface| !interface.addresses.is_empty())
+            .collect())
+    };
+    found().inspect_err(|error| tracing::warn!("this machine's links cannot be read: {error}")).unwrap_or_default()
+}
+
+fn is_of_an_engine(link: &link::Link) -> bool {
+    let known = ["lo", "minidock0", "docker0", "docker_gwbridge"];
+    known.contains(&link.name.as_str())
+        || (link.kind == "bridge" && (link.name.starts_with("br-") || link.name.starts_with("ov-")))
 }
 
 /// This machine's name; a simulated node has one of its own.

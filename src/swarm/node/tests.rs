@@ -324,12 +324,17 @@ async fn a_worker_is_promoted_and_a_leader_is_demoted() {
     let role = |node: &Arc<Swarm>, role: Role| {
         let (manager, id) = (nodes[1].manager().expect("a manager"), node.info().node_id);
         async move {
-            let (version, mut spec) = manager.view(|t| {
-                let node = t.node(&id).expect("a node");
-                (node.version.index, node.spec.clone())
-            });
-            spec.role = role;
-            manager.wish(Wish::UpdateNode { id, version, spec }).await
+            loop {
+                let (version, mut spec) = manager.view(|t| {
+                    let node = t.node(&id).expect("a node");
+                    (node.version.index, node.spec.clone())
+                });
+                spec.role = role;
+                match manager.wish(Wish::UpdateNode { id: id.clone(), version, spec }).await {
+                    Err(error) if error.message().contains("out of sequence") => {} // it has just said what it is
+                    answered => return answered,
+                }
+            }
         }
     };
     role(&worker, Role::Manager).await.expect("promoted");
