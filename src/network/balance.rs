@@ -8,8 +8,8 @@
 //!                                                     vip-10.0.1.2: dnat ip to numgen inc mod 2 map { 0 : 10.0.1.5, 1 : 10.0.1.6 }
 //!   leaves as 10.0.1.9 → 10.0.1.6:80; the kernel remembers, and turns the answers back
 //!
-//!   nobody there, or in the middle of a connection that is not remembered (any more):
-//!                                                  output, filter: ip daddr @vips reject        refused at once
+//!   nobody there:                    vip-10.0.1.2: dnat ip to 127.0.0.1   ► input, filter: ip daddr 127.0.0.1 ct status dnat reject
+//!   in the middle of a connection that is not remembered (any more):        output, filter: ip daddr @vips reject
 //! ```
 //!
 //! * [`Balance::set`] is told all services of the sandbox's networks and changes what differs, in one transaction: a service that has not
@@ -18,6 +18,8 @@
 //!   it is gone; then the kernel is made to forget them, and their next packet is refused: better than a silence of minutes.
 //! * Which task comes first differs from sandbox to sandbox (`turned`): a hundred clients that call once each do not all
 //!   call the same one.
+//! * **Nobody there** is refused at once. Not in *output*, where a sender is told that the operation is not permitted, as if it were he who
+//!   may not; but one step further on, as if a machine without such a port had answered.
 //! * Ping is dealt out as well: it says whether a task answers, not whether a rule is there.
 //! * No interface has the virtual IP, `lo` neither: it would become the *sender* of what is sent to it.
 //!
@@ -54,6 +56,8 @@ const SERVICES: Set = Set { name: "services", key: &[Type::Ipv4], answer: Answer
 /// The same, to be asked after: what still goes there has not been dealt out.
 const VIPS: Set = Set { name: "vips", answer: Answer::Nothing, ..SERVICES };
 const TCP: u8 = 6;
+/// Where connections to a service without tasks are led, to be refused.
+const NOBODY: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A service on one of the sandbox's networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +93,10 @@ impl Balance {
     /// The kernel's; then all is as before.
     pub fn set(&self, services: &[Service], there: &BTreeSet<Ipv4Addr>) -> Result<()> {
         let deal = |service: &Service| {
-            let tasks = turned(&service.backends, hash((self.seed, service.vip)));
+            let mut tasks = turned(&service.backends, hash((self.seed, service.vip)));
+            if tasks.is_empty() {
+                tasks.push(NOBODY);
+            }
             (
                 vec![Value::Address(service.vip.into())],
                 Deal { chain: format!("vip-{}", service.vip), asks: Vec::new(), tasks, port: None },
@@ -111,19 +118,24 @@ fn hash(of: impl Hash) -> u64 {
 fn ground() -> Ground {
     const TO: &[Field] = &[Field::Ip(End::Destination)];
     let table = Table::new(Family::Inet, "minidock_services");
-    let chain = |name: &str, purpose, priority| {
-        Command::AddChain(table.clone(), Chain { name: name.into(), base: Some((purpose, Hook::Output, priority)) })
+    let chain = |name: &str, purpose, hook, priority| {
+        Command::AddChain(table.clone(), Chain { name: name.into(), base: Some((purpose, hook, priority)) })
     };
     let rule = |chain: &str, parts: Vec<Part>| Command::AddRule(table.clone(), chain.into(), Rule(parts));
+    let tcp = || Part::Is(Field::L4proto, Value::Protocol(TCP));
+    let nobody = || vec![Part::Is(TO[0], Value::Address(NOBODY.into())), Part::Translated];
     let structure = vec![
-        chain("balance", Purpose::Nat, -100),
-        chain("refuse", Purpose::Filter, 0),
+        chain("balance", Purpose::Nat, Hook::Output, -100),
+        chain("refuse", Purpose::Filter, Hook::Output, 0),
+        chain("nobody", Purpose::Filter, Hook::Input, 0),
         Command::AddSet(table.clone(), SERVICES),
         Command::AddSet(table.clone(), VIPS),
         rule("balance", vec![Part::MidStream, Part::Verdict(Verdict::Accept)]),
         rule("balance", vec![Part::Vmap(TO, SERVICES.name)]),
-        rule("refuse", vec![Part::In(TO, VIPS.name), Part::Is(Field::L4proto, Value::Protocol(TCP)), Part::Reset]),
+        rule("refuse", vec![Part::In(TO, VIPS.name), tcp(), Part::Reset]),
         rule("refuse", vec![Part::In(TO, VIPS.name), Part::Reject]),
+        rule("nobody", [nobody(), vec![tcp(), Part::Reset]].concat()),
+        rule("nobody", [nobody(), vec![Part::Reject]].concat()),
     ];
     Ground { table, map: SERVICES, listed: VIPS, structure }
 }

@@ -21,6 +21,7 @@
 
 use minidock_base::{Doing, Result};
 use minidock_linux::{
+    errno::CallFailed,
     netfilter::{
         Family, Table, batch,
         command::{Chain, Command},
@@ -139,21 +140,39 @@ impl Dealer {
     /// as those to a machine that has lost power.
     fn cut_off(&mut self, wanted: &Deals, there: &BTreeSet<Ipv4Addr>, ours: impl Fn(&Flow) -> bool) {
         let gone: BTreeSet<Ipv4Addr> = self.led.difference(there).copied().collect();
-        let unknown = self.told.is_none();
-        if unknown || !gone.is_empty() {
-            let dead = |flow: &Flow| match flow.answers.0 {
-                // never translated
-                answers if answers == flow.to.0 => false,
-                IpAddr::V4(answers) => gone.contains(&answers) || unknown && ours(flow) && !there.contains(&answers),
-                IpAddr::V6(_) => false,
-            };
-            if let Err(failed) = conntrack::forget_those(&mut self.socket, true, dead) {
-                tracing::debug!("connections to tasks that are gone are not forgotten: {failed}");
+        let dead = |flow: &Flow| match flow.answers.0 {
+            // never translated
+            answers if answers == flow.to.0 => false,
+            IpAddr::V4(answers) => gone.contains(&answers) || ours(flow) && !there.contains(&answers),
+            IpAddr::V6(_) => false,
+        };
+        let done = match self.told {
+            None => forget_those(&mut self.socket, dead),
+            Some(_) if gone.is_empty() => Ok(()),
+            Some(_) => {
+                let each = |socket: &mut Socket| gone.iter().try_for_each(|gone| forget_answered_by(socket, *gone));
+                each(&mut self.socket).or_else(|_older_kernel| forget_those(&mut self.socket, dead))
             }
+        };
+        if let Err(failed) = done {
+            tracing::debug!("connections to tasks that are gone are not forgotten: {failed}");
         }
-        let now: BTreeSet<Ipv4Addr> = wanted.values().flat_map(|deal| deal.tasks.iter().copied()).collect();
         self.led.retain(|address| there.contains(address));
-        self.led.extend(now);
+        // what is led to loopback is refused there, and never remembered
+        let led = wanted.values().flat_map(|deal| &deal.tasks).filter(|task| !task.is_loopback());
+        self.led.extend(led);
+    }
+}
+
+fn forget_answered_by(socket: &mut Socket, address: Ipv4Addr) -> Result<(), CallFailed> {
+    conntrack::forget_answered_by(socket, address.into())
+}
+
+/// Forgets the connections of IPv4 that are picked; does not look for them where there are none at all.
+pub(crate) fn forget_those(socket: &mut Socket, picked: impl Fn(&Flow) -> bool) -> Result<(), CallFailed> {
+    match conntrack::count(socket)? {
+        0 => Ok(()),
+        _ => conntrack::forget_those(socket, true, picked).map(drop),
     }
 }
 

@@ -25,7 +25,7 @@
 //! mesh", moby `libnetwork/service_linux.go`. *Next room:* [`crate::dns`]
 
 use crate::{
-    deal::{Deal, Dealer, Deals, Ground, turned},
+    deal::{self, Deal, Dealer, Deals, Ground, turned},
     model::Protocol,
     port_map::{Held, Ports, Wish},
 };
@@ -34,7 +34,7 @@ use minidock_linux::{
     netfilter::{
         Family, Table, batch,
         command::{Chain, Command, Hook, Purpose},
-        conntrack::{self, Flow},
+        conntrack::Flow,
         rule::{Field, Part, Rule},
         set::{Answer, Element, Set, Verdict},
         value::{Type, Value},
@@ -110,14 +110,15 @@ impl Mesh {
             }
         }
         let ours = |flow: &Flow| doors.iter().any(|d| (d.protocol.number(), d.published) == (flow.protocol, flow.to.1));
-        let deals: Deals = open.iter().map(|door| deal(door)).collect();
-        let quiet: Vec<u16> = state.changed_from_nobody(&open);
+        let deals: Deals = open.iter().map(|door| deal_of(door)).collect();
+        let quiet: BTreeSet<u16> = state.changed_from_nobody(&open);
         state.dealer.set(deals, there, ours).doing(|| "open the ports of the mesh")?;
         state.lead_into(ingress)?;
-        for port in quiet {
+        if !quiet.is_empty() {
             // what a client kept sending while nobody was there is remembered as "for the machine itself"
-            if let Err(failed) = conntrack::forget(state.dealer.socket(), UDP, (Ipv4Addr::UNSPECIFIED.into(), port)) {
-                tracing::debug!("old packets to {port}/udp are not forgotten: {failed}");
+            let stale = |flow: &Flow| flow.protocol == UDP && quiet.contains(&flow.to.1) && flow.answers.0 == flow.to.0;
+            if let Err(failed) = deal::forget_those(state.dealer.socket(), stale) {
+                tracing::debug!("old packets to UDP ports of the mesh are not forgotten: {failed}");
             }
         }
         state.held.retain(|(protocol, port), _| open.iter().any(|d| (d.protocol, d.published) == (*protocol, *port)));
@@ -154,7 +155,7 @@ impl State {
     }
 
     /// UDP ports that lead somewhere now and led nowhere before.
-    fn changed_from_nobody(&self, open: &[&Door]) -> Vec<u16> {
+    fn changed_from_nobody(&self, open: &[&Door]) -> BTreeSet<u16> {
         let led = |door: &Door| {
             let told = self.dealer.told().and_then(|told| told.get(&key(door)));
             told.is_some_and(|deal| !deal.tasks.is_empty())
@@ -183,7 +184,7 @@ fn key(door: &Door) -> Vec<Value> {
     vec![Value::Protocol(door.protocol.number()), Value::Service(door.published)]
 }
 
-fn deal(door: &Door) -> (Vec<Value>, Deal) {
+fn deal_of(door: &Door) -> (Vec<Value>, Deal) {
     let chain = format!("{}-{}", door.protocol, door.published);
     let asks = vec![Part::Is(Field::L4proto, Value::Protocol(door.protocol.number()))];
     (key(door), Deal { chain, asks, tasks: turned(&door.backends, 0), port: Some(door.target) })

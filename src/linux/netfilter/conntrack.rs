@@ -13,7 +13,9 @@
 //!
 //! * [`forget`] deletes what was sent to a port (of one address, or of any). The kernel's filter picks them (since 5.8),
 //!   and we check each again, so an older kernel only tells more.
-//! * [`forget_those`] deletes what a caller picks: connections that were dealt out to a container that is no more.
+//! * [`forget_answered_by`] deletes those that were led to an address that is no more: the kernel walks its table itself, and tells nothing.
+//! * [`forget_those`] deletes what a caller picks. To be told the whole table costs some ten milliseconds however little is in it, for
+//!   it has a quarter of a million places, and all namespaces share it: hence [`count`], which costs nothing.
 //!
 //! Laws: only the destination before translation counts; a memory that has vanished meanwhile is no failure.
 //! See: conntrack(8), `net/netfilter/nf_conntrack_netlink.c`, moby `libnetwork/iptables/conntrack.go`. Next room: [`crate::netlink`]
@@ -22,7 +24,7 @@ use super::CTNETLINK;
 use crate::{
     errno::CallFailed,
     netlink::{
-        address_of,
+        address_of, octets,
         socket::Socket,
         wire::{Message, attribute},
     },
@@ -31,6 +33,7 @@ use std::net::IpAddr;
 
 const GET: u16 = 1;
 const DELETE: u16 = 2;
+const GET_STATS: u16 = 5;
 const TUPLE_ORIG: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
 const TUPLE_IP: u16 = 1;
@@ -41,6 +44,10 @@ const PROTO_DST_PORT: u16 = 3;
 const FILTER: u16 = 25;
 /// Compare the protocol's number and the destination port (CTA_FILTER_F_CTA_PROTO_NUM, _DST_PORT).
 const BY_PROTOCOL_AND_PORT: u32 = 1 << 3 | 1 << 5;
+/// Compare the source address (CTA_FILTER_F_CTA_IP_SRC).
+const BY_SOURCE: u32 = 1;
+/// How many connections this namespace has (CTA_STATS_GLOBAL_ENTRIES).
+const ENTRIES: u16 = 1;
 const FAMILY_HEADER: usize = 4;
 const NESTED: u16 = 0x8000;
 
@@ -79,6 +86,38 @@ pub fn forget(socket: &mut Socket, protocol: u8, host: (IpAddr, u16)) -> Result<
         }
     }
     Ok(forgotten)
+}
+
+/// How many connections are remembered in the socket's namespace.
+///
+/// # Errors
+/// The kernel's.
+#[track_caller]
+pub fn count(socket: &mut Socket) -> Result<u32, CallFailed> {
+    let told = socket.request("IPCTNL_MSG_CT_GET_STATS", || "conntrack -C".into(), request(GET_STATS, 0))?;
+    let entries = |body: &Vec<u8>| attribute(body.get(FAMILY_HEADER..)?, ENTRIES)?.try_into().ok().map(u32::from_be_bytes);
+    Ok(told.iter().find_map(entries).unwrap_or(0))
+}
+
+/// Forgets all connections that this address answers, whatever address was called.
+///
+/// # Errors
+/// The kernel's: before 5.8 it knows no such choice, and says ENOENT or EINVAL; then there is [`forget_those`].
+#[track_caller]
+pub fn forget_answered_by(socket: &mut Socket, address: IpAddr) -> Result<(), CallFailed> {
+    let (family, kind) = if address.is_ipv4() { (libc::AF_INET, 1) } else { (libc::AF_INET6, 3) };
+    // with version 0 the family would not count
+    let mut message = Message::new(CTNETLINK << 8 | DELETE, 0);
+    message.raw(&[family as u8, 1, 0, 0]);
+    message.nest(TUPLE_REPLY, |m| {
+        m.nest(TUPLE_IP, |m| {
+            m.attr(kind, &octets(address));
+        });
+    });
+    message.nest(FILTER, |m| {
+        m.u32(1, 0).u32(2, BY_SOURCE);
+    });
+    socket.request("IPCTNL_MSG_CT_DELETE", || format!("conntrack -D --reply-src {address}"), message).map(drop)
 }
 
 /// A connection as the kernel remembers it: who called whom before translation, and who answers in truth.

@@ -10,6 +10,7 @@
 //!
 //! * The kernel gets the map first, under a number that holds within the transaction ([`Spread::messages`]), then the rule, which calls it
 //!   by that number.
+//! * A single place needs neither map nor counter: `dnat ip to 10.0.1.5`.
 //! * The counter is the rule's own, and counts for all processors together: with two containers every second connection goes to each.
 //!   It begins anew when the rule is replaced.
 //!
@@ -24,7 +25,7 @@ use super::{
     value::{Value, joined, register_bytes},
 };
 use crate::netlink::wire::{CREATE, Message};
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// What a set of ours without a name is called until the kernel has named it.
 const NAMELESS: &str = "__map%d";
@@ -43,7 +44,7 @@ pub struct Spread(pub Vec<Vec<Value>>);
 impl Spread {
     /// The map, to be sent before the rule; `number` holds within the transaction.
     pub(crate) fn messages(&self, table: &Table, number: u32) -> Vec<Message> {
-        let Some(first) = self.0.first() else { return Vec::new() };
+        let [first, _, ..] = self.0.as_slice() else { return Vec::new() };
         let data = first.iter().fold(0, |sum, value| sum << TYPE_BITS | value.kind().number());
         let set = named(NEWSET, CREATE, table, |m| {
             m.text(2, NAMELESS).be32(3, FLAGS).be32(4, INTEGER).be32(5, 4).be32(6, data);
@@ -67,6 +68,22 @@ impl Spread {
 
     /// The rule's instructions.
     pub(crate) fn program(&self, family: Family, number: u32) -> Vec<Instruction> {
+        let with_port = self.0.first().is_some_and(|place| place.len() > 1);
+        if let [alone] = self.0.as_slice() {
+            let mut program = Vec::new();
+            let mut register = R;
+            for value in alone {
+                let bytes = value.bytes();
+                let load = register;
+                register += bytes.len().div_ceil(4) as u32;
+                let write = move |m: &mut Message| {
+                    m.be32(1, load).nest(2, |m| _ = m.attr(DATA_VALUE, &bytes));
+                };
+                program.push(Instruction("immediate", Box::new(write)));
+            }
+            program.push(nat(family, with_port));
+            return program;
+        }
         let (modulus, in_turn) = (self.0.len() as u32, 0);
         let count = move |m: &mut Message| {
             m.be32(1, R).be32(2, modulus).be32(3, in_turn);
@@ -74,13 +91,20 @@ impl Spread {
         let look = move |m: &mut Message| {
             m.text(1, NAMELESS).be32(2, R).be32(3, R).be32(4, number);
         };
-        let with_port = self.0.first().is_some_and(|place| place.len() > 1);
         vec![Instruction("numgen", Box::new(count)), Instruction("lookup", Box::new(look)), nat(family, with_port)]
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [alone] => match alone.as_slice() {
+                [Value::Address(IpAddr::V6(v6)), Value::Service(port)] => return write!(f, "[{v6}]:{port}"),
+                [address, port] => return write!(f, "{address}:{port}"),
+                other => return f.write_str(&joined(other)),
+            },
+            _ => {}
+        }
         let members = self.0.iter().enumerate().map(|(index, place)| format!("{index} : {}", joined(place)));
         write!(f, "numgen inc mod {} map {{ {} }}", self.0.len(), members.collect::<Vec<_>>().join(", "))
     }
