@@ -14,13 +14,14 @@
 //!                         merge       the later over the earlier
 //!                           │
 //!                           ├──► render       `stack config`: what was understood, as YAML
-//!                           └──► stack        `stack deploy`: NetworkCreate, SecretSpec, ServiceSpec, under a name
+//!                           ├──► stack        `stack deploy`: NetworkCreate, SecretSpec, ServiceSpec, under a name
+//!                           └──► kubernetes   `stack convert`: manifests for those who outgrow a swarm
 //! ```
 //!
 //! * [`node`], [`yaml`], [`scalar`], [`emit`]: YAML, in and out. [`finding`]: what is wrong, all at once, with file, line and key.
 //! * [`interpolate`], [`env_file`], [`values`], [`words`], [`ports`], [`volumes`], [`short`]: the small languages inside texts.
 //! * [`project`], [`service`], [`deploy`]: the tables, and [`shape`], which applies them.
-//! * [`load`](mod@load), [`merge`](mod@merge), [`render`](mod@render), [`stack`]: the path above.
+//! * [`load`](mod@load), [`merge`](mod@merge), [`render`](mod@render), [`stack`], [`kubernetes`]: the path above.
 //!
 //! Laws: no input makes it panic (property tests in every room that reads outside text); a key that is not known is told by name
 //! and never silently dropped; nothing is created while anything is wrong with the files.
@@ -34,6 +35,7 @@ pub mod emit;
 pub mod env_file;
 pub mod finding;
 pub mod interpolate;
+pub mod kubernetes;
 pub mod load;
 pub mod merge;
 pub mod node;

@@ -147,9 +147,9 @@ fn version(node: Option<Node>) -> Result<String> {
         let shown = crate::scalar::shown(&node.what).unwrap_or_default();
         return Err(refused(&node.at, "version must be a string").hint(format!("put it in quotes: \"{shown}\"")));
     };
-    let minor = if text == "3" { Some(0) } else { text.strip_prefix("3.").and_then(|minor| minor.parse().ok()) };
+    let minor = if text == "3" { Some(13) } else { text.strip_prefix("3.").and_then(|minor| minor.parse().ok()) };
     match minor {
-        Some(0..=13) => Ok(text.to_string()),
+        Some(minor @ 0..=13) => Ok(format!("3.{minor}")),
         _ => Err(refused(&node.at, format_args!("unsupported Compose file version: {text}"))
             .hint("version: \"3.13\", or none at all")),
     }

@@ -1,16 +1,19 @@
-//! # stack config: the files, and what was understood
+//! # stack config, stack convert: the files, and what was understood
 //!
 //! `-c` names files, `-` is the standard input; the later ones are laid over the earlier. What is wrong is told with its place; what is
 //! only odd is a warning; keys that no swarm knows are named once for all services, as Docker does.
 //!
 //! *See:* docker/cli `cli/command/stack/{config,loader}`. *Next room:* [`super::deploy`]
 
+use super::named;
 use crate::{flag, session::Session, terminal};
 use clap::{Arg, ArgMatches};
 use minidock_base::{Doing, Error, Result};
 use minidock_compose::{
+    kubernetes,
     load::{Around, Project, Source, load},
     render::render,
+    stack,
 };
 use std::{
     env, fs,
@@ -37,6 +40,38 @@ pub fn command() -> clap::Command {
 pub async fn run(m: &ArgMatches, _: &mut Session) -> Result<i32> {
     let project = project(m, !m.get_flag("skip-interpolation"))?;
     terminal::print(&render(&project.version, &project.tree));
+    Ok(0)
+}
+
+/// The flags of `stack convert`.
+pub fn convert() -> clap::Command {
+    flag::command("convert", "[OPTIONS] STACK", "Write a stack's files as manifests for another orchestrator")
+        .arg(flag())
+        .arg(flag::text("to", "string", "The other orchestrator (\"kubernetes\")"))
+        .arg(flag::name("STACK"))
+}
+
+/// Prints manifests; what has no counterpart is said beside them.
+///
+/// # Errors
+/// As [`project`]; an orchestrator that we do not speak to.
+pub async fn run_convert(m: &ArgMatches, _: &mut Session) -> Result<i32> {
+    match flag::text_of(m, "to") {
+        Some("kubernetes") => {}
+        Some(other) => {
+            return Err(Error::invalid(format!("no manifests can be written for {other}")).hint("--to kubernetes"));
+        }
+        None => return Err(Error::invalid("for whom?").hint("--to kubernetes")),
+    }
+    let name = named(flag::text_of(m, "STACK").unwrap_or_default())?;
+    let project = project(m, true)?;
+    let stack = stack::plan(&project, name, &read)?;
+    terminal::eprint(&set_aside(&project));
+    let (text, notes) = kubernetes::render(name, &stack);
+    for note in notes {
+        terminal::eprint(&format!("WARNING: {note}\n"));
+    }
+    terminal::print(&text);
     Ok(0)
 }
 

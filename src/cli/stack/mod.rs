@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 /// `stack …`.
 pub const COMMANDS: &[Command] = &[
     Command { path: "stack config", also: &[], build: files::command, run: |m, s| Box::pin(files::run(m, s)) },
+    Command { path: "stack convert", also: &[], build: files::convert, run: |m, s| Box::pin(files::run_convert(m, s)) },
     Command { path: "stack deploy", also: &["stack up"], build: deploy::command, run: |m, s| Box::pin(deploy::run(m, s)) },
     Command { path: "stack ls", also: &["stack list"], build: list::command, run: |m, s| Box::pin(list::run(m, s)) },
     Command { path: "stack ps", also: &[], build: list::ps, run: |m, s| Box::pin(list::run_ps(m, s)) },

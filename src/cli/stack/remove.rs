@@ -15,9 +15,11 @@ use minidock_spec::swarm::{
     task::{Task, TaskState},
 };
 use serde_json::Value as Json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a network may still be in use by tasks that end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The flags of `stack rm`.
 pub fn command() -> clap::Command {
@@ -85,11 +87,18 @@ pub async fn services(docker: &Docker, services: Vec<Service>) -> bool {
 
 async fn away(docker: &Docker, kind: &str, name: &str, id: &str) -> bool {
     terminal::print(&format!("Removing {kind} {name}\n"));
-    match docker.delete::<()>(&Route::new(&format!("/{kind}s/{{}}"), [id])).await {
-        Ok(()) => true,
-        Err(refusal) => {
-            terminal::eprint(&format!("Failed to remove {kind} {id}: {refusal}\n"));
-            false
+    let began = Instant::now();
+    loop {
+        match docker.delete::<()>(&Route::new(&format!("/{kind}s/{{}}"), [id])).await {
+            Ok(()) => return true,
+            // the tasks of a service that has just gone are told to end by a loop of their own
+            Err(busy) if busy.message().contains("is in use by task") && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(refusal) => {
+                terminal::eprint(&format!("Failed to remove {kind} {id}: {refusal}\n"));
+                return false;
+            }
         }
     }
 }

@@ -210,6 +210,36 @@ fn differences(path: &str, wanted: &serde_json::Value, got: &serde_json::Value) 
 }
 
 #[test]
+fn a_stack_becomes_manifests_for_kubernetes() {
+    let text = include_str!("../../../examples/voting/docker-stack.yml");
+    let project = loaded(&[text]).expect("a project");
+    let (yaml, notes) = minidock_compose::kubernetes::render("vote", &stack::plan(&project, "vote", &file).expect("a stack"));
+    assert_eq!(notes, Vec::<String>::new());
+    let documents: Vec<&str> = yaml.split("---\n").collect();
+    let kinds: Vec<&str> = documents.iter().filter_map(|d| d.lines().find_map(|line| line.strip_prefix("kind: "))).collect();
+    let pair = ["Deployment", "Service"];
+    let pairs = std::iter::repeat_n(pair, 5).flatten();
+    let wanted: Vec<&str> = ["Namespace", "PersistentVolumeClaim"]
+        .into_iter()
+        .chain(pairs)
+        .chain(std::iter::repeat_n("NetworkPolicy", 4))
+        .collect();
+    assert_eq!(kinds, wanted);
+    let vote = documents.iter().find(|d| d.contains("kind: Deployment") && d.contains("  name: vote\n")).expect("vote");
+    assert!(
+        vote.contains("  replicas: 2\n") && vote.contains("network/frontend: \"true\"") && vote.contains("containerPort: 80"),
+        "{vote}"
+    );
+    // every document is YAML, and everything of the large file has a place or a note
+    let everything = stack(EVERYTHING).expect("a stack");
+    let (yaml, notes) = minidock_compose::kubernetes::render("st", &everything);
+    for document in yaml.split("---\n") {
+        minidock_compose::yaml::read("k8s", document).expect("YAML");
+    }
+    assert!(notes.iter().any(|note| note.starts_with("service web: ulimits")), "{notes:?}");
+}
+
+#[test]
 fn jobs_and_old_restart_policies_have_their_specs() {
     let stack = stack("services: {a: {image: x, restart: 'on-failure:3', deploy: {mode: replicated-job, replicas: 3}}, b: {image: x, tmpfs: ['/r:size=1k,mode=1777'], deploy: {mode: global-job, update_config: {}}}}").expect("a stack");
     let [a, b] = stack.services.as_slice() else { panic!("two services") };
@@ -232,7 +262,9 @@ proptest! {
 
     #[test]
     fn no_value_under_any_key_makes_it_panic(key in key(), value in value()) {
-        let _ = stack(&format!("services: {{a: {{image: x, {key}: {value}}}}}\n"));
+        if let Ok(stack) = stack(&format!("services: {{a: {{image: x, {key}: {value}}}}}\n")) {
+            let _ = minidock_compose::kubernetes::render("st", &stack);
+        }
         let _ = stack(&format!("services: {{a: {{image: x, deploy: {{{key}: {value}}}}}}}\n"));
         let _ = stack(&format!("{key}: {{a: {value}}}\nservices: {{a: {{image: x, {key}: [a]}}}}\n"));
     }
