@@ -155,7 +155,8 @@ fn networks(task: &Task) -> (String, NetworkingConfig) {
         let asked = task.spec.networks.iter().find(|n| n.target == attachment.network.id);
         let settings = EndpointSettings {
             ipam_config: Some(EndpointIpamConfig { ipv4_address: address.to_string(), ..EndpointIpamConfig::default() }),
-            aliases: (!attachment.aliases.is_empty()).then(|| attachment.aliases.clone()),
+            // the service's aliases lead to its virtual address, as its name does: no single task answers to them
+            aliases: None,
             network_id: attachment.network.id.clone(),
             driver_opts: asked.map(|n| n.driver_opts.clone()).filter(|options| !options.is_empty()),
             ..EndpointSettings::default()

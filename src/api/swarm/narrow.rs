@@ -143,7 +143,8 @@ impl Tasks {
     fn fits(&self, task: &Task, tables: &Tables) -> bool {
         let current = || tables.service(&task.service_id).is_none_or(|s| is_current(task, s));
         let has = |set: &BTreeSet<String>, id: &str| set.is_empty() || set.contains(id);
-        common(&self.filters, &task.container_name(), &task.id, &task.labels)
+        // a task is known by its service's labels: so `stack ps` finds it
+        common(&self.filters, &task.container_name(), &task.id, &task.service.labels)
             && has(&self.services, &task.service_id)
             && has(&self.nodes, &task.node_id)
             && (self.desired.is_empty() || self.desired.contains(&task.desired_state))

@@ -68,7 +68,10 @@ pub fn remove(tables: &Tables, text: &str) -> Decided {
     }
     let ingress = tables.network(&id).is_some_and(|n| n.spec.ingress);
     let uses = |t: &&std::sync::Arc<minidock_spec::swarm::task::Task>| {
-        !t.status.state.is_over() && t.networks.iter().any(|n| n.network.id == id)
+        // one that is told to end holds nothing up: `stack rm` removes networks right behind their services
+        t.desired_state <= minidock_spec::swarm::task::TaskState::Running
+            && !t.status.state.is_over()
+            && t.networks.iter().any(|n| n.network.id == id)
     };
     if let Some(task) = tables.tasks().find(uses) {
         let what = if ingress { "ingress network" } else { "network" };
