@@ -37,7 +37,7 @@ use std::{
     io::ErrorKind,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::DirBuilderExt,
+        unix::fs::{DirBuilderExt, MetadataExt},
     },
     path::{Path, PathBuf},
     process::Stdio,
@@ -142,12 +142,29 @@ fn write_orders(ground: &Ground<'_>, node: &Node) -> Result<PathBuf> {
         cpus: node.cpus,
         memory: node.memory,
         labels: node.labels.clone(),
-        program: std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/minidock".into()),
+        program: program(&exec_root)?,
         exec_root: exec_root.clone(),
     };
     let file = exec_root.join(orders::FILE);
     state_file::save(&file, &orders)?;
     Ok(file)
+}
+
+/// The file of this program, under a name that the node can see. `/proc/self/exe` does not tell it: a protected daemon runs from a mount that hangs nowhere
+/// ([`minidock_linux::exec`]); so whoever is called `minidock` and is the same file will do, and if nobody is, a copy.
+fn program(exec_root: &Path) -> Result<PathBuf> {
+    let itself = |path: &Path| fs::metadata(path).ok().map(|facts| (facts.dev(), facts.ino()));
+    let ours = itself(Path::new("/proc/self/exe"));
+    let called = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
+    let called = called.and_then(|name| std::path::absolute(name).ok());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = std::env::split_paths(&path).chain([PathBuf::from("/usr/local/bin")]).map(|folder| folder.join("minidock"));
+    if let Some(found) = called.into_iter().chain(named).find(|path| !path.starts_with("/proc") && itself(path) == ours) {
+        return Ok(found);
+    }
+    let copy = exec_root.join("minidock");
+    fs::copy("/proc/self/exe", &copy).doing(|| "copy the program for the node")?;
+    Ok(Path::new(orders::EXEC_ROOT).join("minidock"))
 }
 
 fn private(folder: &Path) -> Result<()> {

@@ -22,7 +22,7 @@ use crate::{Engine, byte_stream::blocking};
 use jiff::{Span, Timestamp};
 use minidock_base::{Error, Result, paths::Paths, units};
 use minidock_image::{
-    Store,
+    Store, lent,
     remove::{Pruning, Removal, Removed, User},
 };
 use minidock_spec::{
@@ -35,6 +35,7 @@ use minidock_spec::{
 };
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -86,13 +87,18 @@ impl Images {
     }
 }
 
-/// The containers that were made from this image, and builds that stand on it.
+/// The containers that were made from this image, builds that stand on it, and simulated nodes that it is lent to.
 pub fn users(engine: &Engine, image: &Digest) -> Vec<User> {
     let all = engine.containers.all();
     let records = all.iter().map(|container| container.record()).filter(|record| record.image == *image);
     let containers = records.map(|record| User { container: record.id.clone(), running: record.state.is_running() });
     let held = engine.images.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(image);
-    containers.chain(held.then(|| User { container: "of a build".into(), running: true })).collect()
+    let nodes = fs::read_dir(engine.paths.cluster()).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let lent = nodes.flat_map(|node| {
+        let (node, root) = (node.to_string_lossy().into_owned(), engine.paths.data_root());
+        lent::users_at(root, &engine.paths.cluster_node(&node), &engine.paths.cluster_run(&node), image)
+    });
+    containers.chain(held.then(|| User { container: "of a build".into(), running: true })).chain(lent).collect()
 }
 
 /// Tells the world that something happened to an image.

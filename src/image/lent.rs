@@ -12,12 +12,13 @@
 //! * [`Lender::show`] makes the list say what the lender has now; the store asks [`Lender::has_changed`] (one stat(2)) whenever it takes its lock.
 //! * A name that a user gives here is ours, even for a lent image: it lies in our own `index.json`.
 //!
-//! Laws: the lender is never written to; an image whose documents cannot be read there is left out; who lends must ask ([`is_listed_at`]) before it removes what a
+//! Laws: the lender is never written to; an image whose documents cannot be read there is left out; who lends must ask ([`users_at`]) before it removes what a
 //! borrower has a container of. Next room: [`crate::remove`]
 
 use crate::{
     archive::oci,
     content::Content,
+    remove::User,
     store::State,
     tags::{self, HIDDEN, LENT},
 };
@@ -28,6 +29,7 @@ use minidock_spec::{
     reference::Reference,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs,
@@ -131,11 +133,32 @@ fn key(name: Option<&Reference>) -> String {
     name.map(Reference::canonical).unwrap_or_default()
 }
 
-/// Whether a borrower's own list, at its data root, has this image under a name of its own.
-pub fn is_listed_at(borrower: &Path, manifest: &Digest) -> bool {
+/// Who, at a borrower, needs this image of ours: its containers, and its own list if that has a name for it. `run` is where its passing records lie. Read
+/// from its files, for it may be asleep; what cannot be read needs nothing.
+pub fn users_at(lender: &Path, borrower: &Path, run: &Path, image: &Digest) -> Vec<User> {
+    let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let kept = entries(borrower.join("containers")).map(|folder| folder.join("container.json"));
+    let passing = entries(run.join("records")).filter(|path| !path.to_string_lossy().ends_with(".exit.json"));
+    let mut users = Vec::new();
+    for file in kept.chain(passing) {
+        let Ok(Some(record)) = state_file::load::<Value>(&file) else { continue };
+        if record["image"].as_str() == Some(image.as_str()) {
+            let container = record["id"].as_str().unwrap_or_default().to_string();
+            users.push(User { container, running: false });
+        }
+    }
     let index: Option<Index> = state_file::load(&borrower.join("index.json")).ok().flatten();
-    let own = |d: &Descriptor| d.digest == *manifest && !d.annotations.contains_key(LENT);
-    index.is_some_and(|index| index.manifests.iter().any(own))
+    let is_it = |d: &Descriptor| {
+        let at = |root: &Path| fs::read(root.join("blobs/sha256").join(d.digest.hex())).ok();
+        let manifest = at(borrower).or_else(|| at(lender)).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        manifest.is_some_and(|manifest| manifest["config"]["digest"].as_str() == Some(image.as_str()))
+    };
+    let own = |d: &&Descriptor| !d.annotations.contains_key(LENT);
+    if index.is_some_and(|index| index.manifests.iter().filter(own).any(is_it)) {
+        let name = borrower.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        users.push(User { container: format!("of {name}"), running: false });
+    }
+    users
 }
 
 #[cfg(test)]
@@ -193,7 +216,7 @@ mod tests {
         drop(borrower);
         let again = store(node.path(), Some(host.path()));
         assert_eq!(names(&again), ["mine:latest"]);
-        assert!(super::is_listed_at(node.path(), &lent.manifest));
+        assert_eq!(super::users_at(host.path(), node.path(), node.path(), &lent.id).len(), 1, "its own name");
         image(&lender, "busybox"); // the list is another one now
         assert_eq!(names(&again), ["busybox:latest", "mine:latest"]);
         again.remove("mine", Removal::default(), &|_| Vec::new()).expect("nobody uses it");

@@ -59,7 +59,9 @@ pub fn furnish(orders: &Orders) -> Result<()> {
         symlink(format!("minidock/{SOCKET}"), Path::new("/run").join(name)).doing(|| format!("make /run/{name}"))?;
     }
     make(PROGRAMS)?;
-    link(&orders.program, &Path::new(PROGRAMS).join("minidock"))?;
+    let minidock = Path::new(PROGRAMS).join("minidock");
+    let _ = fs::remove_file(&minidock); // of an earlier start
+    symlink(&orders.program, &minidock).doing(|| "make the program's name")?;
 
     own_state(&data, &lent)?;
     for (file, tree) in &etc {
@@ -173,9 +175,4 @@ fn cover(place: &str, kind: &str, flags: u64, data: &str) -> Result<()> {
 
 fn make(place: &str) -> Result<()> {
     fs::create_dir_all(place).doing(|| format!("make {place} of the node"))
-}
-
-fn link(target: &Path, place: &Path) -> Result<()> {
-    let _ = fs::remove_file(place); // of an earlier start
-    symlink(target, place).doing(|| format!("make {}", place.display()))
 }

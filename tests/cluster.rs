@@ -1,0 +1,340 @@
+//! # Simulated nodes
+//!
+//! Each node is a machine of its own as far as anybody inside can tell: its processes, its network, its name, its disk; and the host can do to it what
+//! happens to machines: cut its power, freeze it, cut its cable. When the cluster goes, nothing stays.
+
+#[path = "props/nodes.rs"]
+mod nodes;
+#[path = "props/mod.rs"]
+mod props;
+
+use nodes::Nodes;
+use props::{Daemon, wait_for};
+use std::{collections::BTreeSet, fs, path::Path};
+
+#[test]
+fn a_node_is_a_machine_of_its_own() {
+    let nodes = Nodes::up(&["--nodes", "2", "--no-swarm"]);
+    assert_eq!(nodes.inside("node1", "hostname"), "node1");
+    let address = nodes.address("node2");
+    assert_eq!(nodes.inside("node2", "hostname -i"), address);
+    assert_eq!(nodes.inside("node1", "getent hosts node2 | cut -d' ' -f1"), address);
+    // its own processes only, PID 1 among them
+    assert!(nodes.inside("node1", "ls -d /proc/[0-9]* | wc -l").parse::<u32>().expect("a number") < 12);
+    assert_eq!(nodes.inside("node1", "cat /proc/1/comm"), "minidock-node");
+    // what is typed goes to its own daemon, by whatever name
+    nodes.ok("node1", &["run", "-d", "--name", "here", "alpine", "sleep", "1000"]);
+    for socket in ["/var/run/docker.sock", "/run/minidock.sock"] {
+        assert_eq!(nodes.inside("node1", &format!("minidock -H unix://{socket} ps --format '{{{{.Names}}}}'")), "here");
+    }
+    assert_eq!(nodes.inside("node1", "minidock ps -q | wc -l"), "1");
+    assert_eq!(nodes.inside("node2", "minidock ps -q | wc -l"), "0");
+    assert_eq!(nodes.inside("node1", "ls /var/lib/docker/containers | wc -l"), "1");
+    assert_eq!(nodes.inside("node1", "minidock info --format '{{.Name}} {{.DockerRootDir}}'"), "node1 /var/lib/minidock");
+    // there is a cable, and no way out
+    assert!(nodes.inside("node1", "ip -br addr show eth0").contains(&nodes.address("node1")));
+    assert_eq!(nodes.inside("node1", "ip route show default | wc -l"), "0");
+    assert_eq!(nodes.sh("node1", "exit 7").status, 7);
+    assert_eq!(nodes.sh("node1", "nosuchprogram").status, 127);
+    assert!(nodes.host.run(&["cluster", "exec", "node1", "nosuchprogram"]).fails(127).contains("no such file"));
+}
+
+#[test]
+fn images_are_shown_and_not_copied_and_what_a_node_needs_stays() {
+    let nodes = Nodes::up(&["--nodes", "2", "--no-swarm"]);
+    let (host, node) = (nodes.host.ok(&["images", "-q", "--no-trunc"]), nodes.ok("node1", &["images", "-q", "--no-trunc"]));
+    assert_eq!(host.lines().collect::<BTreeSet<_>>(), node.lines().collect::<BTreeSet<_>>());
+    let blobs = nodes.host.data_root().join("cluster/node1/blobs/sha256");
+    assert_eq!(fs::read_dir(blobs).expect("a store").count(), 0);
+    nodes.ok("node1", &["run", "-d", "--name", "user", "busybox", "sleep", "1000"]);
+    let refused = nodes.host.run(&["rmi", "busybox"]).fails(1);
+    assert!(refused.contains("is using its referenced image"), "{refused}");
+    nodes.ok("node2", &["rmi", "busybox"]);
+    assert_eq!(nodes.ok("node2", &["images", "-q", "busybox"]), "");
+    assert_ne!(nodes.host.ok(&["images", "-q", "busybox"]), "");
+    // what comes to the host comes to the nodes; what is made in a node is the node's
+    nodes.host.ok(&["tag", "alpine", "fresh:1"]);
+    assert_ne!(nodes.ok("node2", &["images", "-q", "fresh:1"]), "");
+    nodes.ok("node1", &["commit", "user", "own:1"]);
+    assert_ne!(nodes.ok("node1", &["images", "-q", "own:1"]), "");
+    assert_eq!(nodes.host.ok(&["images", "-q", "own:1"]), "");
+    assert_eq!(nodes.ok("node1", &["run", "--rm", "own:1", "echo", "made here"]), "made here");
+    nodes.ok("node1", &["rm", "-f", "user"]);
+    nodes.host.ok(&["rmi", "-f", "fresh:1"]);
+}
+
+#[test]
+fn a_power_cut_takes_everything_at_once_and_the_disk_stays() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
+    nodes.ok(
+        "node1",
+        &["run", "-d", "--name", "busy", "-v", "kept:/data", "alpine", "sh", "-c", "echo kept >/data/file; sleep 1000"],
+    );
+    wait_for("the file", || nodes.on("node1", &["exec", "busy", "cat", "/data/file"]).out == "kept\n");
+    let group = group_of(nodes.look("node1")["Pid"].as_i64().expect("a process"));
+    assert!(fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|pids| pids.lines().count() > 0));
+    nodes.cluster(&["kill", "node1"]);
+    assert!(!group.exists(), "{}", group.display());
+    assert_eq!(nodes.status("node1"), "killed");
+    assert!(nodes.host.run(&["cluster", "exec", "node1", "true"]).fails(1).contains("node1 does not run"));
+    nodes.cluster(&["start", "node1"]);
+    assert_eq!(nodes.status("node1"), "running");
+    assert_eq!(nodes.ok("node1", &["ps", "-a", "--format", "{{.Names}} {{.State}}"]), "busy exited");
+    nodes.ok("node1", &["start", "busy"]);
+    assert_eq!(nodes.ok("node1", &["exec", "busy", "cat", "/data/file"]), "kept");
+}
+
+/// The memory cgroup of a process.
+fn group_of(pid: i64) -> std::path::PathBuf {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("a process");
+    let line = text.lines().find(|line| line.contains(":pids:") || line.starts_with("0::")).expect("a group");
+    let path = line.rsplit(':').next().expect("a path").trim_start_matches('/');
+    let top = if line.contains(":pids:") { "/sys/fs/cgroup/pids" } else { "/sys/fs/cgroup" };
+    Path::new(top).join(path)
+}
+
+#[test]
+fn a_stop_is_orderly_and_a_dead_daemon_leaves_containers_alone() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
+    let waits = "trap 'echo asked >/data/end; exit 0' TERM; echo up >/data/begin; while :; do sleep 0.05; done";
+    nodes.ok("node1", &["run", "-d", "--name", "polite", "-v", "v:/data", "alpine", "sh", "-c", waits]);
+    let data = nodes.host.data_root().join("cluster/node1/volumes/v/_data");
+    wait_for("the program", || data.join("begin").exists());
+    nodes.cluster(&["kill", "--daemon", "node1"]);
+    assert_eq!(nodes.status("node1"), "no daemon");
+    assert!(nodes.inside("node1", "ps ax").contains("sleep 0.05"));
+    nodes.cluster(&["start", "node1"]);
+    assert_eq!(nodes.ok("node1", &["ps", "--format", "{{.Names}}"]), "polite");
+    nodes.cluster(&["stop", "node1"]);
+    assert_eq!((nodes.status("node1").as_str(), data.join("end").exists()), ("stopped", true));
+    assert!(nodes.host.run(&["cluster", "pause", "node1"]).fails(1).contains("node1 is stopped"));
+}
+
+#[test]
+fn a_frozen_node_answers_nobody_and_goes_on_where_it_was() {
+    let nodes = Nodes::up(&["--nodes", "2", "--no-swarm"]);
+    nodes.ok(
+        "node1",
+        &["run", "-d", "--name", "counts", "alpine", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"],
+    );
+    nodes.cluster(&["pause", "node1"]);
+    assert_eq!(nodes.status("node1"), "paused");
+    let lines = || {
+        fs::read_dir(nodes.host.data_root().join("cluster/node1/containers"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .flat_map(|entry| fs::read_dir(entry.path()).into_iter().flatten().flatten())
+            .filter(|file| file.file_name().to_string_lossy().ends_with("-json.log"))
+            .map(|file| file.metadata().map_or(0, |facts| facts.len()))
+            .sum::<u64>()
+    };
+    let before = lines();
+    // the other node's commands take their time; nothing is said meanwhile
+    assert_eq!(nodes.ok("node2", &["run", "--rm", "alpine", "echo", "on"]), "on");
+    assert_eq!(lines(), before);
+    assert!(nodes.host.run(&["cluster", "pause", "node1"]).fails(1).contains("node1 is paused"));
+    nodes.cluster(&["unpause", "node1"]);
+    wait_for("more lines", || lines() > before);
+    // a frozen node can be killed, and ended by `down`
+    nodes.cluster(&["pause", "node1"]);
+    nodes.cluster(&["kill", "node1"]);
+    nodes.cluster(&["pause", "node2"]);
+    nodes.cluster(&["down"]);
+}
+
+#[test]
+fn cables_are_cut_one_way_or_both_and_healed() {
+    let nodes = Nodes::up(&["--nodes", "3", "--no-swarm"]);
+    let listen = "minidock run -d --network host --name ear alpine sh -c 'while :; do echo hi | nc -l -p 7000; done'";
+    for node in ["node1", "node2", "node3"] {
+        nodes.inside(node, listen);
+        wait_for("an ear", || nodes.reaches(node, "127.0.0.1", 7000));
+    }
+    let reaches = |from: &str, to: &str| nodes.reaches(from, &nodes.address(to), 7000);
+    assert!(reaches("node1", "node2") && reaches("node2", "node3") && reaches("node3", "node1"));
+    assert_eq!(nodes.cluster(&["cut", "node1", "node2"]), "node1 → node2\nnode2 → node1");
+    assert!(!reaches("node1", "node2") && !reaches("node2", "node1") && reaches("node1", "node3"));
+    assert!(nodes.cluster(&["ls"]).contains("cut: node1 → node2, node2 → node1"));
+    nodes.cluster(&["heal"]);
+    assert!(reaches("node1", "node2"));
+    nodes.cluster(&["partition", "node1,node2", "node3"]);
+    assert!(reaches("node1", "node2") && !reaches("node1", "node3") && !reaches("node3", "node2"));
+    nodes.cluster(&["heal"]);
+    // one way: datagrams arrive in the other direction only
+    nodes.cluster(&["cut", "--one-way", "node1", "node2"]);
+    let hear = "minidock run -d --network host --name udp alpine sh -c 'nc -u -l -p 7001 >/heard'";
+    for (from, to, arrives) in [("node1", "node3", true), ("node2", "node1", true), ("node1", "node2", false)] {
+        nodes.inside(to, &format!("minidock rm -f udp >/dev/null 2>&1; {hear}"));
+        wait_for("an ear for datagrams", || nodes.sh(to, "grep -q ':1B59 ' /proc/net/udp /proc/net/udp6").status == 0);
+        // the neighbour's MAC was learnt above, when both ways were open
+        nodes.inside(from, &format!("bash -c 'echo word >/dev/udp/{}/7001'", nodes.address(to)));
+        let heard = || nodes.on(to, &["exec", "udp", "cat", "/heard"]).out == "word\n";
+        match arrives {
+            true => wait_for("the datagram", heard),
+            false => assert!(!heard(), "{from} → {to} is cut"),
+        }
+    }
+    assert!(nodes.host.run(&["cluster", "cut", "node1", "node9"]).fails(1).contains("no such node: node9"));
+}
+
+#[test]
+fn nodes_outlive_their_host_and_are_found_again() {
+    let mut nodes = Nodes::up(&["--nodes", "2", "--no-swarm"]);
+    nodes.ok("node1", &["run", "-d", "--name", "stays", "alpine", "sleep", "1000"]);
+    nodes.cluster(&["cut", "node1", "node2"]);
+    let pid = nodes.look("node1")["Pid"].clone();
+    nodes.host.kill();
+    nodes.host.up();
+    assert_eq!(nodes.look("node1")["Pid"], pid);
+    assert_eq!(nodes.ok("node1", &["ps", "--format", "{{.Names}}"]), "stays");
+    assert!(nodes.cluster(&["ls"]).contains("cut: node1 → node2"));
+    // PID 1 killed behind the host's back: nobody asked for that
+    nodes.host.sh(&format!("kill -9 {pid}"));
+    wait_for("the death to be seen", || nodes.status("node1") == "dead");
+    nodes.cluster(&["start", "node1"]);
+    assert_eq!(nodes.status("node1"), "running");
+}
+
+/// What a cluster could leave: links, tables, cgroups, mounts, processes, files.
+fn traces(host: &Daemon) -> Vec<String> {
+    let mut found: Vec<String> =
+        host.sh("ip -br link | cut -d' ' -f1; nft list tables; ls data exec").ok().lines().map(String::from).collect();
+    let groups = fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .flat_map(|tree| fs::read_dir(tree.path()).into_iter().flatten().flatten());
+    let folder = host.folder.display().to_string();
+    let ours: BTreeSet<String> = groups
+        .map(|group| group.path())
+        .filter(|path| path.to_string_lossy().contains("minidock-cluster"))
+        .flat_map(|path| fs::read_dir(path).into_iter().flatten().flatten())
+        .map(|node| node.path().display().to_string())
+        .collect();
+    let mine = fs::read_to_string(host.data_root().join("cluster/cluster.json")).unwrap_or_default();
+    let id = mine.split("\"id\"").nth(1).and_then(|rest| rest.split('"').nth(1)).unwrap_or("none").to_string();
+    found.extend(ours.into_iter().filter(|path| path.contains(&id)));
+    found.extend(
+        fs::read_to_string("/proc/self/mounts")
+            .expect("mounts")
+            .lines()
+            .filter(|line| line.contains(&folder))
+            .map(String::from),
+    );
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default().replace('\0', " ");
+        if line.contains(&folder) && line.contains("machine") {
+            found.push(line);
+        }
+    }
+    found
+}
+
+#[test]
+fn down_leaves_nothing() {
+    let host = Daemon::start();
+    let before = traces(&host);
+    host.ok(&["cluster", "up", "--nodes", "2", "--uplink"]);
+    host.ok(&["--node", "node2", "run", "-d", "-p", "8080:80", "-v", "v:/v", "alpine", "sleep", "1000"]);
+    host.ok(&["cluster", "partition", "node1"]);
+    assert_ne!(traces(&host), before);
+    assert!(host.ok(&["context", "ls", "-q"]).contains("node2"));
+    host.ok(&["cluster", "down"]);
+    assert_eq!(traces(&host), before);
+    assert_eq!(host.ok(&["context", "ls", "-q"]), "default");
+    host.ok(&["cluster", "down"]); // gone is gone
+    assert!(host.run(&["cluster", "ls"]).fails(1).contains("this daemon hosts no cluster"));
+}
+
+#[test]
+fn two_ups_at_once_make_one_cluster_and_two_hosts_make_two() {
+    let host = Daemon::start();
+    let both = std::thread::scope(|scope| {
+        let up = || host.run(&["cluster", "up", "--nodes", "1", "--no-swarm"]);
+        let (a, b) = (scope.spawn(up), scope.spawn(up));
+        [a.join().expect("no panic"), b.join().expect("no panic")]
+    });
+    let (done, refused): (Vec<_>, Vec<_>) = both.iter().partition(|printed| printed.status == 0);
+    assert_eq!((done.len(), refused.len()), (1, 1), "{both:?}");
+    assert!(refused[0].err.contains("a cluster is up already"), "{}", refused[0].err);
+    // another daemon in the same network namespace
+    let script = "minidock daemon --data-root=other/data --exec-root=other/exec -H unix://$PWD/other.sock >other.log 2>&1 & other=$!; \
+        for i in $(seq 400); do [ -S other.sock ] && break; sleep 0.05; done; \
+        export MINIDOCK_HOST=unix://$PWD/other.sock; minidock cluster up --nodes 1 --no-swarm >/dev/null && minidock cluster ls --format '{{.Address}}'; \
+        minidock cluster down; kill $other; wait $other";
+    let other = host.sh(script).ok();
+    assert!(other.starts_with("192.168.") && !other.starts_with("192.168.66."), "{other}");
+    host.ok(&["cluster", "down"]);
+}
+
+#[test]
+fn a_node_has_what_it_was_given() {
+    let nodes =
+        Nodes::up(&["-n", "2", "--no-swarm", "--cpus", "0.5", "-m", "256m", "--label", "zone=a", "--label", "node2:disk=ssd"]);
+    assert_eq!(nodes.ok("node1", &["info", "--format", "{{.NCPU}} {{.MemTotal}} {{.Labels}}"]), "1 268435456 [zone=a]");
+    assert_eq!(nodes.ok("node2", &["info", "--format", "{{.Labels}}"]), "[zone=a disk=ssd]");
+    let limit = nodes.inside("node1", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/memory.max");
+    assert!(limit.starts_with("268435456"), "{limit}");
+    assert_eq!(nodes.cluster(&["add", "--cpus", "2"]), "node3");
+    assert_eq!(
+        nodes.cluster(&["ls", "--format", "{{.Name}} {{.CPUs}} {{.Memory}} {{.Labels}}"]),
+        "node1 0.5 268.4MB zone=a\nnode2 0.5 268.4MB zone=a,disk=ssd\nnode3 2 all "
+    );
+    nodes.cluster(&["rm", "node2"]);
+    assert_eq!(nodes.cluster(&["ls", "-q"]), "node1\nnode3");
+    assert_eq!(nodes.inside("node1", "getent hosts node2 | wc -l"), "0");
+    for (words, why) in [
+        (&["up"][..], "a cluster is up already"),
+        (&["add", "--memory", "1m"], "too few for a node"),
+        (&["add", "--nodes", "500"], "there must be 1 to 200"),
+        (&["add", "--label", "nothing"], "invalid label"),
+        (&["rm", "node7"], "no such node: node7"),
+        (&["start", "node1"], "node1 is running"),
+        (&["partition", "node1,node3"], "all nodes are on one side"),
+        (&["exec", "node9", "true"], "no such node: node9"),
+    ] {
+        let said = nodes.host.run(&[&["cluster"], words].concat());
+        assert!(said.status == 1 && said.err.contains(why), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
+fn the_host_reaches_published_ports_and_an_uplink_leads_out() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm", "--uplink"]);
+    nodes.ok(
+        "node1",
+        &[
+            "run",
+            "-d",
+            "-p",
+            "8080:80",
+            "alpine",
+            "sh",
+            "-c",
+            "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhere\\n' | nc -l -p 80; done",
+        ],
+    );
+    let address = nodes.address("node1");
+    wait_for("a page", || {
+        nodes
+            .host
+            .sh(&format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/8080; echo GET / >&3; cat <&3'"))
+            .out
+            .contains("here")
+    });
+    // a neighbour of the host: another namespace, on a cable of its own
+    let script = "ip netns add far 2>/dev/null; ip link add up0 type veth peer name up1 netns far && ip addr add 192.0.2.1/24 dev up0 && ip link set up0 up && \
+        ip -n far addr add 192.0.2.2/24 dev up1 && ip -n far link set up1 up && ip -n far link set lo up";
+    let made = nodes.host.sh(&script.replace("far", "far-$$").replace("far-$$", &format!("far{}", std::process::id())));
+    let far = format!("far{}", std::process::id());
+    assert_eq!(made.status, 0, "{}", made.err);
+    let listening = nodes.host.sh(&format!(
+        "ip netns exec {far} sh -c 'ip -br addr' && ip netns exec {far} bash -c 'exec 3<>/dev/tcp/{address}/8080' 2>&1; true"
+    ));
+    let reached = nodes.on("node1", &["run", "--rm", "--network", "host", "alpine", "ping", "-c1", "-W2", "192.0.2.2"]);
+    let masked = nodes.host.sh(&format!("ip netns exec {far} ip neigh"));
+    nodes.host.sh(&format!("ip netns del {far}"));
+    assert_eq!(reached.status, 0, "{} {}", reached.err, listening.out);
+    assert!(masked.out.contains("192.0.2.1"), "the host speaks for its nodes: {}", masked.out);
+}
