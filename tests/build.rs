@@ -223,3 +223,37 @@ fn concurrent_builds_share_what_is_there_and_do_not_disturb_each_other() {
         assert_eq!(cached(&out.ok()), [false, true, true]);
     }
 }
+
+#[test]
+fn image_prune_takes_nothing_from_a_build_that_is_under_way() {
+    let daemon = Daemon::start();
+    let file =
+        "FROM alpine\nRUN echo 1 > /one\nRUN --network=none while [ ! -e /gate/open ]; do sleep 0.01; done\nRUN cat /one\n";
+    let file = file.replace("RUN --network=none", "RUN --mount=type=cache,target=/gate");
+    let folder = context(&daemon, "c", &file, &[]);
+    let gate = "FROM alpine\nRUN --mount=type=cache,target=/gate touch /gate/open\n";
+    let opens = context(&daemon, "gate", gate, &[]);
+    std::thread::scope(|scope| {
+        let building = scope.spawn(|| build(&daemon, &folder, &[]));
+        wait_for("the step that waits", || !daemon.ok(&["ps", "-q"]).is_empty());
+        daemon.ok(&["image", "prune", "-f"]);
+        daemon.ok(&["build", &opens.display().to_string()]);
+        building.join().expect("no panic").ok();
+    });
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/one"]), "1");
+}
+
+#[test]
+fn a_run_on_scratch_may_borrow_its_tools_from_another_image() {
+    let daemon = Daemon::start();
+    let run = "RUN --mount=type=bind,from=alpine,target=/tools [\"/tools/bin/busybox\", \"sh\", \"-c\", \"echo made > /it\"]";
+    let folder = context(&daemon, "c", &format!("FROM scratch\n{run}\nCMD [\"/none\"]\n"), &[]);
+    build(&daemon, &folder, &[]).ok();
+    let tree = daemon.ok(&["create", "it"]);
+    daemon.ok(&["cp", &format!("{}:/it", tree.trim()), &daemon.folder.join("out").display().to_string()]);
+    assert_eq!(fs::read_to_string(daemon.folder.join("out")).expect("a file"), "made\n");
+    let changed = daemon.ok(&["export", "-o", &daemon.folder.join("x.tar").display().to_string(), tree.trim()]);
+    assert_eq!(changed, "");
+    let names = std::process::Command::new("tar").arg("-tf").arg(daemon.folder.join("x.tar")).output().expect("tar");
+    assert!(!String::from_utf8_lossy(&names.stdout).contains("busybox"), "what was borrowed stayed");
+}

@@ -22,7 +22,7 @@ use crate::{
     voice::{Failure, Voice},
 };
 use minidock_base::{Error, Kind, Result};
-use minidock_engine::{Engine, byte_stream::blocking};
+use minidock_engine::{Engine, byte_stream::blocking, images::Hold};
 use minidock_image::ImageRecord;
 use minidock_registry::credentials::Credentials;
 use minidock_spec::{
@@ -30,7 +30,11 @@ use minidock_spec::{
     image::{ImageConfig, host_architecture},
     reference::Reference,
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +89,8 @@ pub struct Job {
     pub results: Vec<watch::Sender<Option<Outcome>>>,
     /// The images whose history may serve as cache, if only these may.
     pub cache_from: Vec<ImageRecord>,
+    /// Every image it stands on: `image prune` takes none of them before it is done.
+    pub held: Mutex<Vec<Hold>>,
 }
 
 /// An image with its directories, topmost first; nothing at all for `scratch`.
@@ -95,6 +101,12 @@ pub struct Layers {
 }
 
 impl Job {
+    /// Keeps an image until the build is over.
+    pub fn hold(&self, image: &ImageRecord) {
+        let hold = self.engine.images.hold(&image.id);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(hold);
+    }
+
     /// Waits for an earlier stage.
     ///
     /// # Errors

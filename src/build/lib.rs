@@ -219,7 +219,8 @@ async fn job(
         blocking(move || Ok(names.iter().filter_map(|name| store.resolve(name).ok()).collect())).await?;
     let results = file.stages.iter().map(|_| watch::Sender::new(None)).collect();
     let (engine, registry, cancel) = (engine.clone(), registry.clone(), cancel.child_token());
-    Ok(Arc::new(Job { engine, registry, options, file, plan, context: Arc::new(context), scope, cancel, results, cache_from }))
+    let (context, held) = (Arc::new(context), Default::default());
+    Ok(Arc::new(Job { engine, registry, options, file, plan, context, scope, cancel, results, cache_from, held }))
 }
 
 /// Starts every needed stage; gives the target's image.

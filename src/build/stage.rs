@@ -123,6 +123,7 @@ impl Stage {
             Base::Stage(index) => self.job.stage(index).await?,
             Base::Image(name) => Some(self.job.image(&name, &platform, &self.voice).await?),
         };
+        self.image.iter().for_each(|image| self.job.hold(image));
         if let Some(image) = &self.image {
             self.running.config = image.config.config.clone();
             self.running.config.open_stdin = false;
@@ -259,7 +260,7 @@ impl Stage {
         self.cache = cache;
         match hit {
             None => return Ok(false),
-            Some(Hit::Image(image)) => self.image = Some(*image),
+            Some(Hit::Image(image)) => self.stand_on(*image),
             Some(Hit::Part(source, at)) => self.take_part(*source, at, key).await?,
         }
         self.voice.say(" ---> Using cache\n").await;
@@ -279,7 +280,8 @@ impl Stage {
             layers.push(layer.blob.clone());
         }
         config.history.push(history);
-        self.image = Some(blocking(move || store.enter_step(&config, layers, parent.as_ref().map(|p| &p.id), &key)).await?);
+        let made = blocking(move || store.enter_step(&config, layers, parent.as_ref().map(|p| &p.id), &key)).await?;
+        self.stand_on(made);
         Ok(())
     }
 
@@ -357,8 +359,14 @@ impl Stage {
         })
         .await?;
         tracing::debug!(image = id::short(made.id.as_str()), "a step is done");
-        self.image = Some(made);
+        self.stand_on(made);
         Ok(())
+    }
+
+    /// The stage goes on from this image, which nobody removes meanwhile.
+    fn stand_on(&mut self, image: ImageRecord) {
+        self.job.hold(&image);
+        self.image = Some(image);
     }
 }
 

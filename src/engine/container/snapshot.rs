@@ -13,7 +13,11 @@
 
 use crate::{Engine, container::record::Record};
 use minidock_base::{Doing, Error, Result, paths::Paths};
-use minidock_linux::{action, files, overlayfs::Overlay};
+use minidock_linux::{
+    action, files,
+    mount::{FileSystem, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY},
+    overlayfs::Overlay,
+};
 use minidock_spec::{digest::Digest, image::ImageConfig};
 use std::{
     fs::{self, DirBuilder},
@@ -114,8 +118,17 @@ pub fn overlay(paths: &Paths, record: &Record, lower: Vec<PathBuf>) -> Result<Ve
 pub fn read_only_root(lower: &[PathBuf], diff: Option<&Path>) -> Result<OwnedFd> {
     let stack: Vec<PathBuf> = diff.map(Path::to_path_buf).into_iter().chain(lower.iter().cloned()).collect();
     match &stack[..] {
-        [] => Err(Error::system("an image without layers has nothing to look at")),
+        [] => empty_folder(), // FROM scratch, before the first layer
         [only] => files::open_directory(only).doing(|| format!("open {}", only.display())),
         _ => Overlay { lower: stack, upper: None }.view().doing(|| "look into the image"),
     }
+}
+
+/// The root of an image without layers: a folder that nobody can reach by a name, and in which nothing is.
+fn empty_folder() -> Result<OwnedFd> {
+    let doing = || "make an empty folder";
+    let tmpfs = FileSystem::open("tmpfs").doing(doing)?;
+    tmpfs.set("size=4k").doing(doing)?;
+    let mount = tmpfs.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV).doing(doing)?;
+    files::openat2(&mount, ".", files::Open::Directory, files::Resolve::Beneath).doing(doing)
 }
