@@ -1,0 +1,365 @@
+//! # Tasks of a service, on one real node
+//!
+//! A swarm of one: what a service asks for reaches its containers, what happens to them is told in Docker's words, and whatever a
+//! daemon dies in the middle of is put right by the next one.
+
+#[path = "props/mod.rs"]
+mod props;
+
+use props::{Daemon, wait_for};
+use std::{
+    fs,
+    ops::{Deref, DerefMut},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// A daemon that is a swarm of its own, and leaves it before it goes.
+struct Node(Daemon);
+
+impl Node {
+    fn start() -> Node {
+        let node = Node(Daemon::start());
+        node.ok(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
+        node
+    }
+
+    /// `service create -d …`
+    fn create(&self, flags: &[&str]) {
+        self.ok(&[&["service", "create", "-d", "--no-resolve-image"], flags].concat());
+    }
+
+    /// One line for each task, newest first: `CURRENT STATE|ERROR|DESIRED STATE`.
+    fn tasks(&self, service: &str) -> Vec<String> {
+        let format = "{{.CurrentState}}|{{.Error}}|{{.DesiredState}}";
+        let listed = self.ok(&["service", "ps", "--no-trunc", "--format", format, service]);
+        listed.lines().map(str::to_string).collect()
+    }
+
+    /// Running containers of a service, by name.
+    fn running(&self, service: &str) -> Vec<String> {
+        let filter = format!("label=com.docker.swarm.service.name={service}");
+        let listed = self.ok(&["ps", "--filter", &filter, "--format", "{{.Names}}"]);
+        listed.lines().map(str::to_string).collect()
+    }
+
+    fn await_running(&self, service: &str, count: usize) -> Vec<String> {
+        let all_run = || {
+            let tasks = self.tasks(service);
+            tasks.iter().filter(|t| t.starts_with("Running ") && t.ends_with("|Running")).count() == count
+        };
+        wait_for(&format!("{count} tasks of {service}"), all_run);
+        self.running(service)
+    }
+
+    /// Waits until some task of the service has this in its line.
+    fn await_task(&self, service: &str, what: &str) {
+        wait_for(what, || self.tasks(service).iter().any(|t| t.contains(what)));
+    }
+
+    fn pid(&self, container: &str) -> i32 {
+        self.inspect(container, "{{.State.Pid}}").parse().expect("a number")
+    }
+
+    fn kill_container(&self, container: &str) {
+        let pid = rustix::process::Pid::from_raw(self.pid(container)).expect("it runs");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("our own");
+    }
+}
+
+impl Deref for Node {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.0
+    }
+}
+
+impl DerefMut for Node {
+    fn deref_mut(&mut self) -> &mut Daemon {
+        &mut self.0
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let left = self.0.run(&["swarm", "leave", "--force"]);
+        if left.status != 0 && !std::thread::panicking() {
+            panic!("it cannot leave its swarm: {}", left.err);
+        }
+    }
+}
+
+const SLEEP: [&str; 3] = ["alpine", "sleep", "1000"];
+
+fn with<'a>(flags: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
+    [flags, command].concat()
+}
+
+#[test]
+fn two_replicas_run_and_one_that_is_killed_is_replaced() {
+    let node = Node::start();
+    node.create(&with(&["--name", "web", "--replicas", "2", "--restart-delay", "0s"], &SLEEP));
+    let running = node.await_running("web", 2);
+    assert!(running.iter().any(|name| name.starts_with("web.1.")) && running.iter().any(|name| name.starts_with("web.2.")));
+    let began = Instant::now();
+    node.kill_container(&running[0]);
+    node.await_task("web", "task: non-zero exit (137)");
+    node.await_running("web", 2);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "it was replaced only after {took:?}");
+    assert!(node.ok(&["ps", "-a", "--format", "{{.Names}} {{.Status}}"]).contains("Exited (137)"), "its container stays");
+    node.ok(&["service", "rm", "web"]);
+    wait_for("all containers to go", || node.ok(&["ps", "-aq"]).is_empty());
+}
+
+#[test]
+fn what_goes_wrong_is_told_in_dockers_words() {
+    let node = Node::start();
+    let once = ["--restart-condition", "none"];
+    node.create(&with(&with(&["--name", "noimage"], &once), &["127.0.0.1:1/nothing:1"]));
+    node.create(&with(&with(&["--name", "three"], &once), &["alpine", "sh", "-c", "exit 3"]));
+    node.create(&with(&with(&["--name", "noprogram"], &once), &["alpine", "nosuchprogram"]));
+    node.create(&with(&with(&["--name", "well"], &once), &["alpine", "true"]));
+    node.create(&with(&with(&["--name", "nosource", "--mount", "type=bind,source=/nosuch,target=/x"], &once), &SLEEP));
+    node.await_task("noimage", "No such image: 127.0.0.1:1/nothing:1");
+    node.await_task("noimage", "Rejected ");
+    node.await_task("three", "task: non-zero exit (3)");
+    node.await_task("three", "Failed ");
+    node.await_task("noprogram", "starting container failed: ");
+    node.await_task("noprogram", "executable file not found in $PATH");
+    node.await_task("well", "Complete ");
+    node.await_task("nosource", "bind source path does not exist: /nosuch");
+}
+
+#[test]
+fn a_secret_lies_in_memory_in_its_own_task_and_nowhere_else() {
+    let node = Node::start();
+    let file = node.folder.join("words");
+    fs::write(&file, "tell-nobody-4711").expect("a file");
+    let path = file.display().to_string();
+    node.ok(&["secret", "create", "pw", &path]);
+    node.ok(&["config", "create", "conf", &path]);
+    node.ok(&["config", "create", "--template-driver", "golang", "page", &{
+        let template = node.folder.join("template");
+        fs::write(&template, "{{.Service.Name}} {{env \"COLOUR\"}}").expect("a file");
+        template.display().to_string()
+    }]);
+    fs::remove_file(&file).expect("our file");
+    node.create(&with(
+        &[
+            "--name",
+            "db",
+            "-e",
+            "COLOUR=blue-{{.Task.Slot}}",
+            "--secret",
+            "pw",
+            "--secret",
+            "source=pw,target=/etc/other,uid=10,gid=20,mode=0400",
+            "--config",
+            "conf",
+            "--config",
+            "source=page,target=/page",
+        ],
+        &SLEEP,
+    ));
+    node.create(&with(&["--name", "other"], &SLEEP));
+    let db = node.await_running("db", 1).remove(0);
+    let other = node.await_running("other", 1).remove(0);
+    assert_eq!(node.ok(&["exec", &db, "cat", "/run/secrets/pw", "/conf"]), "tell-nobody-4711tell-nobody-4711");
+    assert_eq!(node.ok(&["exec", &db, "cat", "/page"]), "db blue-1");
+    assert_eq!(node.ok(&["exec", &db, "stat", "-c", "%a %u %g", "/run/secrets/pw", "/etc/other"]), "444 0 0\n400 10 20");
+    node.run(&["exec", &db, "sh", "-c", "echo x > /run/secrets/pw"]).fails(1);
+    assert_eq!(node.ok(&["exec", &other, "sh", "-c", "ls /run/secrets 2>/dev/null; true"]), "");
+    assert!(!node.ok(&["inspect", &db]).contains("tell-nobody"), "it is in no inspect");
+    // neither the bytes nor their base64 are in any file on disk (what lies in memory is another file system)
+    let script = "grep -rlaF --exclude-dir=tasks -e tell-nobody -e dGVsbC1ub2JvZHk data exec daemon.log; true";
+    assert_eq!(node.sh(script).ok(), "");
+    assert!(node.sh("stat -f -c %T exec/tasks").ok().contains("tmpfs"));
+    node.ok(&["service", "rm", "db"]);
+    wait_for("its files to go", || !Path::new(&node.exec_root().join("tasks")).exists());
+}
+
+#[test]
+fn a_task_runs_when_it_is_healthy_and_fails_when_it_is_not() {
+    let node = Node::start();
+    let check = ["--health-interval", "100ms", "--health-retries", "2", "--restart-condition", "none"];
+    let slow = ["--name", "slow", "--health-cmd", "test -f /ready"];
+    let program = ["alpine", "sh", "-c", "sleep 1; touch /ready; sleep 1; rm /ready; sleep 1000"];
+    node.create(&with(
+        &with(&with(&slow, &check), &["--health-start-period", "30s", "--health-start-interval", "100ms"]),
+        &program,
+    ));
+    node.await_task("slow", "Starting ");
+    node.await_task("slow", "Running ");
+    node.await_task("slow", "unhealthy container");
+    node.await_task("slow", "Failed ");
+    node.create(&with(&with(&["--name", "never", "--health-cmd", "false", "--stop-grace-period", "1s"], &check), &SLEEP));
+    node.await_task("never", "unhealthy container");
+    assert!(node.running("never").is_empty());
+}
+
+#[test]
+fn a_daemon_that_was_killed_takes_its_tasks_up_again() {
+    let mut node = Node::start();
+    node.create(&with(&["--name", "web", "--replicas", "3", "--restart-delay", "0s"], &SLEEP));
+    let running = node.await_running("web", 3);
+    let before: Vec<i32> = running.iter().map(|c| node.pid(c)).collect();
+    node.0.kill();
+    let dead = rustix::process::Pid::from_raw(before[0]).expect("a pid");
+    rustix::process::kill_process(dead, rustix::process::Signal::KILL).expect("our own");
+    node.0.up();
+    node.await_task("web", "task: non-zero exit (137)");
+    node.await_running("web", 3);
+    for (container, pid) in running.iter().zip(&before).skip(1) {
+        assert_eq!(node.pid(container), *pid, "{container} was left alone");
+    }
+}
+
+#[test]
+fn what_a_service_asks_for_reaches_its_container() {
+    let node = Node::start();
+    node.create(&with(
+        &[
+            "--name",
+            "all",
+            "--label",
+            "colour=red",
+            "--hostname",
+            "{{.Service.Name}}-{{.Task.Slot}}",
+            "-e",
+            "SLOT={{.Task.Slot}}",
+            "-e",
+            "COLOUR={{index .Service.Labels \"colour\"}}",
+            "--container-label",
+            "a=b",
+            "--user",
+            "10:20",
+            "--group",
+            "30",
+            "--workdir",
+            "/tmp",
+            "--limit-cpu",
+            "0.5",
+            "--limit-memory",
+            "64m",
+            "--limit-pids",
+            "50",
+            "--cap-drop",
+            "NET_RAW",
+            "--ulimit",
+            "nofile=100:200",
+            "--sysctl",
+            "net.ipv4.ip_unprivileged_port_start=7",
+            "--dns",
+            "1.2.3.4",
+            "--dns-search",
+            "example.org",
+            "--host",
+            "db:10.1.2.3",
+            "--init",
+            "--read-only",
+            "--mount",
+            "type=tmpfs,target=/scratch",
+            "--mount",
+            "type=volume,source=data-{{.Task.Slot}},target=/data",
+            "--stop-signal",
+            "SIGUSR1",
+            "--stop-grace-period",
+            "3s",
+            "--log-driver",
+            "json-file",
+            "--log-opt",
+            "max-size=1m",
+            "--tty",
+            "--entrypoint",
+            "sleep",
+        ],
+        &["alpine", "1000"],
+    ));
+    let container = node.await_running("all", 1).remove(0);
+    let read = |script: &str| node.ok(&["exec", &container, "sh", "-c", script]);
+    assert_eq!(read("hostname; echo $SLOT $COLOUR; pwd; id -u; id -g; id -G"), "all-1\n1 red\n/tmp\n10\n20\n20 30");
+    assert_eq!(read("ulimit -n; cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "100\n7");
+    assert!(read("cat /etc/resolv.conf").contains("search example.org"));
+    assert!(read("cat /etc/hosts").contains("10.1.2.3\tdb"));
+    assert_eq!(read("touch /x 2>/dev/null || echo read-only"), "read-only");
+    assert!(read("cat /proc/1/cmdline | tr '\\0' ' '").contains("docker-init"));
+    assert!(read("grep ' /scratch ' /proc/mounts").starts_with("tmpfs"));
+    let seen = |template: &str| node.inspect(&container, template);
+    assert_eq!(seen("{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}"), "500000000 67108864 50");
+    assert_eq!(seen("{{.Config.StopSignal}} {{.Config.StopTimeout}} {{.Config.Tty}}"), "SIGUSR1 3 true");
+    assert_eq!(seen("{{index .HostConfig.LogConfig.Config \"max-size\"}} {{index .Config.Labels \"a\"}}"), "1m b");
+    assert_eq!(seen("{{index .Config.Labels \"com.docker.swarm.task.name\"}}"), container);
+    assert!(node.ok(&["volume", "ls", "-q"]).contains("data-1"));
+}
+
+#[test]
+fn a_program_has_its_grace_period_to_end_in() {
+    let node = Node::start();
+    let program = "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done";
+    node.create(&with(&["--name", "slow", "--stop-grace-period", "5s"], &["alpine", "sh", "-c", program]));
+    let stubborn = "trap '' TERM; while :; do sleep 0.1; done";
+    node.create(&with(&["--name", "stubborn", "--stop-grace-period", "1s"], &["alpine", "sh", "-c", stubborn]));
+    let slow = node.await_running("slow", 1).remove(0);
+    let stubborn = node.await_running("stubborn", 1).remove(0);
+    node.ok(&["node", "update", "--availability", "drain", "self"]);
+    node.await_task("slow", "Shutdown ");
+    node.await_task("stubborn", "Shutdown ");
+    assert_eq!(node.inspect(&slow, "{{.State.ExitCode}}"), "0", "it ended by itself");
+    assert_eq!(node.inspect(&stubborn, "{{.State.ExitCode}}"), "137");
+}
+
+#[test]
+fn an_update_replaces_one_after_the_other_and_logs_of_the_old_can_be_read() {
+    let node = Node::start();
+    let program = ["alpine", "sh", "-c", "echo I am $V; exec sleep 1000"];
+    node.create(&with(&["--name", "web", "--replicas", "2", "-e", "V=1", "--stop-grace-period", "1s"], &program));
+    let old = node.await_running("web", 2);
+    node.ok(&["service", "update", "--env-add", "V=2", "--update-monitor", "100ms", "web"]);
+    let new = node.running("web");
+    assert_eq!(new.len(), 2);
+    assert!(new.iter().all(|name| !old.contains(name)));
+    let said = node.ok(&["service", "logs", "--raw", "web"]);
+    assert!(said.contains("I am 1") && said.contains("I am 2"), "{said}");
+}
+
+#[test]
+fn a_job_runs_to_its_end_so_often_as_asked_and_so_many_at_once() {
+    let node = Node::start();
+    let flags = ["--name", "job", "--mode", "replicated-job", "--replicas", "4", "--max-concurrent", "2"];
+    node.create(&with(&flags, &["alpine", "sh", "-c", "sleep 0.3"]));
+    let mut most = 0;
+    wait_for("the job", || {
+        let tasks = node.tasks("job");
+        most = most.max(tasks.iter().filter(|t| t.starts_with("Running ")).count());
+        tasks.iter().filter(|t| t.starts_with("Complete ")).count() == 4
+    });
+    assert!(most <= 2, "{most} ran at once");
+    node.create(&with(&["--name", "everywhere", "--mode", "global-job"], &["alpine", "true"]));
+    node.await_task("everywhere", "Complete ");
+}
+
+#[test]
+fn a_port_of_mode_host_leads_to_the_task() {
+    let node = Node::start();
+    let program = ["alpine", "sh", "-c", "echo from-the-task > /index.html; exec httpd -f -p 80 -h /"];
+    node.create(&with(&["--name", "web", "-p", "published=8088,target=80,mode=host"], &program));
+    node.await_running("web", 1);
+    wait_for("an answer", || {
+        let asked = node.inside(&["curl", "-s", "--max-time", "2", "http://127.0.0.1:8088/"]);
+        asked.out.trim() == "from-the-task"
+    });
+    assert!(node.ok(&["service", "ps", "--format", "{{.Ports}}", "web"]).contains("*:8088->80/tcp"));
+}
+
+#[test]
+fn fifty_at_once_start_and_go() {
+    let node = Node::start();
+    let began = Instant::now();
+    node.create(&with(&["--name", "many", "--replicas", "50", "--stop-grace-period", "0s"], &SLEEP));
+    node.await_running("many", 50);
+    eprintln!("50 replicas run after {:?}", began.elapsed());
+    node.ok(&["service", "rm", "many"]);
+    wait_for("all to go", || node.ok(&["ps", "-aq"]).is_empty());
+}
