@@ -30,7 +30,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("build", &["base", "spec", "linux", "image", "engine", "registry"]),
     ("cluster", &["base", "spec", "linux", "network", "client"]),
     ("api", &["base", "spec", "engine", "registry", "build", "swarm", "cluster"]),
-    ("daemon", &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "swarm", "executor", "api", "cluster"]),
+    (
+        "daemon",
+        &["base", "spec", "linux", "image", "shim", "engine", "registry", "build", "swarm", "executor", "api", "cluster"],
+    ),
     ("cli", &["base", "spec", "explain", "client", "compose"]),
 ];
 
@@ -48,7 +51,23 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["client", "api", "registry"]),
     ("tokio-rustls", &["registry", "swarm"]),
     ("bcrypt", &["registry"]),
-    ("tokio", &["client", "network", "engine", "api", "daemon", "cli", "consensus", "swarm", "build", "registry", "executor", "cluster"]),
+    (
+        "tokio",
+        &[
+            "client",
+            "network",
+            "engine",
+            "api",
+            "daemon",
+            "cli",
+            "consensus",
+            "swarm",
+            "build",
+            "registry",
+            "executor",
+            "cluster",
+        ],
+    ),
 ];
 
 /// Rooms that may be longer than the wall of 450 lines, each with its reason.

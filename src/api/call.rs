@@ -12,15 +12,18 @@
 //! See: moby `api/server/httputils/{form,httputils}.go` · WHATWG URL, application/x-www-form-urlencoded.
 //! Next room: [`crate::answer`]
 
+use crate::House;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, Method, Request, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use minidock_base::{Error, Result};
+use minidock_cluster::Cluster;
 use minidock_engine::Engine;
 use minidock_registry::client::Client;
 use minidock_spec::engine::{body, filters::Filters};
+use minidock_swarm::{manager::Manager, node::Swarm};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -32,6 +35,10 @@ pub struct Call {
     pub engine: Arc<Engine>,
     /// The way to registries.
     pub registry: Arc<Client>,
+    /// The simulated nodes that this daemon hosts.
+    pub cluster: Arc<Cluster>,
+    /// This machine's part in a swarm, or in none.
+    pub swarm: Arc<Swarm>,
     pub method: Method,
     /// The parts of the path behind the version, unescaped; empty ones left out.
     pub path: Vec<String>,
@@ -45,13 +52,16 @@ pub struct Call {
 
 impl Call {
     /// Takes a request apart; `path` is its path without the version.
-    pub fn new(engine: Arc<Engine>, registry: Arc<Client>, mut request: Request<Incoming>, path: &str, minor: u16) -> Call {
+    pub fn new(house: House, mut request: Request<Incoming>, path: &str, minor: u16) -> Call {
+        let House { engine, registry, cluster, swarm } = house;
         let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let (head, body) = request.into_parts();
         Call {
             engine,
             registry,
+            cluster,
+            swarm,
             method: head.method,
             path: path.split('/').filter(|part| !part.is_empty()).map(|part| unescape(part, false)).collect(),
             minor,
@@ -60,6 +70,14 @@ impl Call {
             upgrade,
             body,
         }
+    }
+
+    /// This machine as a manager.
+    ///
+    /// # Errors
+    /// 503, in Docker's words: it is none.
+    pub fn manager(&self) -> Result<Arc<Manager>> {
+        self.swarm.manager()
     }
 
     /// The body as a value.

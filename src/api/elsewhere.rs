@@ -1,23 +1,12 @@
 //! # Elsewhere: doors that this house does not have yet
 //!
-//! Clients ask for more than there is: a swarm, plugins, checkpoints. A bare 404 would make them guess, so each such
+//! Clients ask for more than there is: plugins, checkpoints. A bare 404 would make them guess, so each such
 //! door says what it is, in the words and with the status that clients already understand from a Docker without it.
 //!
-//! See: moby `daemon/cluster/errors.go`. Next room: [`crate::answer`]
+//! Next room: [`crate::answer`]
 
 use crate::answer::Answer;
 use minidock_base::{Error, Result};
-
-/// What belongs to a swarm, asked of a machine that is in none: 503, never 404.
-pub fn swarm(what: &[&str]) -> Result<Answer> {
-    match what {
-        ["swarm", "init" | "join"] => Err(Error::not_implemented("swarm mode is not built yet: it comes with the swarm floor")),
-        ["swarm", "leave"] => Err(Error::unavailable("This node is not part of a swarm")),
-        _ => Err(Error::unavailable(
-            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.",
-        )),
-    }
-}
 
 /// Plugins: there are none, and there will be none.
 pub fn plugin(what: &[&str]) -> Result<Answer> {

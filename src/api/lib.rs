@@ -17,11 +17,12 @@
 //!   `["images", name @ .., "json"]`. No router library has that as plainly as the language itself.
 //! * **A request that changes something is finished** even when its client goes away: it runs in a task of its own. A
 //!   request that only looks, waits or streams is dropped with its client.
-//! * **What is not here** says so in a way that clients understand: swarm calls answer 503 as outside a swarm, plugins are an
+//! * **What is not here** says so in a way that clients understand: swarm calls answer 503 outside a swarm, plugins are an
 //!   empty list, BuildKit's doors say what to set, anything unknown is 404 `page not found`.
 //!
 //! Rooms: [`call`] and [`answer`] are HTTP taken apart and put together, [`door`], [`hijack`] and [`framed`] the bare connection;
-//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`build`], [`volumes`], [`networks`], [`registry`], [`system`] and [`glass_box`] have the handlers, [`elsewhere`] the doors that lead nowhere yet.
+//! [`containers`], [`streams`], [`exec`], [`archive`], [`images`], [`build`], [`volumes`], [`networks`], [`registry`], [`system`], [`cluster`] and [`glass_box`] have the handlers,
+//! [`swarm`] is a chapter of its own, [`elsewhere`] has the doors that lead nowhere yet.
 //!
 //! Laws: no handler keeps state; no request may make the daemon panic, whatever it says (`tests/api_*.rs` try).
 //!
@@ -32,6 +33,7 @@ pub mod answer;
 pub mod archive;
 pub mod build;
 pub mod call;
+pub mod cluster;
 pub mod containers;
 pub mod door;
 pub mod elsewhere;
@@ -43,6 +45,7 @@ pub mod images;
 pub mod networks;
 pub mod registry;
 pub mod streams;
+pub mod swarm;
 pub mod system;
 pub mod volumes;
 
@@ -53,33 +56,41 @@ use futures_util::{FutureExt, future::BoxFuture};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use minidock_base::{Error, Result};
+use minidock_cluster::Cluster;
 use minidock_engine::Engine;
 use minidock_registry::client::Client;
 use minidock_spec::engine::{API_VERSION, MIN_API_VERSION};
+use minidock_swarm::node::Swarm;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-/// Serves one connection to this engine, which reaches registries by `registry`; `closing` ends it, and `POST /minidock/stop`
-/// cancels `closing`.
-pub async fn serve<S>(engine: Arc<Engine>, registry: Arc<Client>, socket: S, closing: CancellationToken)
+/// The departments that requests are about.
+#[derive(Clone)]
+pub struct House {
+    pub engine: Arc<Engine>,
+    /// The way to registries.
+    pub registry: Arc<Client>,
+    /// The simulated nodes that this daemon hosts.
+    pub cluster: Arc<Cluster>,
+    /// This machine's part in a swarm, or in none.
+    pub swarm: Arc<Swarm>,
+}
+
+/// Serves one connection to this house; `closing` ends it, and `POST /minidock/stop` cancels `closing`.
+pub async fn serve<S>(house: House, socket: S, closing: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
 {
     let stop = closing.clone();
-    door::serve(socket, closing, move |request| handle(engine.clone(), registry.clone(), request, stop.clone())).await
+    door::serve(socket, closing, move |request| handle(house.clone(), request, stop.clone())).await
 }
 
 /// Begins the work of a request. What only looks, waits or streams belongs to its client; what changes something is a task of
 /// its own from the first moment, before the web server can notice that the client has gone.
-fn handle(
-    engine: Arc<Engine>,
-    registry: Arc<Client>,
-    request: Request<Incoming>,
-    stop: CancellationToken,
-) -> BoxFuture<'static, Answer> {
+fn handle(house: House, request: Request<Incoming>, stop: CancellationToken) -> BoxFuture<'static, Answer> {
     let looks = request.method() == Method::GET || request.method() == Method::HEAD;
-    let work = respond(engine, registry, request, stop);
+    let work = respond(house, request, stop);
     if looks {
         return work.boxed();
     }
@@ -92,11 +103,11 @@ fn handle(
 }
 
 /// From request to answer: version, route, errors, headers.
-async fn respond(engine: Arc<Engine>, registry: Arc<Client>, request: Request<Incoming>, stop: CancellationToken) -> Answer {
+async fn respond(house: House, request: Request<Incoming>, stop: CancellationToken) -> Answer {
     let line = format!("{} {}", request.method(), request.uri());
     let path = request.uri().path().to_string();
     let answered = match cut_version(&path) {
-        Ok((minor, rest)) => route(Call::new(engine, registry, request, rest, minor), stop).await,
+        Ok((minor, rest)) => route(Call::new(house, request, rest, minor), stop).await,
         Err(error) => Err(error),
     };
     let mut answer = answered.unwrap_or_else(|error| {
@@ -181,7 +192,39 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
 
         ("GET", ["plugins"]) => answer::json(&[(); 0]),
         (_, ["plugins", rest @ ..]) => elsewhere::plugin(rest),
-        (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..]) => elsewhere::swarm(&path),
+
+        ("GET", ["swarm"]) => swarm::inspect(call).await,
+        ("POST", ["swarm", "init"]) => swarm::init(call).await,
+        ("POST", ["swarm", "join"]) => swarm::join(call).await,
+        ("POST", ["swarm", "leave"]) => swarm::leave(call).await,
+        ("POST", ["swarm", "update"]) => swarm::update(call).await,
+        ("POST", ["swarm", "unlock"]) => swarm::unlock(call).await,
+        ("GET", ["swarm", "unlockkey"]) => swarm::unlock_key(call).await,
+
+        ("GET", ["nodes"]) => swarm::nodes::list(call).await,
+        ("GET", ["nodes", id]) => swarm::nodes::inspect(call, id).await,
+        ("POST", ["nodes", id, "update"]) => swarm::nodes::update(call, id).await,
+        ("DELETE", ["nodes", id]) => swarm::nodes::remove(call, id).await,
+
+        ("GET", ["services"]) => swarm::services::list(call).await,
+        ("POST", ["services", "create"]) => swarm::services::create(call).await,
+        ("GET", ["services", id]) => swarm::services::inspect(call, id).await,
+        ("POST", ["services", id, "update"]) => swarm::services::update(call, id).await,
+        ("DELETE", ["services", id]) => swarm::services::remove(call, id).await,
+        ("GET", ["services", id, "logs"]) => swarm::logs::of_service(call, id).await,
+
+        ("GET", ["tasks"]) => swarm::tasks::list(call).await,
+        ("GET", ["tasks", id]) => swarm::tasks::inspect(call, id).await,
+        ("GET", ["tasks", id, "logs"]) => swarm::logs::of_task(call, id).await,
+
+        ("GET", [what @ ("secrets" | "configs")]) => swarm::files::list(call, swarm::files::table(what)).await,
+        ("POST", [what @ ("secrets" | "configs"), "create"]) => swarm::files::create(call, swarm::files::table(what)).await,
+        ("GET", [what @ ("secrets" | "configs"), id]) => swarm::files::inspect(call, swarm::files::table(what), id).await,
+        ("POST", [what @ ("secrets" | "configs"), id, "update"]) => {
+            swarm::files::update(call, swarm::files::table(what), id).await
+        }
+        ("DELETE", [what @ ("secrets" | "configs"), id]) => swarm::files::remove(call, swarm::files::table(what), id).await,
+
         ("POST", ["build"]) => build::build(call).await,
         ("POST", ["build", "prune"]) => build::prune(call).await,
         (_, ["grpc" | "session", ..]) => build::buildkit(),
@@ -191,7 +234,11 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("POST", ["minidock", "network", "purge"]) => networks::purge(call).await,
         ("GET", ["minidock", "registry", "catalog"]) => registry::catalogue(call).await,
         ("GET", ["minidock", "registry", "tags"]) => registry::tags(call).await,
+        (_, ["minidock", "cluster", rest @ ..]) => cluster::route(call, rest).await,
         ("POST", ["minidock", "stop"]) => glass_box::stop(call, stop).await,
+        ("GET", ["minidock", "why", "task"]) => swarm::why::task(call).await,
+        ("GET", ["minidock", "why", "service"]) => swarm::why::service(call).await,
+        ("GET", ["minidock", "why", "leader"]) => swarm::why::leader(call).await,
         ("GET", ["minidock", "why", "reach"]) => glass_box::reach(call).await,
         ("GET", ["minidock", "containers", id, "explain"]) => glass_box::explain(call, id).await,
         ("GET", ["minidock", "containers", id, "actions"]) => glass_box::actions(call, id).await,

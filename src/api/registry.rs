@@ -193,6 +193,16 @@ pub async fn look(call: Call, name: &str) -> Result<Answer> {
     json(&value!({"Descriptor": descriptor, "Platforms": platforms}))
 }
 
+/// The digest that a registry has under this name now.
+///
+/// # Errors
+/// The registry cannot be reached, or knows no such image.
+pub async fn digest(call: &Call, reference: &Reference) -> Result<String> {
+    let wanted = reference.tag.clone().unwrap_or_else(|| "latest".into());
+    let repository = call.registry.repository(reference, &Purpose::Pull, &credentials(call)?).await?;
+    Ok(repository.manifest(&wanted).await?.digest.to_string())
+}
+
 fn platform_of(architecture: &str, os: &str, variant: Option<&str>) -> Value {
     let mut platform = value!({"architecture": architecture, "os": os});
     if let Some(variant) = variant {

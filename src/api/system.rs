@@ -12,7 +12,7 @@
 use crate::{
     answer::{Answer, bytes, empty, json, line, text},
     call::Call,
-    registry,
+    registry, swarm,
 };
 use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
@@ -30,7 +30,7 @@ pub fn ping(call: Call) -> Result<Answer> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert("builder-version", HeaderValue::from_static("1"));
-    headers.insert("swarm", HeaderValue::from_static("inactive"));
+    headers.insert("swarm", HeaderValue::from_static(swarm::standing(&call.swarm.info())));
     Ok(answer)
 }
 
@@ -43,6 +43,7 @@ pub async fn version(call: Call) -> Result<Answer> {
 pub async fn info(call: Call) -> Result<Answer> {
     let mut info = system::info(&call.engine).await?;
     info.registry_config = registry::facts(&call.registry);
+    info.swarm = serde_json::to_value(call.swarm.info()).map_err(|e| Error::system(e.to_string()))?;
     info.index_server_address = "https://index.docker.io/v1/".into();
     json(&info)
 }

@@ -27,13 +27,16 @@
 pub mod listen;
 pub mod notify;
 pub mod settings;
+pub mod swarm;
 
 use listen::Listener;
+use minidock_api::House;
 use minidock_base::{Doing, Result};
+use minidock_cluster::Cluster;
 use minidock_engine::{Engine, Options};
 use minidock_registry::client::Client;
 use settings::{Settings, Wish};
-use std::{ffi::OsString, fs, sync::Arc, time::Duration};
+use std::{ffi::OsString, fs, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -93,17 +96,26 @@ async fn run(settings: &Settings) -> Result<()> {
     for host in &settings.hosts {
         listeners.push(listen::open(host, &settings.group).await.doing(|| "start the daemon")?);
     }
-    let engine = Engine::open(Options { bridges: settings.bridges, ..Options::new(settings.paths.clone()) })
-        .await
-        .doing(|| "start the daemon")?;
+    let options = Options {
+        bridges: settings.bridges,
+        images_from: settings.images_from.clone(),
+        cpus: settings.cpus,
+        memory: settings.memory,
+        labels: settings.labels.clone(),
+        ..Options::new(settings.paths.clone())
+    };
+    let engine = Engine::open(options).await.doing(|| "start the daemon")?;
     minidock_build::prune::sweep(&engine).await;
+    let cluster = Cluster::open(&settings.paths).doing(|| "start the daemon")?;
     fs::write(&settings.pid_file, format!("{}\n", std::process::id()))
         .doing(|| format!("write {}", settings.pid_file.display()))?;
     let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
     let registry = Client::new(settings.registry.clone());
+    let swarm = swarm::open(settings, &engine, &registry, &closing).await?;
+    let house = House { engine, registry, cluster, swarm: swarm.clone() };
     for listener in listeners {
         tracing::info!("API listen on {}", listener.address());
-        tokio::spawn(accept(listener, engine.clone(), registry.clone(), closing.clone(), connections.clone()));
+        tokio::spawn(accept(listener, house.clone(), closing.clone(), connections.clone()));
     }
     notify::systemd("READY=1");
     tokio::select! {
@@ -116,19 +128,14 @@ async fn run(settings: &Settings) -> Result<()> {
     if tokio::time::timeout(PATIENCE, connections.wait()).await.is_err() {
         tracing::debug!("some streams were cut");
     }
+    swarm.stop().await;
     // a pid file that cannot be removed does no harm: the lock counts
     let _ = fs::remove_file(&settings.pid_file);
     Ok(())
 }
 
 /// Takes connections until the daemon ends; the listener's socket file goes with it.
-async fn accept(
-    listener: Listener,
-    engine: Arc<Engine>,
-    registry: Arc<Client>,
-    closing: CancellationToken,
-    connections: TaskTracker,
-) {
+async fn accept(listener: Listener, house: House, closing: CancellationToken, connections: TaskTracker) {
     loop {
         let taken = tokio::select! {
             taken = listener.accept() => taken,
@@ -136,7 +143,7 @@ async fn accept(
         };
         match taken {
             Ok(socket) => {
-                connections.spawn(minidock_api::serve(engine.clone(), registry.clone(), socket, closing.clone()));
+                connections.spawn(minidock_api::serve(house.clone(), socket, closing.clone()));
             }
             Err(error) => {
                 // out of descriptors, mostly: those who are being served will give some back

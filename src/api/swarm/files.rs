@@ -55,8 +55,8 @@ pub async fn inspect(call: Call, table: Table, text: &str) -> Result<Answer> {
 
 /// `POST /secrets/create`.
 pub async fn create(mut call: Call, table: Table) -> Result<Answer> {
-    let manager = call.manager()?;
     let spec: SecretSpec = call.json().await?;
+    let manager = call.manager()?;
     readable(&spec.data)?;
     json_with(StatusCode::CREATED, &manager.wish(Wish::CreateFile { table, spec: Box::new(spec) }).await?)
 }
@@ -75,9 +75,9 @@ fn readable(data: &str) -> Result<()> {
 
 /// `POST /secrets/{id or name}/update?version=`: labels alone can change.
 pub async fn update(mut call: Call, table: Table, text: &str) -> Result<Answer> {
+    let spec: SecretSpec = call.json().await?;
     let manager = call.manager()?;
     let version = version(&call, if table == Table::Secret { "secret" } else { "config" })?;
-    let spec: SecretSpec = call.json().await?;
     readable(&spec.data)?;
     manager.wish(Wish::UpdateFile { table, id: text.to_string(), version, spec: Box::new(spec) }).await?;
     Ok(empty(StatusCode::OK))

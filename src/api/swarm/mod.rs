@@ -16,7 +16,7 @@
 //! * [`wish`]: what a service spec means before it is written. [`shown`]: what of a row is Docker's business.
 //! * [`narrow`]: filters. [`logs`]: what tasks say, from all nodes. [`events`]: what happens. [`why`]: why it does not.
 //!
-//! Laws: a version is asked for wherever something is changed, so nobody overwrites what he has not seen; what is refused has
+//! Laws: the body is read before anything is refused, or the client would write into a closed connection; a version is asked for wherever something is changed, so nobody overwrites what he has not seen; what is refused has
 //! changed nothing; no secret leaves by any of these doors.
 //!
 //! *See:* moby `api/server/router/swarm`, `daemon/cluster`. *Next room:* [`services`]
@@ -37,14 +37,16 @@ use crate::{
     answer::{Answer, empty, json},
     call::Call,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use http::StatusCode;
 use minidock_base::{Error, Result, id};
 use minidock_spec::swarm::{
-    cluster::{Cluster, ClusterSpec},
+    cluster::ClusterSpec,
     local::{InitRequest, JoinRequest, LocalNodeState, SwarmInfo, SwarmObject, UnlockRequest},
 };
-use minidock_swarm::control::{Wish, cluster::Rotate};
+use minidock_swarm::{
+    control::{Wish, cluster::Rotate},
+    seal,
+};
 
 /// `GET /swarm`.
 pub async fn inspect(call: Call) -> Result<Answer> {
@@ -62,8 +64,22 @@ fn hide_keys(spec: &mut ClusterSpec) {
 
 /// `POST /swarm/init`: the new node's ID, as a JSON string.
 pub async fn init(mut call: Call) -> Result<Answer> {
-    let request: InitRequest = call.json().await?;
+    let mut request: InitRequest = call.json().await?;
+    sane(&mut request.spec);
     json(&call.swarm.init(request).await?)
+}
+
+/// Docker's own client founds a swarm with zeros: they mean "as usual".
+fn sane(spec: &mut ClusterSpec) {
+    let usual = ClusterSpec::default();
+    let unsigned = |number: &mut u64, usual| *number = if *number == 0 { usual } else { *number };
+    unsigned(&mut spec.raft.snapshot_interval, usual.raft.snapshot_interval);
+    unsigned(&mut spec.raft.log_entries_for_slow_followers, usual.raft.log_entries_for_slow_followers);
+    unsigned(&mut spec.raft.election_tick, usual.raft.election_tick);
+    unsigned(&mut spec.raft.heartbeat_tick, usual.raft.heartbeat_tick);
+    let signed = |number: &mut i64, usual| *number = if *number == 0 { usual } else { *number };
+    signed(&mut spec.dispatcher.heartbeat_period, usual.dispatcher.heartbeat_period);
+    signed(&mut spec.ca_config.node_cert_expiry, usual.ca_config.node_cert_expiry);
 }
 
 /// `POST /swarm/join`.
@@ -93,27 +109,20 @@ pub async fn unlock_key(call: Call) -> Result<Answer> {
 
 /// `POST /swarm/update?version=&rotateWorkerToken=&rotateManagerToken=&rotateManagerUnlockKey=`.
 pub async fn update(mut call: Call) -> Result<Answer> {
+    let spec: ClusterSpec = call.json().await?;
     let manager = call.manager()?;
     let version = version(&call, "swarm")?;
     let worker = strict_flag(&call, "rotateWorkerToken")?;
     let for_managers = strict_flag(&call, "rotateManagerToken")?;
     let key = strict_flag(&call, "rotateManagerUnlockKey")?;
-    let spec: ClusterSpec = call.json().await?;
-    let has_key =
-        manager.view(|tables| tables.cluster().is_some_and(|c: &std::sync::Arc<Cluster>| !c.keys.unlock_key.is_empty()));
-    let needs_key = spec.encryption_config.auto_lock_managers && (key || !has_key);
     let rotate = Rotate {
         worker_token: worker.then(random_bytes),
         manager_token: for_managers.then(random_bytes),
-        unlock_key: needs_key.then(new_unlock_key),
+        unlock_key: key.then(seal::new_unlock_key),
+        ..Rotate::default()
     };
     manager.wish(Wish::UpdateCluster { version, spec: Box::new(spec), rotate }).await?;
     Ok(empty(StatusCode::OK))
-}
-
-/// `SWMKEY-1-` and 32 random bytes in base 64, as `swarm unlock-key` prints it.
-fn new_unlock_key() -> String {
-    format!("SWMKEY-1-{}", STANDARD_NO_PAD.encode(random_bytes::<32>()))
 }
 
 /// At most 32 random bytes.
@@ -162,10 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_tokens_are_random_and_of_their_length() {
-        let (one, other) = (new_unlock_key(), new_unlock_key());
-        assert!(one.starts_with("SWMKEY-1-") && one.len() == 9 + 43, "{one}");
-        assert_ne!(one, other);
+    fn tokens_are_random() {
         assert_ne!(random_bytes::<16>(), random_bytes::<16>());
         assert!(random_bytes::<32>()[31] != 0 || random_bytes::<32>()[31] != 0 || random_bytes::<32>()[31] != 0);
     }

@@ -36,8 +36,12 @@ use regex::Regex;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Is this wish the swarm's?
-pub fn is_ours(wish: &NetworkCreate) -> bool {
+/// Is this wish the swarm's? Outside a swarm the engine says what stands in the way.
+pub fn is_ours(call: &Call, wish: &NetworkCreate) -> bool {
+    wants_swarm(wish) && (wish.driver == "overlay" || call.manager().is_ok())
+}
+
+fn wants_swarm(wish: &NetworkCreate) -> bool {
     !wish.config_only && (wish.driver == "overlay" || wish.scope == "swarm" || wish.ingress)
 }
 
@@ -288,8 +292,8 @@ mod tests {
             scope: scope.into(),
             ..NetworkCreate::default()
         };
-        assert!(is_ours(&wish("overlay", "")) && is_ours(&wish("", "swarm")));
-        assert!(!is_ours(&wish("bridge", "")) && !is_ours(&wish("", "local")) && !is_ours(&wish("host", "")));
+        assert!(wants_swarm(&wish("overlay", "")) && wants_swarm(&wish("", "swarm")));
+        assert!(!wants_swarm(&wish("bridge", "")) && !wants_swarm(&wish("", "local")) && !wants_swarm(&wish("host", "")));
     }
 
     #[test]

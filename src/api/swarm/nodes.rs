@@ -31,9 +31,9 @@ pub async fn inspect(call: Call, text: &str) -> Result<Answer> {
 
 /// `POST /nodes/{id or name}/update?version=`: role and availability must be said, for what is left out would change.
 pub async fn update(mut call: Call, text: &str) -> Result<Answer> {
+    let spec: Value = call.json().await?;
     let manager = call.manager()?;
     let version = version(&call, "node")?;
-    let spec: Value = call.json().await?;
     said(&spec, "Role", &["worker", "manager"])?;
     said(&spec, "Availability", &["active", "pause", "drain"])?;
     let spec: NodeSpec = body::decode(spec.to_string().as_bytes())?;

@@ -62,8 +62,9 @@ pub async fn inspect(call: Call, text: &str) -> Result<Answer> {
 
 /// `POST /services/create`.
 pub async fn create(mut call: Call) -> Result<Answer> {
+    let sent = call.json::<Value>().await?;
     let manager = call.manager()?;
-    let mut spec = wish::read(&call.json::<Value>().await?)?;
+    let mut spec = wish::read(&sent)?;
     let warning = pin(&call, &mut spec).await;
     set_auth(&mut spec, call.header("x-registry-auth"));
     let mut made = manager.wish(Wish::CreateService { spec: Box::new(spec) }).await?;
@@ -77,6 +78,7 @@ pub async fn create(mut call: Call) -> Result<Answer> {
 
 /// `POST /services/{id or name}/update?version=&rollback=previous&registryAuthFrom=spec|previous-spec`.
 pub async fn update(mut call: Call, text: &str) -> Result<Answer> {
+    let sent = call.json::<Value>().await?;
     let manager = call.manager()?;
     let version = version(&call, "service")?;
     let rollback = match call.query.text("rollback").unwrap_or_default() {
@@ -85,7 +87,6 @@ pub async fn update(mut call: Call, text: &str) -> Result<Answer> {
         other => return Err(Error::invalid(format!("unrecognized rollback option {other}")).hint("previous")),
     };
     let from = RegistryAuth::read(call.query.text("registryAuthFrom").unwrap_or_default())?;
-    let sent = call.json::<Value>().await?;
     let before = manager.view(|tables| known(tables, text))?;
     let (mut spec, warning) = match rollback {
         // the spec of before is taken, whatever was sent

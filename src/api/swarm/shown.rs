@@ -56,6 +56,9 @@ pub fn service(service: &Service, defaults: bool) -> Value {
         }
     }
     without(&mut shown, &[], &["SpecVersion"]);
+    if service.spec.endpoint_spec.is_none() {
+        shown["Endpoint"]["Spec"] = json!({}); // nobody asked for the mode that it has
+    }
     for spec in ["Spec", "PreviousSpec"] {
         hide_password(&mut shown, &[spec, "TaskTemplate", "ContainerSpec"]);
     }

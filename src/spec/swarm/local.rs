@@ -6,7 +6,7 @@
 //! *See:* moby `api/swagger.yaml`, tag Swarm; `api/types/swarm/swarm.go`. *Next room:* [`super::task`]
 
 use super::{
-    Version, is_zero_u64, not, null_is_default,
+    Version, is_zero_u64, null_is_default,
     cluster::{Cluster, ClusterSpec, JoinTokens},
     node::Availability,
 };
@@ -141,7 +141,6 @@ pub struct ClusterInfo {
     pub spec: ClusterSpec,
     #[serde(rename = "TLSInfo")]
     pub tls_info: Value,
-    #[serde(skip_serializing_if = "not")]
     pub root_rotation_in_progress: bool,
     #[serde(deserialize_with = "null_is_default")]
     pub default_addr_pool: Vec<String>,

@@ -56,8 +56,9 @@ impl Role {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Availability {
-    /// Takes new tasks.
+    /// Takes new tasks; so does a node of which nothing is said.
     #[default]
+    #[serde(alias = "")]
     Active,
     /// Keeps what it has.
     Pause,

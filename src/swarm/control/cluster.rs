@@ -75,7 +75,7 @@ pub fn update(tables: &Tables, version: u64, spec: &ClusterSpec, rotate: &Rotate
 pub fn check(spec: &ClusterSpec) -> Result<()> {
     let refuse = |text: &str| Err(super::refusal(minidock_base::Kind::InvalidParameter, text));
     match () {
-        () if spec.name != "default" && !spec.name.is_empty() => refuse("swarm spec must be named \"default\""),
+        () if spec.name != "default" && !spec.name.is_empty() => Err(Error::invalid("swarm spec must be named \"default\"")),
         () if spec.ca_config.node_cert_expiry < 3600 * 1_000_000_000 => refuse("minimum certificate expiry time is: 1h0m0s"),
         () if !spec.ca_config.external_cas.is_empty() => {
             Err(Error::not_implemented("external certificate authorities are not there").hint("leave out --external-ca"))

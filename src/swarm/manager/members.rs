@@ -58,7 +58,8 @@ impl Manager {
     /// 403, in SwarmKit's words.
     pub(super) fn can_spare(&self, raft_id: u64) -> Result<()> {
         let standing = self.replica.consensus()?.standing();
-        match raft_id == 0 || leaves_majority(&standing, raft_id) {
+        // that the last manager stays one is said by control, in other words
+        match raft_id == 0 || standing.members.len() == 1 || leaves_majority(&standing, raft_id) {
             true => Ok(()),
             false => Err(Error::forbidden(
                 "rpc error: code = FailedPrecondition desc = can't remove member from the raft: this would result in a loss of quorum",
