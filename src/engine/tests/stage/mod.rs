@@ -79,6 +79,19 @@ impl Stage {
         Stage { folder, engine }
     }
 
+    /// The same on roots that are there.
+    pub async fn connected_at(folder: &std::path::Path) -> Stage {
+        let engine = open_with(folder, true).await;
+        import_busybox(&engine);
+        Stage { folder: folder.to_path_buf(), engine }
+    }
+
+    /// The same on roots that another has left.
+    pub async fn again_connected(folder: PathBuf) -> Stage {
+        let engine = open_with(&folder, true).await;
+        Stage { folder, engine }
+    }
+
     pub async fn new() -> Stage {
         Stage::at(&tempfile::Builder::new().prefix("md-").tempdir().expect("a folder").keep()).await
     }
