@@ -39,6 +39,7 @@ use settings::{Settings, Wish};
 use std::{ffi::OsString, fs, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How long an ending daemon waits for answers that are under way.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -63,12 +64,8 @@ pub fn main(args: Vec<OsString>) -> i32 {
     let _ = minidock_linux::exec::protect_self();
     let _ = minidock_linux::limits::raise_files(); // containers get the old limit: engine::nursery
     minidock_linux::malloc::limit_arenas(2);
-    tracing_subscriber::fmt()
-        .with_max_level(settings.log_level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(false)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    tracing_subscriber::registry().with(lines).with(volume(settings.log_level)).init();
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -86,6 +83,15 @@ pub fn main(args: Vec<OsString>) -> i32 {
         Ok(()) => 0,
         Err(error) => tell(&error),
     }
+}
+
+/// How much each part says: consensus tells every heartbeat and every vote, which only who looks for its faults wants to read.
+fn volume(level: tracing::Level) -> Targets {
+    let raft = match level {
+        tracing::Level::DEBUG | tracing::Level::TRACE => tracing::Level::INFO,
+        _ => tracing::Level::ERROR,
+    };
+    Targets::new().with_default(level).with_target("openraft", raft)
 }
 
 /// From open engine to orderly end.
