@@ -33,7 +33,7 @@ const DELAY: i64 = 5_000_000_000;
 pub fn mend(service: &Service, places: &mut Places, context: &mut Context) {
     let policy = service.spec.task_template.restart_policy.clone().unwrap_or_default();
     for place in places.all() {
-        let broken: Vec<Task> = places.wanted(&place).filter(|t| is_broken(t, places)).cloned().collect();
+        let broken: Vec<Task> = places.wanted(&place).filter(|t| is_broken(t, places, context.now)).cloned().collect();
         for old in &broken {
             places.tell(&place, &old.id, TaskState::Shutdown);
         }
@@ -62,8 +62,11 @@ pub fn mend(service: &Service, places: &mut Places, context: &mut Context) {
     }
 }
 
-fn is_broken(task: &Task, places: &Places) -> bool {
-    task.status.state.is_over() || (!task.node_id.is_empty() && places.lost(&task.node_id).is_some())
+/// One that could not be prepared while it waited for its turn is replaced when its turn comes: an image that does not exist
+/// must not be asked for without pause.
+fn is_broken(task: &Task, places: &Places, now: Timestamp) -> bool {
+    let waits = task.desired_state == TaskState::Ready && task.not_before.is_some_and(|at| at > now);
+    (task.status.state.is_over() && !waits) || (!task.node_id.is_empty() && places.lost(&task.node_id).is_some())
 }
 
 /// It was not told to end for an update or a smaller scale: it ended, and then was told so.

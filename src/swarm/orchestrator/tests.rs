@@ -368,3 +368,24 @@ proptest! {
         prop_assert_eq!(world.running().len() as u64, wanted);
     }
 }
+
+#[test]
+fn one_that_cannot_be_prepared_while_it_waits_is_replaced_when_its_turn_would_come() {
+    let mut world = World::new(&["n"], ServiceMode::replicas(1));
+    let reject = |world: &mut World| {
+        let tasks: Vec<Task> = world.tables.tasks().filter(|t| !t.status.state.is_over()).map(|t| Task::clone(t)).collect();
+        for mut task in tasks {
+            task.status.state = TaskState::Rejected;
+            world.put(task.into());
+        }
+    };
+    reject(&mut world);
+    world.reconcile();
+    assert_eq!(world.tables.tasks().count(), 2);
+    reject(&mut world);
+    let turn = world.reconcile().expect("a time to look again");
+    assert_eq!((world.tables.tasks().count(), turn.duration_since(world.now).as_secs()), (2, 5));
+    world.now = turn;
+    world.reconcile();
+    assert_eq!(world.tables.tasks().count(), 3);
+}
