@@ -115,7 +115,7 @@ fn hash(of: impl Hash) -> u64 {
 }
 
 /// Our one table in a sandbox.
-fn ground() -> Ground {
+pub(crate) fn ground() -> Ground {
     const TO: &[Field] = &[Field::Ip(End::Destination)];
     let table = Table::new(Family::Inet, "minidock_services");
     let chain = |name: &str, purpose, hook, priority| {
@@ -138,4 +138,48 @@ fn ground() -> Ground {
         rule("nobody", [nobody(), vec![Part::Reject]].concat()),
     ];
     Ground { table, map: SERVICES, listed: VIPS, structure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deal::tests::says_what_it_does;
+
+    fn service(vip: u8, tasks: &[u8]) -> (Vec<Value>, Deal) {
+        let at = |last: u8| Ipv4Addr::new(10, 0, 1, last);
+        let tasks = tasks.iter().map(|last| at(*last)).collect();
+        (vec![Value::Address(at(vip).into())], Deal { chain: format!("vip-{}", at(vip)), asks: Vec::new(), tasks, port: None })
+    }
+
+    #[test]
+    fn the_rules_read_as_a_person_would_write_them() {
+        let deals: Deals = [service(2, &[5, 6, 7]), service(3, &[8])].into_iter().collect();
+        let lines: Vec<String> = ground().whole(&deals).iter().map(|c| c.to_string()).collect();
+        for line in [
+            "add chain inet minidock_services balance { type nat hook output priority -100; policy accept; }",
+            "add rule inet minidock_services balance tcp flags != syn / syn,ack accept",
+            "add rule inet minidock_services balance ip daddr vmap @services",
+            "add rule inet minidock_services vip-10.0.1.2 dnat ip to numgen inc mod 3 map { 0 : 10.0.1.5, 1 : 10.0.1.6, 2 : 10.0.1.7 }",
+            "add rule inet minidock_services vip-10.0.1.3 dnat ip to 10.0.1.8",
+            "add element inet minidock_services services { 10.0.1.2 : goto vip-10.0.1.2, 10.0.1.3 : goto vip-10.0.1.3 }",
+        ] {
+            assert!(lines.iter().any(|l| l == line), "{line} is not among {lines:#?}");
+        }
+        says_what_it_does(&ground(), &deals);
+    }
+
+    /// Clients that call once each do not all call the same task.
+    #[test]
+    fn sandboxes_begin_with_different_tasks() {
+        let backends: Vec<Ipv4Addr> = (1..=10).map(|last| Ipv4Addr::new(10, 0, 1, last)).collect();
+        let vip = Ipv4Addr::new(10, 0, 1, 99);
+        let mut firsts = std::collections::BTreeMap::<Ipv4Addr, u32>::new();
+        for sandbox in 0..1000 {
+            let seed = hash(std::path::PathBuf::from(format!("/run/minidock/netns/{sandbox:064x}")));
+            *firsts.entry(turned(&backends, hash((seed, vip)))[0]).or_default() += 1;
+        }
+        // chi-square with 9 degrees of freedom: beyond 27.9 once in a thousand
+        let chi: f64 = firsts.values().map(|n| (f64::from(*n) - 100.0).powi(2) / 100.0).sum();
+        assert!(firsts.len() == 10 && chi < 27.9, "{chi}: {firsts:?}");
+    }
 }

@@ -244,3 +244,126 @@ pub(crate) fn turned(tasks: &[Ipv4Addr], first: u64) -> Vec<Ipv4Addr> {
     }
     tasks
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::nft::listing::listing;
+    use minidock_linux::{
+        namespaces::{Namespace, Set as Namespaces, unshare},
+        netlink::Family as Line,
+    };
+    use proptest::prelude::*;
+    use std::{
+        io::Write,
+        process::{Command as Process, Stdio},
+    };
+
+    /// Runs `f` on a thread in a fresh network namespace; says SKIP without the right to make one.
+    pub(crate) fn apart(f: impl FnOnce() + Send) {
+        std::thread::scope(|threads| {
+            let run = || match unshare(Namespaces::default().with(Namespace::Network)) {
+                Ok(()) => f(),
+                Err(_) => println!("SKIP: needs root"),
+            };
+            if let Err(panic) = threads.spawn(run).join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    pub(crate) fn dealer(ground: Ground) -> Dealer {
+        Dealer::new(ground, Socket::open(Line::Netfilter).expect("nf_tables"))
+    }
+
+    pub(crate) fn listed(table: &Table) -> String {
+        let done =
+            Process::new("nft").args(["list", "table", table.family.word(), &table.name]).output().expect("nft, the oracle");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("text")
+    }
+
+    /// What we print is what nft lists after we have spoken to the kernel, and after a person has typed our lines.
+    #[track_caller]
+    pub(crate) fn says_what_it_does(ground: &Ground, deals: &Deals) {
+        let commands = ground.whole(deals);
+        let lines: String = commands.iter().map(|command| format!("{command}\n")).collect();
+        apart(|| {
+            dealer(ground.clone()).set(deals.clone(), &BTreeSet::new(), |_| false).expect("applied");
+            assert_eq!(in_lines(&listing(&commands[2..])), in_lines(&listed(&ground.table)));
+        });
+        apart(|| {
+            let mut typed = Process::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("nft");
+            typed.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("read");
+            assert!(typed.wait().expect("ended").success(), "{lines}");
+            assert_eq!(in_lines(&listing(&commands[2..])), in_lines(&listed(&ground.table)));
+        });
+    }
+
+    /// nft puts several short elements into one line; and what is typed as `reject` behind `ip daddr` it takes for the answer of
+    /// IPv4, which is the same answer.
+    fn in_lines(text: &str) -> String {
+        text.replace(",\n\t\t\t     ", ", ").replace("reject with icmp port-unreachable", "reject")
+    }
+
+    /// Chains and elements in no particular order, each on a line of its own.
+    fn sorted(text: &str) -> Vec<String> {
+        let of_block = |block: &str| {
+            let words = block.replace("elements = {", "").replace('}', "").replace(',', "\n");
+            let mut lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            lines.sort();
+            lines.join("\n")
+        };
+        let mut blocks: Vec<String> = text.split("\n\n").map(of_block).collect();
+        blocks.sort();
+        blocks
+    }
+
+    fn address(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 1, last)
+    }
+
+    fn deals(of: &BTreeMap<u8, Vec<u8>>) -> Deals {
+        let deal = |(vip, tasks): (&u8, &Vec<u8>)| {
+            let tasks = tasks.iter().map(|task| address(*task)).collect();
+            (
+                vec![Value::Address(address(*vip).into())],
+                Deal { chain: format!("vip-{vip}"), asks: Vec::new(), tasks, port: None },
+            )
+        };
+        of.iter().map(deal).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+        /// Whatever was told before: by difference the kernel has what it would have had if it had been told only the last.
+        #[test]
+        fn a_difference_leads_where_a_fresh_start_leads(
+            steps in prop::collection::vec(prop::collection::btree_map(2u8..6, prop::collection::vec(10u8..14, 0..4), 0..4), 1..6),
+        ) {
+            let ground = crate::balance::ground();
+            let mut last = (String::new(), String::new());
+            apart(|| {
+                let mut dealer = dealer(ground.clone());
+                for step in &steps {
+                    dealer.set(deals(step), &BTreeSet::new(), |_| false).expect("applied");
+                }
+                last.0 = listed(&ground.table);
+                // and told twice by different daemons
+                let mut other = Dealer::new(ground.clone(), Socket::open(Line::Netfilter).expect("nf_tables"));
+                other.set(deals(steps.last().expect("one at least")), &BTreeSet::new(), |_| false).expect("applied");
+                last.1 = listed(&ground.table);
+            });
+            prop_assert_eq!(sorted(&last.0), sorted(&last.1));
+        }
+
+        #[test]
+        fn everybody_has_one_turn_wherever_it_begins(tasks in prop::collection::vec(any::<u8>(), 0..20), first: u64) {
+            let all: Vec<Ipv4Addr> = tasks.iter().map(|last| address(*last)).collect();
+            let turned = turned(&all, first);
+            let once: BTreeSet<Ipv4Addr> = all.iter().copied().collect();
+            prop_assert_eq!(turned.len(), once.len());
+            prop_assert_eq!(turned.iter().copied().collect::<BTreeSet<_>>(), once);
+        }
+    }
+}

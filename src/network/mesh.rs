@@ -54,7 +54,6 @@ const DOORS: Set = Set { name: "doors", key: &[Type::Protocol, Type::Service], a
 const HELD: Set = Set { name: "held", answer: Answer::Nothing, ..DOORS };
 /// The link of the ingress network.
 const INGRESS: Set = Set { name: "ingress", key: &[Type::Ifname], answer: Answer::Nothing, interval: false };
-const UDP: u8 = 17;
 
 /// A published port of a service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +115,9 @@ impl Mesh {
         state.lead_into(ingress)?;
         if !quiet.is_empty() {
             // what a client kept sending while nobody was there is remembered as "for the machine itself"
-            let stale = |flow: &Flow| flow.protocol == UDP && quiet.contains(&flow.to.1) && flow.answers.0 == flow.to.0;
+            let stale = |flow: &Flow| {
+                flow.protocol == Protocol::Udp.number() && quiet.contains(&flow.to.1) && flow.answers.0 == flow.to.0
+            };
             if let Err(failed) = deal::forget_those(state.dealer.socket(), stale) {
                 tracing::debug!("old packets to UDP ports of the mesh are not forgotten: {failed}");
             }
@@ -195,7 +196,7 @@ fn table() -> Table {
 }
 
 /// The mesh's one table in a machine.
-fn ground() -> Ground {
+pub(crate) fn ground() -> Ground {
     const TO: &[Field] = &[Field::L4proto, Field::Dport];
     let chain = |name: &str, purpose, hook, priority| {
         Command::AddChain(table(), Chain { name: name.into(), base: Some((purpose, hook, priority)) })
@@ -203,7 +204,8 @@ fn ground() -> Ground {
     let rule = |chain: &str, parts: Vec<Part>| Command::AddRule(table(), chain.into(), Rule(parts));
     let lead = || vec![Part::V4, Part::ToThisMachine, Part::Vmap(TO, DOORS.name)];
     let past = || vec![Part::MidStream, Part::Verdict(Verdict::Accept)];
-    let udp = Part::Is(Field::L4proto, Value::Protocol(UDP));
+    // the socket that holds a port of TCP refuses by itself, and better: with a reset
+    let not_tcp = Part::IsNot(Field::L4proto, Value::Protocol(Protocol::Tcp.number()));
     let structure = vec![
         chain("prerouting", Purpose::Nat, Hook::Prerouting, -100),
         chain("output", Purpose::Nat, Hook::Output, -100),
@@ -216,8 +218,38 @@ fn ground() -> Ground {
         rule("prerouting", lead()),
         rule("output", past()),
         rule("output", lead()),
-        rule("input", vec![udp, Part::In(TO, HELD.name), Part::Reject]),
+        rule("input", vec![Part::In(TO, HELD.name), not_tcp, Part::Reject]),
         rule("postrouting", vec![Part::In(&[Field::Oifname], INGRESS.name), Part::Translated, Part::Masquerade]),
     ];
     Ground { table: table(), map: DOORS, listed: HELD, structure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deal::tests::says_what_it_does;
+
+    #[test]
+    fn the_rules_read_as_a_person_would_write_them() {
+        let at = |last: u8| Ipv4Addr::new(10, 0, 0, last);
+        let door = |protocol, published, backends: &[u8]| Door {
+            protocol,
+            published,
+            target: 80,
+            backends: backends.iter().map(|last| at(*last)).collect(),
+        };
+        let doors = [door(Protocol::Tcp, 8080, &[5, 6]), door(Protocol::Tcp, 9090, &[7]), door(Protocol::Udp, 53, &[])];
+        let deals: Deals = doors.iter().map(deal_of).collect();
+        let lines: Vec<String> = ground().whole(&deals).iter().map(|c| c.to_string()).collect();
+        for line in [
+            "add rule inet minidock_mesh prerouting meta nfproto ipv4 fib daddr type local meta l4proto . th dport vmap @doors",
+            "add rule inet minidock_mesh tcp-8080 meta l4proto tcp dnat ip to numgen inc mod 2 map { 0 : 10.0.0.5 . 80, 1 : 10.0.0.6 . 80 }",
+            "add rule inet minidock_mesh tcp-9090 meta l4proto tcp dnat ip to 10.0.0.7:80",
+            "add chain inet minidock_mesh udp-53",
+            "add rule inet minidock_mesh postrouting oifname @ingress ct status dnat masquerade",
+        ] {
+            assert!(lines.iter().any(|l| l == line), "{line} is not among {lines:#?}");
+        }
+        says_what_it_does(&ground(), &deals);
+    }
 }

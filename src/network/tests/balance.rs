@@ -228,23 +228,37 @@ fn a_hundred_services_of_ten_tasks_are_set_in_milliseconds() {
             (1..=n).map(of).collect()
         };
         let everybody: BTreeSet<Ipv4Addr> = many(100).iter().flat_map(|s| s.backends.clone()).collect();
-        let timed = |services: &[Service]| {
-            let began = Instant::now();
-            balance.set(services, &everybody).expect("set");
-            began.elapsed()
-        };
-        let fresh = timed(&many(100));
-        let same = timed(&many(100));
-        let mut one = many(100);
-        one[50].backends.pop();
-        let changed = timed(&one);
-        let gone = timed(&many(99));
+        // the best of some: what is measured is our work, not that of our neighbours on this machine
+        let best = |work: &mut dyn FnMut()| (0..5).map(|_| timed(work)).min().expect("some");
+        let set = |balance: &Balance, services: &[Service]| balance.set(services, &everybody).expect("set");
+        let fresh = best(&mut || set(&Balance::open(client).expect("a line"), &many(100)));
+        set(&balance, &many(100));
+        let same = best(&mut || set(&balance, &many(100)));
+        let mut less = many(100);
+        let changed = best(&mut || {
+            less[50].backends.pop();
+            set(&balance, &less);
+        });
+        let mut count = 99;
+        let gone = best(&mut || {
+            set(&balance, &less[..count]);
+            count -= 1;
+        });
         println!(
             "100 services of 10 tasks: {fresh:?}; said again {same:?}; one task less {changed:?}; one service less {gone:?}"
         );
         let small = Duration::from_millis(20);
-        assert!(fresh < Duration::from_millis(150) && same < small && changed < small && gone < small);
+        assert!(
+            fresh < Duration::from_millis(100) && same < small && changed < small && gone < small,
+            "{fresh:?} {same:?} {changed:?} {gone:?}"
+        );
     });
+}
+
+fn timed(work: &mut dyn FnMut()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
 }
 
 /// Not a task of ours and not through a service: what the rules cost.

@@ -16,7 +16,7 @@ use minidock_network::{
 use std::{
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, UdpSocket},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 11);
@@ -210,12 +210,16 @@ fn a_thousand_peers_are_told_in_milliseconds() {
             .collect();
         all[0].does(|home| {
             net.erect(home).expect("erected");
-            let timed = |told: &[Peer]| {
-                let began = Instant::now();
-                net.peers(home, told).expect("told");
-                began.elapsed()
-            };
-            let (fresh, same, one) = (timed(&told), timed(&told), timed(&told[1..]));
+            // the best of some: what is measured is our work, not that of our neighbours on this machine
+            let (mut fresh, mut same, mut one) = (Duration::MAX, Duration::MAX, Duration::MAX);
+            for _ in 0..5 {
+                for (best, told) in [(&mut fresh, &told[..]), (&mut same, &told[..]), (&mut one, &told[1..])] {
+                    let began = Instant::now();
+                    net.peers(home, told).expect("told");
+                    *best = began.elapsed().min(*best);
+                }
+                net.peers(home, &[]).expect("told");
+            }
             println!("1,000 peers: {fresh:?}; said again: {same:?}; one less: {one:?}");
             assert!(fresh.as_millis() < 500 && same.as_millis() < 100 && one.as_millis() < 100, "{fresh:?} {same:?} {one:?}");
         });
