@@ -35,7 +35,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 }
 
 fn told(why: &LeaderWhy) -> String {
-    let mut text = format!("{} (term {})\n", why.verdict, why.term);
+    let mut text = format!("{}\n", why.verdict);
     let (name, address) = (
         why.managers.iter().map(|m| called(m).len()).max().unwrap_or(0),
         why.managers.iter().map(|m| m.addr.len()).max().unwrap_or(0),
@@ -78,7 +78,6 @@ mod tests {
             ..ManagerWhy::default()
         };
         let why = LeaderWhy {
-            term: 7,
             verdict: "nobody leads: 2 are needed".into(),
             managers: vec![manager("node1", true, None), manager("n2", false, Some(12.2)), manager("n3", false, None)],
             ways: vec!["start node2 again".into(), "minidock swarm init --force-new-cluster".into()],
@@ -86,7 +85,7 @@ mod tests {
         };
         assert_eq!(
             told(&why),
-            "nobody leads: 2 are needed (term 7)\n  node1   10.0.0.1:2377   votes    itself\n  n2      10.0.0.1:2377   votes    SILENT for 12 s\n  n3      10.0.0.1:2377   votes    NEVER HEARD\n  try   start node2 again\n        minidock swarm init --force-new-cluster\n"
+            "nobody leads: 2 are needed\n  node1   10.0.0.1:2377   votes    itself\n  n2      10.0.0.1:2377   votes    SILENT for 12 s\n  n3      10.0.0.1:2377   votes    NEVER HEARD\n  try   start node2 again\n        minidock swarm init --force-new-cluster\n"
         );
     }
 }
