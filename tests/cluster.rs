@@ -97,8 +97,8 @@ fn group_of(pid: i64) -> std::path::PathBuf {
 fn a_stop_is_orderly_and_a_dead_daemon_leaves_containers_alone() {
     let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
     let waits = "trap 'echo asked >/data/end; exit 0' TERM; echo up >/data/begin; while :; do sleep 0.05; done";
-    nodes.ok("node1", &["run", "-d", "--name", "polite", "-v", "v:/data", "alpine", "sh", "-c", waits]);
-    let data = nodes.host.data_root().join("cluster/node1/volumes/v/_data");
+    nodes.ok("node1", &["run", "-d", "--name", "polite", "-v", "kept:/data", "alpine", "sh", "-c", waits]);
+    let data = nodes.host.data_root().join("cluster/node1/volumes/kept/_data");
     wait_for("the program", || data.join("begin").exists());
     nodes.cluster(&["kill", "--daemon", "node1"]);
     assert_eq!(nodes.status("node1"), "no daemon");
@@ -146,7 +146,7 @@ fn a_frozen_node_answers_nobody_and_goes_on_where_it_was() {
 #[test]
 fn cables_are_cut_one_way_or_both_and_healed() {
     let nodes = Nodes::up(&["--nodes", "3", "--no-swarm"]);
-    let listen = "minidock run -d --network host --name ear alpine sh -c 'while :; do echo hi | nc -l -p 7000; done'";
+    let listen = "minidock run -d --network host --name ear alpine nc -ll -p 7000 -e true";
     for node in ["node1", "node2", "node3"] {
         nodes.inside(node, listen);
         wait_for("an ear", || nodes.reaches(node, "127.0.0.1", 7000));
@@ -163,13 +163,14 @@ fn cables_are_cut_one_way_or_both_and_healed() {
     nodes.cluster(&["heal"]);
     // one way: datagrams arrive in the other direction only
     nodes.cluster(&["cut", "--one-way", "node1", "node2"]);
-    let hear = "minidock run -d --network host --name udp alpine sh -c 'nc -u -l -p 7001 >/heard'";
+    let hear = "rm -f /run/heard; setsid python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", 7001)); \
+        open(\"/run/heard\", \"wb\").write(s.recv(99))' >/dev/null 2>&1 </dev/null &";
     for (from, to, arrives) in [("node1", "node3", true), ("node2", "node1", true), ("node1", "node2", false)] {
-        nodes.inside(to, &format!("minidock rm -f udp >/dev/null 2>&1; {hear}"));
-        wait_for("an ear for datagrams", || nodes.sh(to, "grep -q ':1B59 ' /proc/net/udp /proc/net/udp6").status == 0);
+        nodes.inside(to, hear);
+        wait_for("an ear for datagrams", || nodes.sh(to, "grep -q ':1B59 ' /proc/net/udp").status == 0);
         // the neighbour's MAC was learnt above, when both ways were open
         nodes.inside(from, &format!("bash -c 'echo word >/dev/udp/{}/7001'", nodes.address(to)));
-        let heard = || nodes.on(to, &["exec", "udp", "cat", "/heard"]).out == "word\n";
+        let heard = || nodes.sh(to, "cat /run/heard").out == "word\n";
         match arrives {
             true => wait_for("the datagram", heard),
             false => assert!(!heard(), "{from} → {to} is cut"),
@@ -236,7 +237,7 @@ fn down_leaves_nothing() {
     let host = Daemon::start();
     let before = traces(&host);
     host.ok(&["cluster", "up", "--nodes", "2", "--uplink"]);
-    host.ok(&["--node", "node2", "run", "-d", "-p", "8080:80", "-v", "v:/v", "alpine", "sleep", "1000"]);
+    host.ok(&["--node", "node2", "run", "-d", "-p", "8080:80", "-v", "kept:/v", "alpine", "sleep", "1000"]);
     host.ok(&["cluster", "partition", "node1"]);
     assert_ne!(traces(&host), before);
     assert!(host.ok(&["context", "ls", "-q"]).contains("node2"));
@@ -279,7 +280,7 @@ fn a_node_has_what_it_was_given() {
     assert_eq!(nodes.cluster(&["add", "--cpus", "2"]), "node3");
     assert_eq!(
         nodes.cluster(&["ls", "--format", "{{.Name}} {{.CPUs}} {{.Memory}} {{.Labels}}"]),
-        "node1 0.5 268.4MB zone=a\nnode2 0.5 268.4MB zone=a,disk=ssd\nnode3 2 all "
+        "node1 0.5 256MiB zone=a\nnode2 0.5 256MiB zone=a,disk=ssd\nnode3 2 all"
     );
     nodes.cluster(&["rm", "node2"]);
     assert_eq!(nodes.cluster(&["ls", "-q"]), "node1\nnode3");

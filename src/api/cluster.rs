@@ -68,9 +68,9 @@ async fn start(mut call: Call, cluster: Arc<Cluster>, id: &str) -> Result<Answer
     let started = cluster.shells.start(&cluster, id, wish.console_size.map(|[rows, columns]| (rows, columns)))?;
     let tty = matches!(started, Started::Terminal(..));
     let id = id.to_string();
-    hijack(&mut call, tty, async move |io| match streams::join(started, io).await {
-        Ok(status) => cluster.shells.end(&id, status),
-        Err(error) => {
+    hijack(&mut call, tty, async move |io| {
+        let joined = streams::join(started, io, |status| cluster.shells.end(&id, status)).await;
+        if let Err(error) = joined {
             tracing::warn!("{error}");
             cluster.shells.end(&id, 125);
         }

@@ -20,7 +20,7 @@ use std::{
     process::ExitStatus,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf, split},
     net::unix::pipe,
     process::Child,
     sync::mpsc,
@@ -28,22 +28,25 @@ use tokio::{
 
 const PIECE: usize = 32 << 10;
 
-/// Connects both until the program has ended; its status, as a shell counts.
+/// Connects both until the program has ended; `ended` is told its status, as a shell counts, before the caller sees the end of the stream.
 ///
 /// # Errors
 /// No descriptors left. A caller that goes is none.
-pub async fn join(started: Started, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Result<i32> {
-    match started {
-        Started::Pipes(child) => pipes(child, io).await,
-        Started::Terminal(child, master) => terminal(child, master, io).await,
-    }
+pub async fn join(started: Started, io: impl AsyncRead + AsyncWrite + Send + 'static, ended: impl FnOnce(i32)) -> Result<()> {
+    let (status, mut to) = match started {
+        Started::Pipes(child) => pipes(child, io).await?,
+        Started::Terminal(child, master) => terminal(child, master, io).await?,
+    };
+    ended(status);
+    let _ = to.shutdown().await; // the caller may have gone
+    Ok(())
 }
 
 fn status(ended: ExitStatus) -> i32 {
     ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0))
 }
 
-async fn pipes(mut child: Child, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Result<i32> {
+async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io: T) -> Result<(i32, WriteHalf<T>)> {
     let (mut from, mut to) = split(io);
     let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let typed = tokio::spawn(async move {
@@ -71,8 +74,7 @@ async fn pipes(mut child: Child, io: impl AsyncRead + AsyncWrite + Send + 'stati
     }
     let ended = child.wait().await.doing(|| "wait for the program")?;
     typed.abort();
-    let _ = to.shutdown().await;
-    Ok(status(ended))
+    Ok((status(ended), to))
 }
 
 async fn read_all(mut from: impl AsyncRead + Unpin, stream: Stream, to: mpsc::Sender<(Stream, Vec<u8>)>) {
@@ -84,7 +86,11 @@ async fn read_all(mut from: impl AsyncRead + Unpin, stream: Stream, to: mpsc::Se
     }
 }
 
-async fn terminal(mut child: Child, master: OwnedFd, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Result<i32> {
+async fn terminal<T: AsyncRead + AsyncWrite + Send + 'static>(
+    mut child: Child,
+    master: OwnedFd,
+    io: T,
+) -> Result<(i32, WriteHalf<T>)> {
     let doing = || "serve the terminal";
     fds::nonblocking(&master).doing(doing)?;
     // a terminal is read and written as a pipe is, and polled alike
@@ -105,6 +111,5 @@ async fn terminal(mut child: Child, master: OwnedFd, io: impl AsyncRead + AsyncW
     let _ = keys.await; // it held the terminal, too
     drop(said);
     let ended = child.wait().await.doing(|| "wait for the program")?;
-    let _ = to.shutdown().await;
-    Ok(status(ended))
+    Ok((status(ended), to))
 }
