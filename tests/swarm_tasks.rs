@@ -9,8 +9,11 @@ mod props;
 use props::{Daemon, wait_for};
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     ops::{Deref, DerefMut},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -129,6 +132,8 @@ fn what_goes_wrong_is_told_in_dockers_words() {
     node.await_task("noprogram", "starting container failed: ");
     node.await_task("noprogram", "executable file not found in $PATH");
     node.await_task("well", "Complete ");
+    let refused = node.run(&["service", "create", "-d", "--hostname", "{{.Nod.ID}}", "alpine"]).fails(1);
+    assert!(refused.contains("expanding hostname failed: template: "), "{refused}");
     node.await_task("nosource", "bind source path does not exist: /nosuch");
 }
 
@@ -171,7 +176,8 @@ fn a_secret_lies_in_memory_in_its_own_task_and_nowhere_else() {
     assert_eq!(node.ok(&["exec", &db, "stat", "-c", "%a %u %g", "/run/secrets/pw", "/etc/other"]), "444 0 0\n400 10 20");
     node.run(&["exec", &db, "sh", "-c", "echo x > /run/secrets/pw"]).fails(1);
     assert_eq!(node.ok(&["exec", &other, "sh", "-c", "ls /run/secrets 2>/dev/null; true"]), "");
-    assert!(!node.ok(&["inspect", &db]).contains("tell-nobody"), "it is in no inspect");
+    let inspected = node.ok(&["inspect", &db]);
+    assert!(!inspected.contains("tell-nobody") && !inspected.contains("/run/secrets"), "it is in no inspect");
     // neither the bytes nor their base64 are in any file on disk (what lies in memory is another file system)
     let script = "grep -rlaF --exclude-dir=tasks -e tell-nobody -e dGVsbC1ub2JvZHk data exec daemon.log; true";
     assert_eq!(node.sh(script).ok(), "");
@@ -351,6 +357,118 @@ fn a_port_of_mode_host_leads_to_the_task() {
         asked.out.trim() == "from-the-task"
     });
     assert!(node.ok(&["service", "ps", "--format", "{{.Ports}}", "web"]).contains("*:8088->80/tcp"));
+}
+
+/// Dice that fall the same way each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+#[test]
+fn daemons_and_containers_killed_at_random_leave_what_was_wanted_and_nothing_else() {
+    let mut node = Node::start();
+    let flags = ["--replicas", "4", "--restart-delay", "0s", "--stop-grace-period", "0s"];
+    node.create(&with(&with(&["--name", "one"], &flags), &SLEEP));
+    node.create(&with(&with(&["--name", "two"], &flags), &SLEEP));
+    let seconds = std::env::var("MINIDOCK_FAULT_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(8);
+    let (mut dice, until) = (Dice(4711), Instant::now() + Duration::from_secs(seconds));
+    let mut scale = 4;
+    while Instant::now() < until {
+        match dice.roll(5) {
+            0 => {
+                node.0.kill();
+                node.0.up();
+            }
+            1 => {
+                scale = 2 + dice.roll(5);
+                // a daemon that has just come back may not lead yet
+                let wanted = format!("one={scale}");
+                wait_for("a manager that leads", || node.run(&["service", "scale", "-d", &wanted]).status == 0);
+            }
+            2 => {
+                let version = format!("V={}", dice.roll(1000));
+                let update = ["service", "update", "-d", "--force", "--env-add", &version, "two"];
+                wait_for("a manager that leads", || node.run(&update).status == 0);
+            }
+            _ => {
+                let running = node.run(&["ps", "-q"]).out;
+                let ids: Vec<&str> = running.split_whitespace().collect();
+                if let Some(id) = (!ids.is_empty()).then(|| ids[dice.roll(ids.len())]) {
+                    node.run(&["kill", id]); // it may be gone by now
+                }
+            }
+        }
+    }
+    let update_ended =
+        || !node.ok(&["service", "inspect", "two", "--format", "{{json .UpdateStatus}}"]).contains("\"updating\"");
+    wait_for("the last update", update_ended);
+    node.ok(&["service", "update", "-d", "--force", "two"]); // an update that the killing made pause goes on
+    wait_for("what was wanted", || {
+        let states = |service: &str| {
+            let tasks = node.tasks(service);
+            let wanted = tasks.iter().filter(|t| t.ends_with("|Running")).count();
+            let run = tasks.iter().filter(|t| t.starts_with("Running ") && t.ends_with("|Running")).count();
+            (wanted, run, node.running(service).len())
+        };
+        states("one") == (scale, scale, scale) && states("two") == (4, 4, 4)
+    });
+    let known = node.ok(&["ps", "-a", "--format", "{{.Label \"com.docker.swarm.task.id\"}}"]);
+    let tasks = node.ok(&["service", "ps", "-q", "--no-trunc", "one", "two"]);
+    for id in known.lines() {
+        assert!(tasks.lines().any(|task| task == id), "a container of task {id}, which nobody knows");
+    }
+    node.ok(&["service", "rm", "one", "two"]);
+    wait_for("all containers to go", || node.ok(&["ps", "-aq"]).is_empty());
+}
+
+/// Asks for `/` again and again until told to stop: how often it was answered, and what went wrong.
+fn ask_for_ever(port: u16, stop: &AtomicBool) -> (usize, Vec<String>) {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let (mut answered, mut lost) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        match ask() {
+            Ok(answer) if answer.contains("200 OK") => answered += 1,
+            Ok(answer) => lost.push(format!("half an answer: {answer:?}")),
+            Err(error) => lost.push(error.to_string()),
+        }
+    }
+    (answered, lost)
+}
+
+#[test]
+fn no_request_is_lost_while_every_replica_is_replaced() {
+    let node = Node::start();
+    let program = ["alpine", "sh", "-c", "echo $V > /index.html; exec httpd -f -p 80 -h /"];
+    let check = ["--health-cmd", "wget -q -O /dev/null http://127.0.0.1/", "--health-interval", "100ms"];
+    let flags = ["--name", "web", "--replicas", "3", "-p", "8080:80", "-e", "V=1", "--stop-grace-period", "1s"];
+    node.create(&with(&with(&flags, &check), &program));
+    node.await_running("web", 3);
+    for (order, version) in [("start-first", "V=2"), ("stop-first", "V=3")] {
+        let stop = AtomicBool::new(false);
+        let asked = std::thread::scope(|scope| {
+            let askers: Vec<_> = (0..3).map(|_| scope.spawn(|| node.home.enter(|| ask_for_ever(8080, &stop)))).collect();
+            let update =
+                ["service", "update", "--update-order", order, "--update-monitor", "100ms", "--env-add", version, "web"];
+            node.ok(&update);
+            stop.store(true, Ordering::Relaxed);
+            askers.into_iter().map(|asker| asker.join().expect("an asker")).collect::<Vec<_>>()
+        });
+        let answered: usize = asked.iter().map(|(answered, _)| answered).sum();
+        let lost: Vec<&String> = asked.iter().flat_map(|(_, lost)| lost).collect();
+        assert!(answered > 100 && lost.is_empty(), "{order}: {answered} answered, {} lost: {lost:?}", lost.len());
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@
 //! A task's container has no restart policy: the managers restart, by making another task. *See:* moby
 //! `daemon/cluster/executor/container/container.go`. *Next room:* [`crate::container`]
 
-use crate::{expand::Words, files::Placed};
+use crate::files::Placed;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minidock_base::{Error, Result};
 use minidock_spec::{
@@ -29,6 +29,7 @@ use minidock_spec::{
         task::{ContainerSpec, Task},
     },
 };
+use minidock_swarm::agent::expand::Words;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

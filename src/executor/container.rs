@@ -19,7 +19,6 @@
 use crate::{
     Machine,
     body::{self, TASK_ID},
-    expand::Words,
     files, image,
 };
 use futures_util::future::BoxFuture;
@@ -29,9 +28,15 @@ use minidock_spec::swarm::{
     service::EndpointPort,
     task::{ContainerStatus, PortStatus, Task},
 };
-use minidock_swarm::agent::executor::{Controller, Files, Here, Seen};
+use minidock_swarm::agent::{
+    executor::{Controller, Files, Here, Seen},
+    expand::Words,
+};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// As people search for it.
+const UNHEALTHY: &str = "dockerexec: unhealthy container";
 
 /// The container of one task.
 pub struct TaskContainer {
@@ -187,7 +192,8 @@ fn ended(record: &Record, unhealthy: bool) -> Result<()> {
     }
     let code = state.exit_code;
     let why = match (unhealthy, state.oom_killed, state.error.as_str()) {
-        (true, ..) => ": unhealthy container",
+        (true, ..) if code == 0 => return Err(Error::system(UNHEALTHY)),
+        (true, ..) => &format!(": {UNHEALTHY}"),
         (false, true, _) => ": it wanted more memory than its limit",
         _ if code == 0 => return Ok(()),
         (.., "") => "",

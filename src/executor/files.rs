@@ -12,12 +12,9 @@
 //!
 //! Laws: a file is on no disk at any moment (swap excepted, as with every tmpfs); when a task's container is removed, its folder goes.
 //! A machine that loses power forgets them all. *See:* moby `daemon/container_operations_unix.go` `setupSecretDir`.
-//! *Next room:* [`crate::expand`]
+//! *Next room:* [`crate::logs`]
 
-use crate::{
-    body::container_spec,
-    expand::{Inside, Words},
-};
+use crate::body::container_spec;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minidock_base::{Doing, Error, Result, paths::Paths};
 use minidock_linux::{
@@ -28,7 +25,10 @@ use minidock_spec::swarm::{
     secret::Secret,
     task::{FileTarget, Task},
 };
-use minidock_swarm::agent::executor::Files;
+use minidock_swarm::agent::{
+    executor::Files,
+    expand::{Inside, Words},
+};
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
     io::Write,

@@ -11,10 +11,10 @@
 //!                                                │ prepare · start · wait · shutdown · remove
 //!                             [`image`] ◄────────┤ is it here? else pull
 //!                             [`files`] ◄────────┤ secrets and configs, in memory
-//!                             [`body`]  ◄────────┘ Task → create body, by way of [`expand`]
+//!                             [`body`]  ◄────────┘ Task → create body
 //! ```
 //!
-//! * [`body`] and [`expand`] are functions from values to values; everything else calls the engine.
+//! * [`body`] is a function from values to values; everything else calls the engine.
 //!
 //! Laws: the engine does not know the swarm, and the agent does not know the engine; what a container is of the swarm stands in its
 //! labels (`com.docker.swarm.task.id`), so that a daemon that comes back finds its tasks by looking at what is there.
@@ -24,7 +24,6 @@
 pub mod body;
 pub mod container;
 pub mod describe;
-pub mod expand;
 pub mod files;
 pub mod ground;
 pub mod image;

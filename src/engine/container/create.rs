@@ -61,6 +61,7 @@ async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platf
     let reservation = engine.containers.reserve(name, &id)?;
     let (path, args) = image_defaults::program(&config).ok_or_else(|| Error::invalid("no command specified"))?;
     let mut plan = mounts::plan(engine, &config, &host_config).await?;
+    mounts::hide(&plan, &mut host_config);
     let record = Record {
         revision: 0,
         id: id.clone(),

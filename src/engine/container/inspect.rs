@@ -15,7 +15,7 @@
 use crate::{
     Engine,
     container::{
-        record::{Phase, Record},
+        record::{Mount, Phase, Record},
         size,
     },
     networks::{
@@ -118,7 +118,8 @@ pub fn never_ran(record: &Record) -> bool {
 
 /// Its mounts as the API shows them; a tmpfs of `--tmpfs` is listed in the host configuration only.
 pub fn summary_mounts(record: &Record) -> Vec<MountPoint> {
-    record.mounts.iter().filter(|m| m.point.kind != "tmpfs" || m.by_mount_flag).map(|m| m.point.clone()).collect()
+    let shown = |m: &&Mount| !m.hidden && (m.point.kind != "tmpfs" || m.by_mount_flag);
+    record.mounts.iter().filter(shown).map(|m| m.point.clone()).collect()
 }
 
 fn graph_driver(engine: &Engine, record: &Record) -> GraphDriver {

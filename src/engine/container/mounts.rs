@@ -30,6 +30,7 @@ use minidock_spec::engine::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
 };
 
@@ -136,6 +137,15 @@ fn inherit(engine: &Arc<Engine>, plan: &mut Plan, text: &str, mounts: &mut BTree
     Ok(())
 }
 
+/// Takes out of the wishes what nobody is to be shown: the plan has it.
+pub fn hide(plan: &Plan, wishes: &mut HostConfig) {
+    let hidden = |target: &str| plan.mounts.iter().any(|m| m.hidden && m.point.destination == clean(target));
+    if let Some(mounts) = &mut wishes.mounts {
+        mounts.retain(|wish| !hidden(&wish.target));
+    }
+    wishes.mounts.take_if(|mounts| mounts.is_empty());
+}
+
 /// One wish made true.
 fn realise(engine: &Arc<Engine>, plan: &mut Plan, wish: Wish, from_image: bool) -> Result<Mount> {
     let mut mount = Mount {
@@ -156,6 +166,7 @@ fn realise(engine: &Arc<Engine>, plan: &mut Plan, wish: Wish, from_image: bool) 
         by_mount_flag: wish.by_mount_flag,
         create_source: wish.create_source,
         anonymous: false,
+        hidden: wish.kind == "bind" && Path::new(&wish.source).starts_with(engine.paths.tasks()),
     };
     if wish.kind != "volume" {
         return Ok(mount);

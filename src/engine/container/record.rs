@@ -92,6 +92,9 @@ pub struct Mount {
     /// Asked for by `--mount` (and so listed in `HostConfig.Mounts`).
     #[serde(default)]
     pub by_mount_flag: bool,
+    /// A secret of a task: nobody is shown it, as with Docker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// A bind whose source may be made when it is not there (`-v`, not `--mount`).
     #[serde(default)]
     pub create_source: bool,

@@ -22,6 +22,7 @@
 //!
 //! * [`session`] finds the leader; [`worker`] knows the view and has a climber for each task; [`climb`] is the ladder.
 //! * [`ground`] makes networks stand before tasks need them. [`logs`]: `service logs`, the node's part.
+//! * [`expand`]: placeholders in what a service says, filled in on the node.
 //!
 //! Laws: the agent decides nothing about other nodes, restarts nothing (that is a new task, and the managers' business) and knows no
 //! container by name. It may be ended at any line; the first news of the next session put everything right.
@@ -30,6 +31,7 @@
 
 pub mod climb;
 pub mod executor;
+pub mod expand;
 pub mod ground;
 pub mod logs;
 pub mod reporter;

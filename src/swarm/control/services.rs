@@ -8,6 +8,7 @@
 
 use super::{Decided, check_dns_name, find, out_of_sequence, refusal};
 use crate::{
+    agent::expand,
     allocator::{is_of_the_node, ports},
     orchestrator::Context,
     scheduler::constraint,
@@ -135,6 +136,7 @@ fn check_container(tables: &Tables, container: &ContainerSpec) -> Result<()> {
     if Reference::parse(&container.image).is_err() {
         return Err(invalid(format!("ContainerSpec: {:?} is not a valid repository/tag", container.image)));
     }
+    expand::check(container)?;
     let mut places = BTreeSet::new();
     let secrets = container.secrets.iter().map(|s| (Table::Secret, &s.secret_id, &s.secret_name, &s.file));
     let configs = container.configs.iter().map(|c| (Table::Config, &c.config_id, &c.config_name, &c.file));

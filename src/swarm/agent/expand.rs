@@ -12,11 +12,11 @@
 //! `{{-` and `-}}` eat the space around them, as everywhere in Go. Anything else between braces is refused by name: a program in a
 //! hostname would be a mistake.
 //!
-//! *See:* docker service create, "Create services using templates"; swarmkit `template/`. *Next room:* [`crate::body`]
+//! *See:* docker service create, "Create services using templates"; swarmkit `template/`. *Next room:* [`super::executor`]
 
+use super::executor::Here;
 use minidock_base::{Error, Result};
-use minidock_spec::swarm::task::Task;
-use minidock_swarm::agent::executor::Here;
+use minidock_spec::swarm::task::{ContainerSpec, Task};
 use std::collections::BTreeMap;
 
 /// What placeholders may speak of.
@@ -35,6 +35,21 @@ pub struct Inside {
     /// By the name of their target.
     pub secrets: BTreeMap<String, String>,
     pub configs: BTreeMap<String, String>,
+}
+
+/// Refuses placeholders that no node could fill in: what can be known when a service is made is said then, not by each of its tasks.
+///
+/// # Errors
+/// `expanding hostname failed: …`, in Docker's words.
+pub fn check(spec: &ContainerSpec) -> Result<()> {
+    let (task, here) = (Task::default(), Here::default());
+    let words = Words { task: &task, here: &here, inside: None };
+    let texts = spec.env.iter().map(|text| ("env", text)).chain([("hostname", &spec.hostname)]);
+    let mounts = spec.mounts.iter().flat_map(|mount| [("mounts", &mount.source), ("mounts", &mount.target)]);
+    for (what, text) in texts.chain(mounts) {
+        words.fill(text).map_err(|why| Error::invalid(format!("expanding {what} failed: template: expansion: {why}")))?;
+    }
+    Ok(())
 }
 
 impl Words<'_> {
@@ -171,6 +186,14 @@ mod tests {
         assert!(why("{{.Nod.ID}}").contains("can't evaluate field .Nod.ID"));
         assert!(why("{{secret \"x\"}}").contains("function \"secret\" not defined"), "only in configs");
         assert!(why("{{.Node.ID").contains("unclosed action"));
+    }
+
+    #[test]
+    fn a_spec_that_no_node_could_fill_in_is_refused() {
+        let spec = ContainerSpec { hostname: "{{.Nod.ID}}".into(), ..ContainerSpec::default() };
+        assert!(check(&spec).expect_err("refused").message().starts_with("expanding hostname failed: template: "));
+        let spec = ContainerSpec { env: vec!["A={{.Service.Labels.any}}".into()], ..ContainerSpec::default() };
+        assert!(check(&spec).is_ok(), "labels may come later");
     }
 
     #[test]
