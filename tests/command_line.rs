@@ -67,6 +67,15 @@ fn help_has_not_changed_unnoticed() {
         "network connect",
         "network ls",
         "system stop",
+        "swarm",
+        "swarm init",
+        "swarm ca",
+        "node",
+        "node update",
+        "service",
+        "service create",
+        "service update",
+        "service logs",
     ];
     for words in asked {
         let mut args: Vec<&str> = words.split_whitespace().collect();
@@ -86,7 +95,7 @@ fn help_has_not_changed_unnoticed() {
 
 #[test]
 fn a_noun_alone_prints_what_can_be_done_with_it() {
-    for noun in ["container", "image", "network", "volume", "system", "context"] {
+    for noun in ["container", "image", "network", "volume", "system", "context", "swarm", "node", "service"] {
         let ended = minidock(&[noun]);
         let text = String::from_utf8(ended.stderr).expect("text");
         assert_eq!(ended.status.code(), Some(0));
@@ -131,6 +140,49 @@ fn flags_are_refused_with_125_and_arguments_with_1() {
     assert!(fails(&["run", "--env-file", "/no/such.env", "alpine"], 125).contains("/no/such.env"));
     assert!(fails(&["run", "-it", "alpine", "sh"], 1).contains("the input device is not a TTY"));
     assert!(fails(&["exec", "-it", "web", "sh"], 1).contains("the input device is not a TTY"));
+}
+
+#[test]
+fn a_swarm_is_misused_in_dockers_words() {
+    let one_dash = fails(&["swarm", "join", "-token", "SWMTKN-X-abcdef"], 125);
+    assert!(one_dash.starts_with("unknown shorthand flag: 't' in -token\nDid you mean `--token`?\n"), "E02: {one_dash}");
+    assert!(fails(&["swarm", "join"], 1).starts_with("\"minidock swarm join\" requires exactly 1 argument.\n"));
+    assert!(fails(&["service", "creat", "x"], 1).contains("Did you mean `create`?"));
+    assert!(fails(&["node", "delete", "x"], 1).contains("Did you mean `rm`?"));
+    for (words, why) in [
+        ("service create --replicas x a", "\"x\" for \"--replicas\" flag: strconv.ParseUint: parsing \"x\": invalid syntax"),
+        (
+            "service create -p target=x a",
+            "\"-p, --publish\" flag: invalid target port (x): value must be an integer: invalid syntax",
+        ),
+        ("service create --limit-memory lots a", "\"lots\" for \"--limit-memory\" flag: invalid size: 'lots'"),
+        ("service create --secret foo=bar a", "\"--secret\" flag: invalid field in secret request: foo"),
+        ("service update --update-delay x a", "\"x\" for \"--update-delay\" flag: time: invalid duration \"x\""),
+        ("swarm init --default-addr-pool x", "\"--default-addr-pool\" flag: invalid string being converted to CIDR: x"),
+    ] {
+        let said = fails(&words.split(' ').collect::<Vec<_>>(), 125);
+        assert!(said.lines().next().is_some_and(|line| line.starts_with("invalid argument ") && line.contains(why)), "{said}");
+    }
+    for (words, why) in [
+        ("service create --mode foo a", "minidock: Unknown mode: foo, only replicated and global supported\n"),
+        ("service create --mode global --replicas 2 a", "minidock: replicas can only be used with replicated"),
+        (
+            "service scale web",
+            "invalid scale specifier 'web'.\nSee 'minidock service scale --help'.\n\nUsage:  minidock service scale SERVICE=",
+        ),
+        (
+            "swarm init --availability foo",
+            "minidock: invalid availability \"foo\", only active, pause and drain are supported\n",
+        ),
+        ("swarm join-token foo", "minidock: unknown role foo\n"),
+        ("service inspect --format prettyx a", "minidock: cannot supply extra formatting options to the pretty template\n"),
+    ] {
+        let said = fails(&words.split(' ').collect::<Vec<_>>(), 1);
+        assert!(said.starts_with(why), "{words}: {said}");
+    }
+    let nothing_to_change = minidock(&["swarm", "update"]);
+    assert_eq!(nothing_to_change.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&nothing_to_change.stdout).starts_with("Usage:  minidock swarm update [OPTIONS]\n"));
 }
 
 #[test]
