@@ -132,7 +132,8 @@ impl Consensus {
         Standing {
             id: self.id,
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            // who has taken its own voice away leads nobody any more, though it may not have noticed
+            leader: metrics.current_leader.filter(|leader| voters.contains(leader)),
             members,
             since_quorum: metrics.millis_since_quorum_ack.map(Duration::from_millis),
             applied: metrics.last_applied.map_or(0, |id| id.index),
