@@ -8,6 +8,7 @@
 use crate::store::Tables;
 use minidock_spec::swarm::{
     network::Network,
+    node::NodeState,
     task::{Task, TaskState},
 };
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,8 @@ pub fn view(tables: &Tables, network: &Arc<Network>, node: &str) -> NetworkView 
         .tasks()
         .filter(up)
         .filter_map(|t| {
-            let machine = tables.node(&t.node_id)?;
+            // who is on a machine that has gone is told as gone: connections to him are cut off, not left to a silence
+            let machine = tables.node(&t.node_id).filter(|n| n.status.state != NodeState::Down)?;
             let node_address = machine.status.data_path().to_string();
             Some(Neighbour { address: address_on(t, id)?, name: t.container_name(), node_id: t.node_id.clone(), node_address })
         })
