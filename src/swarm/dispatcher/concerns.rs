@@ -26,7 +26,8 @@ pub fn concerns(change: &Change, node: &str, told: &View) -> bool {
         (Some(Row::Task(task)), None) | (None, Some(Row::Task(task))) => task.node_id == node || shares(task, told),
         (Some(Row::Service(before)), Some(Row::Service(after))) => names_lead_elsewhere(before, after),
         (Some(Row::Node(before)), Some(Row::Node(after))) => {
-            after.id == node || before.status.data_path() != after.status.data_path()
+            let elsewhere = before.status.data_path() != after.status.data_path();
+            after.id == node || elsewhere || before.raft_id != after.raft_id
         }
         _ => true,
     }

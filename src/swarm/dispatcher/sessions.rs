@@ -24,7 +24,10 @@ use crate::{
     },
 };
 use minidock_base::{Error, Result};
-use minidock_spec::swarm::node::{NodeState, NodeStatus};
+use minidock_spec::swarm::{
+    local::RemoteManager,
+    node::{NodeState, NodeStatus},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -104,7 +107,16 @@ pub async fn hold(
     register(&ledger, &node, *hello, caller).await?;
     let (orders, ended) = manager.sessions.begin(&node);
     let (from_node, _listening) = listen(ear);
-    let session = Session { manager, ledger: &ledger, node: &node, caller, mouth, told: View::default(), asked_to_renew: None };
+    let session = Session {
+        manager,
+        ledger: &ledger,
+        node: &node,
+        caller,
+        mouth,
+        told: View::default(),
+        managers: Vec::new(),
+        asked_to_renew: None,
+    };
     tokio::select! {
         outcome = session.speak(from_node, orders) => outcome,
         () = ended.cancelled() => Ok(()),
@@ -155,8 +167,16 @@ struct Session<'a> {
     caller: &'a Caller,
     mouth: Mouth<ManagerSays>,
     told: View,
+    /// Where it was told that the managers are.
+    managers: Vec<RemoteManager>,
     /// In which state of its row the node was asked to renew its papers: once is enough.
     asked_to_renew: Option<u64>,
+}
+
+/// Where the managers are, and how often to say that one lives.
+pub fn terms(manager: &Manager) -> ManagerSays {
+    let period = manager.view(|tables| tables.cluster().map(|c| c.spec.dispatcher.heartbeat_period));
+    ManagerSays::Terms { managers: manager.managers(), period: period.unwrap_or(5_000_000_000) }
 }
 
 impl Session<'_> {
@@ -189,6 +209,7 @@ impl Session<'_> {
                     self.say(&ManagerSays::Logs { id, wish }).await?;
                 },
                 () = self.ledger.over.cancelled() => {
+                    self.terms().await?; // the leader may be one of whom this node has not heard yet
                     let leader = self.manager.leader_address();
                     return self.say(&ManagerSays::Moved { leader }).await;
                 }
@@ -228,9 +249,8 @@ impl Session<'_> {
     }
 
     async fn terms(&mut self) -> Result<()> {
-        let period = self.manager.view(|tables| tables.cluster().map(|c| c.spec.dispatcher.heartbeat_period));
-        let terms = ManagerSays::Terms { managers: self.manager.managers(), period: period.unwrap_or(5_000_000_000) };
-        self.say(&terms).await
+        self.managers = self.manager.managers();
+        self.say(&terms(self.manager)).await
     }
 
     /// Says what is new; `whole`: the first time, even if that is nothing. `false`: the node is removed.
@@ -247,6 +267,9 @@ impl Session<'_> {
             self.say(&ManagerSays::Removed).await?;
             return Ok(false);
         };
+        if self.manager.managers() != self.managers {
+            self.terms().await?;
+        }
         let delta = now.since(&self.told);
         if whole || delta.is_some() {
             self.say(&ManagerSays::News(Box::new(delta.unwrap_or_default()))).await?;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     agent::logs::{LogsWish, Portion},
     ca::Subject,
+    control::attachments,
     dispatcher::sessions,
     orchestrator::Context,
     store::{Action, Tables},
@@ -56,6 +57,7 @@ impl Clerk for AtDesk {
             match self.0.ledger() {
                 Some(ledger) => sessions::hold(&self.0, ledger, caller, ear, mouth).await,
                 None => {
+                    mouth.say(&sessions::terms(&self.0)).await?;
                     let leader = self.0.leader_address();
                     mouth.say(&ManagerSays::Moved { leader }).await
                 }
@@ -120,6 +122,11 @@ impl Manager {
                 caller.manager()?;
                 let value = self.wish_here(&ledger, *wish).await?;
                 written(&Outcome::Granted { index: self.applied(), value })
+            }
+            Ask::Attach(wish) => {
+                let node = caller.node()?.node_id.clone();
+                let decide = move |tables: &Tables, context: &mut Context| attachments::attach(tables, &node, &wish, context);
+                ledger.write(Box::new(decide)).await
             }
             Ask::Farewell => {
                 ledger.bye(&caller.node()?.node_id);

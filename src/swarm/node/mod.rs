@@ -24,7 +24,12 @@ pub mod leave;
 pub mod life;
 pub mod record;
 
-use crate::{agent::executor::Executor, manager::Manager};
+use crate::{
+    agent::executor::Executor,
+    control::attachments::{Attach, Attached},
+    manager::Manager,
+    wire::Ask,
+};
 use addresses::Interface;
 use life::{Life, lock};
 use minidock_base::{Error, Result};
@@ -182,6 +187,17 @@ impl Swarm {
         }
         self.set(State::Out);
         Ok(())
+    }
+
+    /// A place on a network of the swarm for a container of this machine that is no task; it ends when the container leaves.
+    /// `None`: this machine is in no swarm.
+    ///
+    /// # Errors
+    /// As [`crate::control::attachments::attach`]; no manager answers.
+    pub async fn attach(&self, wish: Attach) -> Result<Option<Attached>> {
+        let State::In(life) = self.state() else { return Ok(None) };
+        let answer = life.ask_managers(&Ask::Attach(wish)).await?;
+        serde_json::from_value(answer).map(Some).map_err(|e| Error::system(e.to_string()))
     }
 
     /// Opens a locked manager's log.
