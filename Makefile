@@ -29,9 +29,10 @@ images-all: release ## build all images that the labs name (needs root, debootst
 	@sh tests/setup $(NEEDED) debootstrap
 	@MINIDOCK=$(CURDIR)/$(BIN) images/build all
 
-demo: images ## all of the set-up, then the first command: minidock run alpine ls -l
+demo: images ## all of the set-up, then the first commands: a container, and a service on three simulated nodes
 	@echo '$$ minidock run alpine ls -l'
 	@$(BIN) run alpine ls -l
+	@MINIDOCK=$(CURDIR)/$(BIN) sh examples/demo.sh
 
 test: setup ## run every test (needs root: containers are real)
 	@sh tests/setup $(TESTERS)

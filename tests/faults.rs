@@ -1,0 +1,348 @@
+//! # Faults: what a swarm keeps when machines and cables fail
+//!
+//! Three managers on three simulated nodes; something breaks while services are created and removed; afterwards every manager shows everything that was
+//! acknowledged ([`history`]), and what should run runs, as often as it should. Each fault takes some seconds; heartbeats are short.
+
+#[path = "props/history.rs"]
+mod history;
+#[path = "props/nodes.rs"]
+mod nodes;
+#[path = "props/mod.rs"]
+mod props;
+
+use history::History;
+use nodes::Nodes;
+use props::wait_for;
+use std::time::{Duration, Instant};
+
+const MANAGERS: [&str; 3] = ["node1", "node2", "node3"];
+
+/// Three managers with short heartbeats.
+fn three() -> Nodes {
+    let nodes = Nodes::up(&["--nodes", "3", "--managers", "3"]);
+    nodes.eventually("node1", &["swarm", "update", "--dispatcher-heartbeat", "1s"]);
+    nodes
+}
+
+/// Who leads, as one of these managers sees it.
+fn leader(nodes: &Nodes, ask: &[&str]) -> Option<String> {
+    let seen = |manager: &&str| {
+        let rows = nodes.on(manager, &["node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}"]);
+        rows.out.lines().find_map(|row| row.strip_suffix(" Ready Leader").map(String::from))
+    };
+    ask.iter().find_map(seen)
+}
+
+#[track_caller]
+fn await_leader(nodes: &Nodes, ask: &[&str]) -> String {
+    let mut found = None;
+    wait_for("a leader", || {
+        found = leader(nodes, ask).filter(|name| ask.contains(&name.as_str()));
+        found.is_some()
+    });
+    found.expect("waited for")
+}
+
+fn others<'a>(name: &str) -> Vec<&'a str> {
+    MANAGERS.iter().copied().filter(|manager| *manager != name).collect()
+}
+
+/// Tasks that run, by the word of a manager.
+fn running(nodes: &Nodes, via: &str, service: &str) -> usize {
+    let rows = nodes.on(via, &["service", "ps", service, "--filter", "desired-state=running", "--format", "{{.CurrentState}}"]);
+    rows.out.lines().filter(|state| state.starts_with("Running")).count()
+}
+
+/// Containers of a service that really run, on these nodes.
+fn containers(nodes: &Nodes, on: &[&str], service: &str) -> usize {
+    let count = |node: &&str| {
+        let filter = format!("label=com.docker.swarm.service.name={service}");
+        nodes.on(node, &["ps", "-q", "--filter", &filter]).out.lines().count()
+    };
+    on.iter().map(count).sum()
+}
+
+#[track_caller]
+fn converges(nodes: &Nodes, via: &str, service: &str, replicas: usize, on: &[&str]) {
+    wait_for(&format!("{replicas} of {service} to run"), || {
+        running(nodes, via, service) == replicas && containers(nodes, on, service) == replicas
+    });
+}
+
+#[test]
+fn a_leader_that_dies_in_the_middle_of_creates_takes_nothing_along() {
+    let nodes = three();
+    let history = History::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| history.load(&nodes, &MANAGERS));
+        wait_for("some services", || history.count() >= 5);
+        let first = await_leader(&nodes, &MANAGERS);
+        nodes.cluster(&["kill", &first]);
+        let before = history.count();
+        let began = Instant::now();
+        wait_for("services by the next leader", || history.count() >= before + 5);
+        assert!(began.elapsed() < Duration::from_secs(15), "writes went on after {:?}", began.elapsed());
+        nodes.cluster(&["start", &first]);
+        history.stop();
+    });
+    history.check(&nodes, &MANAGERS);
+}
+
+#[test]
+fn ten_leaders_in_a_row_die_while_services_are_created() {
+    let nodes = three();
+    let history = History::default();
+    let mut alive = MANAGERS.to_vec();
+    for round in 0..10 {
+        let first = await_leader(&nodes, &alive);
+        nodes.cluster(&["kill", &first]);
+        alive = others(&first);
+        wait_for(&format!("a service in round {round}"), || history.create(&nodes, alive[round % 2]));
+        nodes.cluster(&["start", &first]);
+        wait_for("the killed manager to come back", || nodes.on(&first, &["service", "ls", "-q"]).status == 0);
+        alive = MANAGERS.to_vec();
+    }
+    assert!(history.count() >= 10);
+    history.check(&nodes, &MANAGERS);
+}
+
+#[test]
+fn a_manager_that_is_cut_off_refuses_and_the_majority_goes_on() {
+    let nodes = three();
+    let history = History::default();
+    nodes.eventually(
+        "node1",
+        &["service", "create", "-d", "--no-resolve-image", "--name", "web", "--replicas", "3", "alpine", "sleep", "1000"],
+    );
+    converges(&nodes, "node1", "web", 3, &MANAGERS);
+    let first = await_leader(&nodes, &MANAGERS);
+    // the leader itself is cut off
+    nodes.cluster(&["partition", &first]);
+    let majority = others(&first);
+    wait_for("the majority's leader", || history.create(&nodes, majority[0]));
+    let refused = nodes.on(&first, &["service", "create", "-d", "--no-resolve-image", "--name", "lost", "alpine", "true"]);
+    assert_ne!(refused.status, 0, "a minority must not promise anything: {}", refused.out);
+    nodes.cluster(&["heal"]);
+    wait_for("the old leader to follow", || history.create(&nodes, &first));
+    history.check(&nodes, &MANAGERS);
+    // nobody has a majority: reads and running tasks go on, writes are refused with what is missing
+    nodes.cluster(&["partition", "node1", "node2", "node3"]);
+    wait_for("a refusal", || {
+        let refused = nodes.on("node2", &["service", "scale", "-d", "web=1"]);
+        refused.status != 0 && refused.err.contains("does not have a leader")
+    });
+    assert!(nodes.ok("node2", &["service", "ls", "--format", "{{.Name}}"]).contains("web"));
+    assert!(containers(&nodes, &MANAGERS, "web") >= 3);
+    nodes.cluster(&["heal"]);
+    wait_for("writes after the cable is whole", || history.create(&nodes, "node3"));
+    converges(&nodes, "node1", "web", 3, &MANAGERS);
+    history.check(&nodes, &MANAGERS);
+}
+
+#[test]
+fn an_asymmetric_cut_loses_nothing() {
+    let nodes = three();
+    let history = History::default();
+    let first = await_leader(&nodes, &MANAGERS);
+    let other = others(&first);
+    std::thread::scope(|scope| {
+        scope.spawn(|| history.load(&nodes, &MANAGERS));
+        wait_for("some services", || history.count() >= 5);
+        // the leader hears one of them no longer, but is heard
+        nodes.cluster(&["cut", "--one-way", other[0], &first]);
+        let before = history.count();
+        wait_for("services in spite of it", || history.count() >= before + 5);
+        nodes.cluster(&["heal"]);
+        // and the other way round
+        nodes.cluster(&["cut", "--one-way", &first, other[1]]);
+        let before = history.count();
+        wait_for("services in spite of it", || history.count() >= before + 5);
+        nodes.cluster(&["heal"]);
+        history.stop();
+    });
+    history.check(&nodes, &MANAGERS);
+}
+
+#[test]
+fn a_frozen_node_is_replaced_and_gives_up_its_tasks_when_it_is_back() {
+    let nodes = three();
+    nodes.eventually(
+        "node1",
+        &["service", "create", "-d", "--no-resolve-image", "--name", "web", "--replicas", "6", "alpine", "sleep", "1000"],
+    );
+    converges(&nodes, "node1", "web", 6, &MANAGERS);
+    let first = await_leader(&nodes, &MANAGERS);
+    let other = others(&first);
+    nodes.cluster(&["pause", other[0]]);
+    let rest = [first.as_str(), other[1]];
+    converges(&nodes, &first, "web", 6, &rest);
+    nodes.cluster(&["unpause", other[0]]);
+    // what it still ran is stale now
+    converges(&nodes, &first, "web", 6, &MANAGERS);
+    wait_for("the node to be ready", || {
+        nodes.on(&first, &["node", "ls", "--format", "{{.Status}}"]).out.matches("Ready").count() == 3
+    });
+}
+
+#[test]
+fn random_deaths_under_load_heal() {
+    let nodes = three();
+    let history = History::default();
+    nodes.eventually(
+        "node1",
+        &[
+            "service",
+            "create",
+            "-d",
+            "--no-resolve-image",
+            "--name",
+            "web",
+            "--replicas",
+            "6",
+            "--restart-delay",
+            "100ms",
+            "alpine",
+            "sleep",
+            "1000",
+        ],
+    );
+    converges(&nodes, "node1", "web", 6, &MANAGERS);
+    std::thread::scope(|scope| {
+        scope.spawn(|| history.load(&nodes, &MANAGERS));
+        let until = Instant::now() + Duration::from_secs(15);
+        let mut nth: usize = std::process::id() as usize; // another order in each run
+        while Instant::now() < until {
+            let node = MANAGERS[nth % 3];
+            match nth % 4 {
+                0 => {
+                    nodes.cluster(&["kill", "--daemon", node]);
+                    nodes.cluster(&["start", node]);
+                }
+                _ => {
+                    nodes.sh(node, "for id in $(minidock ps -q | head -2); do minidock kill $id; done");
+                }
+            }
+            nth = nth.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407) >> 1;
+        }
+        history.stop();
+    });
+    history.check(&nodes, &MANAGERS);
+    converges(&nodes, "node2", "web", 6, &MANAGERS);
+}
+
+#[test]
+fn a_manager_with_a_full_disk_stops_no_other() {
+    let nodes = Nodes::up(&["--nodes", "3", "--no-swarm"]);
+    // the third one's part of the swarm lies on a small disk
+    nodes.inside("node3", "mkdir -p /var/lib/minidock/swarm && mount -t tmpfs -o size=24m tmpfs /var/lib/minidock/swarm");
+    nodes.inside("node1", "minidock swarm init --advertise-addr $(hostname -i)");
+    let token = nodes.inside("node1", "minidock swarm join-token -q manager");
+    for node in ["node2", "node3"] {
+        nodes.inside(
+            node,
+            &format!("minidock swarm join --advertise-addr $(hostname -i) --token {token} {}:2377", nodes.address("node1")),
+        );
+    }
+    let history = History::default();
+    assert!(history.create(&nodes, "node3"));
+    nodes.sh("node3", "dd if=/dev/zero of=/var/lib/minidock/swarm/filler bs=64k 2>/dev/null; true");
+    wait_for("ten more services", || {
+        history.create(&nodes, "node1");
+        history.create(&nodes, "node2");
+        history.count() >= 11
+    });
+    history.check(&nodes, &["node1", "node2"]);
+    nodes.inside("node3", "rm /var/lib/minidock/swarm/filler");
+    // a daemon whose disk was full may have to be started again, as anywhere
+    if nodes.on("node3", &["service", "ls", "-q"]).status != 0 {
+        nodes.host.run(&["cluster", "kill", "--daemon", "node3"]);
+        nodes.cluster(&["start", "node3"]);
+    }
+    wait_for("a service by the third", || history.create(&nodes, "node3"));
+    history.check(&nodes, &MANAGERS);
+}
+
+#[test]
+fn a_torn_log_costs_one_manager_nothing_that_was_acknowledged() {
+    let nodes = three();
+    let history = History::default();
+    for manager in MANAGERS {
+        wait_for("a service", || history.create(&nodes, manager));
+    }
+    let first = await_leader(&nodes, &MANAGERS);
+    let victim = others(&first)[0];
+    nodes.cluster(&["kill", victim]);
+    // the last bytes of whatever its log's file is
+    let folder = nodes.host.data_root().join("cluster").join(victim).join("swarm");
+    let script = format!(
+        "f=$(find {} -type f -name '*raft*' -o -type f -path '*raft*' | xargs ls -S | head -1); size=$(stat -c %s $f); \
+         dd if=/dev/urandom of=$f bs=1 seek=$((size - 300)) count=300 conv=notrunc 2>/dev/null && echo $f",
+        folder.display()
+    );
+    assert_ne!(nodes.host.sh(&script).ok(), "");
+    assert!(history.create(&nodes, &first), "two of three go on");
+    let started = nodes.host.run(&["cluster", "start", victim]);
+    let answers = || nodes.on(victim, &["service", "ls", "-q"]).status == 0;
+    // either it reads what is whole and catches up, or it says what is wrong; it never serves something else
+    if started.status == 0
+        && (0..50).any(|_| {
+            answers() || {
+                std::thread::sleep(Duration::from_millis(100));
+                false
+            }
+        })
+    {
+        history.check(&nodes, &MANAGERS);
+    } else {
+        let said = nodes.on(victim, &["service", "ls"]);
+        let log =
+            std::fs::read_to_string(nodes.host.data_root().join("cluster").join(victim).join("daemon.log")).unwrap_or_default();
+        assert!(said.err.contains("log") || started.err.contains("log") || log.contains("log"), "{said:?} {started:?}");
+    }
+    history.check(&nodes, &[&first]);
+}
+
+#[test]
+fn a_token_that_was_rotated_opens_no_door() {
+    let nodes = Nodes::up(&["--nodes", "2", "--no-swarm"]);
+    nodes.inside("node1", "minidock swarm init --advertise-addr $(hostname -i)");
+    let old = nodes.inside("node1", "minidock swarm join-token -q worker");
+    let new = nodes.inside("node1", "minidock swarm join-token -q --rotate worker");
+    assert_ne!(old, new);
+    let join = |token: &str| nodes.sh("node2", &format!("minidock swarm join --token {token} {}:2377", nodes.address("node1")));
+    let refused = join(&old);
+    assert!(refused.status == 1 && refused.err.contains("token"), "{refused:?}");
+    assert!(nodes.ok("node2", &["info", "--format", "{{.Swarm.LocalNodeState}}"]) == "inactive", "nothing half-made");
+    let nowhere = nodes.sh("node2", &format!("minidock swarm join --token {new} 192.168.66.250:2377"));
+    assert_eq!(nowhere.status, 1, "{nowhere:?}");
+    assert!(join(&new).ok().contains("This node joined a swarm as a worker."));
+    assert!(nodes.on("node2", &["node", "ls"]).fails(1).contains("This node is not a swarm manager."));
+}
+
+#[test]
+fn a_node_that_left_by_force_joins_again_as_another() {
+    let nodes = three();
+    nodes.eventually(
+        "node1",
+        &["service", "create", "-d", "--no-resolve-image", "--name", "web", "--replicas", "3", "alpine", "sleep", "1000"],
+    );
+    converges(&nodes, "node1", "web", 3, &MANAGERS);
+    let left = nodes.on("node3", &["swarm", "leave"]);
+    assert!(left.status == 1 && left.err.contains("--force"), "{left:?}");
+    nodes.eventually("node1", &["node", "demote", "node3"]);
+    wait_for("a worker", || nodes.on("node3", &["info", "--format", "{{.Swarm.ControlAvailable}}"]).out.trim() == "false");
+    nodes.ok("node3", &["swarm", "leave", "--force"]);
+    converges(&nodes, "node1", "web", 3, &["node1", "node2"]);
+    assert_eq!(containers(&nodes, &["node3"], "web"), 0);
+    let token = nodes.inside("node1", "minidock swarm join-token -q manager");
+    nodes.inside(
+        "node3",
+        &format!("minidock swarm join --token {token} --advertise-addr $(hostname -i) {}:2377", nodes.address("node1")),
+    );
+    wait_for("two rows for one name", || {
+        nodes.on("node1", &["node", "ls", "--format", "{{.Hostname}}"]).out.matches("node3").count() == 2
+    });
+    nodes.eventually("node1", &["service", "scale", "-d", "web=6"]);
+    converges(&nodes, "node1", "web", 6, &MANAGERS);
+    assert!(containers(&nodes, &["node3"], "web") > 0);
+}
