@@ -28,8 +28,8 @@ struct Rootless {
 }
 
 impl Rootless {
-    /// `None`, said as SKIP, where user namespaces cannot be made.
-    fn start() -> Option<Rootless> {
+    /// With so many ids; `None`, said as SKIP, where user namespaces cannot be made.
+    fn start(size: u32) -> Option<Rootless> {
         let folder = tempfile::Builder::new().prefix("minidock-test-").tempdir().expect("a temporary folder").keep();
         chown(&folder, Some(OUTSIDE), Some(OUTSIDE)).expect("root");
         let outside = OUTSIDE.to_string();
@@ -44,7 +44,7 @@ impl Rootless {
         let holder = rootless.holder.id();
         let name = |what: &str| fs::read_to_string(format!("/proc/{holder}/{what}")).unwrap_or_default();
         wait_for("the namespaces", || name("comm") == "cat\n" || !Path::new(&format!("/proc/{holder}/exe")).exists());
-        let ids = [Range { inside: 0, outside: OUTSIDE, size: 65_536 }];
+        let ids = [Range { inside: 0, outside: OUTSIDE, size }];
         if let Err(failed) = userns::write_maps(holder as i32, &ids, &ids) {
             skip(&format!("no user namespaces here: {failed}"));
             return None;
@@ -108,8 +108,23 @@ impl Drop for Rootless {
 }
 
 #[test]
+fn a_single_id_is_enough_for_containers_and_their_networks() {
+    let Some(daemon) = Rootless::start(1) else { return };
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/build");
+    let mut build = Command::new("sh");
+    build.arg(images).arg("alpine").env("MINIDOCK", MINIDOCK).env("MINIDOCK_HOST", daemon.host()).env("BY_IMPORT", "1");
+    let built = build.output().expect("a shell");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert_eq!(daemon.run(&["run", "--rm", "alpine", "id", "-u"]).ok(), "0\n");
+    let serve = "while true; do echo hello | nc -l -p 80; done";
+    daemon.run(&["run", "-d", "--name", "web", "-p", "8080:80", "alpine", "sh", "-c", serve]).ok();
+    wait_for("an answer", || daemon.knock() == "hello\n");
+    assert_eq!(daemon.run(&["exec", "web", "stat", "-c", "%U", "/etc/passwd"]).ok(), "root\n");
+}
+
+#[test]
 fn networks_ports_names_and_restarts_work_without_root() {
-    let Some(mut daemon) = Rootless::start() else { return };
+    let Some(mut daemon) = Rootless::start(65_536) else { return };
     let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/build");
     let built =
         Command::new("sh").arg(images).arg("alpine").env("MINIDOCK", MINIDOCK).env("MINIDOCK_HOST", daemon.host()).output();

@@ -6,7 +6,7 @@
 //!
 //! *See:* cgroups(7), capabilities(7), getrlimit(2). *Next room:* [`crate::oci_config`]
 
-use crate::oci_config::Host;
+use crate::oci_config::{Groups, Host};
 use minidock_linux::{
     caps,
     cgroup::hierarchy::{Hierarchy, Version},
@@ -20,7 +20,26 @@ pub fn look() -> Host {
         capabilities: caps::Sets::of_self().map(|sets| sets.permitted.names()).unwrap_or_default().into_iter().collect(),
         thermal_throttle: thermal_throttle(),
         hard_limits: hard_limits(&fs::read_to_string("/proc/self/limits").unwrap_or_default()),
+        groups: groups(),
     }
+}
+
+/// The groups of our user namespace: user_namespaces(7).
+fn groups() -> Groups {
+    let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let table = read("gid_map");
+    let whole = table.is_empty() || table.split_whitespace().eq(["0", "0", "4294967295"]);
+    Groups { mapped: (!whole).then(|| ranges(&table)), denied: read("setgroups").trim() == "deny" }
+}
+
+/// `inside outside count` a line → (inside, count).
+fn ranges(table: &str) -> Vec<(u32, u32)> {
+    let number = |word: Option<&str>| word.and_then(|word| word.parse().ok());
+    let range = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((number(words.next())?, number(words.nth(1))?))
+    };
+    table.lines().filter_map(range).collect()
 }
 
 fn thermal_throttle() -> Vec<String> {
@@ -68,5 +87,15 @@ mod tests {
         let host = look();
         assert!(host.hard_limits.iter().any(|(name, hard)| name == "RLIMIT_NOFILE" && *hard > 0), "{host:?}");
         assert!(host.capabilities.contains("CAP_CHOWN") || host.capabilities.is_empty());
+    }
+
+    #[test]
+    fn a_single_mapped_id_knows_no_terminals() {
+        let of = |table| Groups { mapped: Some(ranges(table)), denied: false };
+        assert!(!of("         0       1000          1\n").has(5));
+        let two = of("0 1000 1\n1 100000 65536\n");
+        assert_eq!((two.has(0), two.has(5), two.has(65_536), two.has(65_537)), (true, true, true, false));
+        assert!(Groups::default().has(u32::MAX));
+        assert!(!Groups { denied: true, ..Groups::default() }.may_be_added(5));
     }
 }

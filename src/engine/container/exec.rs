@@ -185,7 +185,7 @@ fn process_of(engine: &Engine, record: &Record, wish: &ExecCreate) -> Result<Val
     let folder = if wish.working_dir.is_empty() { &record.config.working_dir } else { &wish.working_dir };
     Ok(json!({
         "terminal": wish.tty,
-        "user": process::user(&user),
+        "user": process::user(&user, &engine.host.groups),
         "args": wish.cmd,
         "env": process::environment(record, wish.tty, &wish.env, &user),
         "cwd": process::working_dir(folder),

@@ -48,6 +48,30 @@ pub struct Host {
     pub thermal_throttle: Vec<String>,
     /// Our own hard limits: (`RLIMIT_NOFILE`, hard); defaults are clamped to them.
     pub hard_limits: Vec<(String, u64)>,
+    /// Which groups are known in our user namespace, if it is not the machine's own.
+    pub groups: Groups,
+}
+
+/// The groups of a user namespace; by default, all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// (first, how many); `None`: all.
+    pub mapped: Option<Vec<(u32, u32)>>,
+    /// `setgroups` is denied: no process can have supplementary groups.
+    pub denied: bool,
+}
+
+impl Groups {
+    /// Whether a file may belong to this group.
+    pub fn has(&self, group: u32) -> bool {
+        let within = |(first, count): &(u32, u32)| group >= *first && group - first < *count;
+        self.mapped.as_ref().is_none_or(|ranges| ranges.iter().any(within))
+    }
+
+    /// Whether a process may have it as one more.
+    pub fn may_be_added(&self, group: u32) -> bool {
+        !self.denied && self.has(group)
+    }
 }
 
 /// Which namespaces are there already: those of other containers, by process id, looked up when starting, and the network

@@ -10,7 +10,7 @@
 //!
 //! *See:* config.md#process · moby `container.CreateDaemonEnvironment`. *Next room:* [`super::security`]
 
-use super::{Facts, Host, namespaces};
+use super::{Facts, Groups, Host, namespaces};
 use crate::{container::record::Record, users::User};
 use minidock_base::{Error, Result};
 use minidock_linux::reaper;
@@ -40,7 +40,7 @@ pub fn process(facts: &Facts<'_>, capabilities: &BTreeSet<String>) -> Result<Val
     }
     let mut process = json!({
         "terminal": record.config.tty,
-        "user": user(&facts.user),
+        "user": user(&facts.user, &facts.host.groups),
         "args": args,
         "env": environment(record, record.config.tty, &[], &facts.user),
         "cwd": working_dir(&record.config.working_dir),
@@ -56,9 +56,11 @@ pub fn process(facts: &Facts<'_>, capabilities: &BTreeSet<String>) -> Result<Val
     Ok(process)
 }
 
-/// The runtime-spec's way to write a user.
-pub fn user(user: &User) -> Value {
-    json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups })
+/// The runtime-spec's way to write a user. Supplementary groups that do not exist in our user namespace are left out: the kernel
+/// would refuse them all, and the image's files belong to none of them here.
+pub fn user(user: &User, known: &Groups) -> Value {
+    let groups: Vec<u32> = user.groups.iter().copied().filter(|group| known.may_be_added(*group)).collect();
+    json!({ "uid": user.uid, "gid": user.gid, "additionalGids": groups })
 }
 
 /// Bounding, effective and permitted are the same set; inheritable and ambient stay empty (CVE-2022-24769).
