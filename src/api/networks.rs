@@ -27,7 +27,7 @@ pub async fn list(call: Call) -> Result<Answer> {
 
 /// `GET /networks/{id or name}?scope=&verbose=`.
 pub async fn inspect(call: Call, id: &str) -> Result<Answer> {
-    json(&swarm::inspect(&call, id, call.query.text("scope"))?)
+    json(&swarm::inspect(&call, id, call.query.text("scope"), call.query.flag("verbose"))?)
 }
 
 /// `POST /networks/create`.

@@ -8,8 +8,8 @@
 use crate::settings::Settings;
 use minidock_api::swarm::events;
 use minidock_base::{Doing, Result};
-use minidock_engine::Engine;
-use minidock_executor::{Facts, Machine};
+use minidock_engine::{Engine, networks::overlay::attach};
+use minidock_executor::{Facts, Machine, attach::BySwarm};
 use minidock_linux::netlink::{
     address, link,
     socket::{Family, Socket},
@@ -36,6 +36,7 @@ pub async fn open(
     let executor = Arc::new(Machine::new(engine.clone(), registry.clone(), facts));
     let setup = Setup { folder: settings.paths.swarm(), executor, hostname: hostname(), interfaces: Box::new(interfaces) };
     let swarm = Swarm::open(setup).await.doing(|| "start the daemon")?;
+    attach::ask_by(engine, Arc::new(BySwarm(Arc::downgrade(&swarm))));
     tokio::spawn(events::follow(swarm.clone(), engine.clone(), closing.clone()));
     Ok(swarm)
 }

@@ -21,6 +21,7 @@
 //!
 //! *In the real world* this is dockerd's `daemon/cluster/executor/container`. *Next room:* [`container`]
 
+pub mod attach;
 pub mod body;
 pub mod container;
 pub mod describe;
@@ -29,6 +30,7 @@ pub mod ground;
 pub mod image;
 pub mod logs;
 
+use attach::AttachedContainer;
 use body::TASK_ID;
 use container::TaskContainer;
 use futures_util::future::BoxFuture;
@@ -87,6 +89,9 @@ impl Executor for Machine {
     }
 
     fn controller(&self, task: Arc<Task>, here: Here, files: Files) -> Result<Arc<dyn Controller>> {
+        if task.spec.network_attachment_spec.is_some() {
+            return Ok(Arc::new(AttachedContainer { engine: self.engine.clone(), task }));
+        }
         body::container_spec(&task)?;
         Ok(Arc::new(TaskContainer { machine: self.clone(), task, here, files, busy: Arc::default() }))
     }

@@ -137,7 +137,9 @@ impl Tasks {
             0 => Box::new(tables.tasks()),
             _ => Box::new(self.services.iter().flat_map(|id| tables.tasks_of_service(id)).collect::<Vec<_>>().into_iter()),
         };
-        all.map(|task| &**task).filter(|task| self.fits(task, tables)).collect()
+        // places of people's containers on networks are no work that somebody has asked for
+        let is_work = |task: &&Task| task.spec.network_attachment_spec.is_none();
+        all.map(|task| &**task).filter(is_work).filter(|task| self.fits(task, tables)).collect()
     }
 
     fn fits(&self, task: &Task, tables: &Tables) -> bool {

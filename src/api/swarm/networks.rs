@@ -16,7 +16,7 @@
 
 use crate::call::Call;
 use minidock_base::{Error, Kind, Result};
-use minidock_engine::networks::list;
+use minidock_engine::networks::{list, overlay};
 use minidock_spec::{
     engine::{
         filters::Filters,
@@ -204,8 +204,13 @@ fn fits(filters: &Filters, network: &Shown, used: bool) -> bool {
 ///
 /// # Errors
 /// 404 `network x not found`; 400 when several are meant.
-pub fn inspect(call: &Call, text: &str, scope: Option<&str>) -> Result<Value> {
-    let value = |network: Shown| serde_json::to_value(network).unwrap_or_default();
+pub fn inspect(call: &Call, text: &str, scope: Option<&str>, verbose: bool) -> Result<Value> {
+    let value = |mut network: Shown| {
+        if verbose {
+            overlay::inspect::add_services(&call.engine, &mut network);
+        }
+        serde_json::to_value(network).unwrap_or_default()
+    };
     let ours = match scope {
         None | Some("swarm" | "global") => called(call, text)?,
         Some(_) => None,

@@ -25,7 +25,7 @@ use crate::{
         to_the_end,
     },
     exits,
-    networks::{self, connect, join},
+    networks::{self, connect, join, overlay::attach},
     runtime_client,
     shim_client::{self, Happening, Shim},
     volumes,
@@ -128,7 +128,8 @@ async fn run(
 
 /// Two things that need each other's plan but not each other's work, side by side.
 async fn join_networks_and_write_bundle(engine: &Arc<Engine>, container: &Arc<Container>, record: &Arc<Record>) -> Result<()> {
-    let (networking, standing) = join::plan(engine, record)?;
+    let given = attach::for_start(engine, record).await?;
+    let (networking, standing) = join::plan(engine, record, &given)?;
     let pin = standing.pin.clone();
     let standing = engine.networks.stand(&container.id, standing);
     let placed = Arc::new(Record { networking: networking.clone(), ..Record::clone(record) });

@@ -25,7 +25,7 @@ use crate::{
         create::publish,
         ground::Ground,
         join::{self, connect_cable, lead_out, lead_to, open_doors, plug, way_out},
-        overlay::{gateway, members},
+        overlay::{self, attach, gateway, members},
         place::{Networking, Place, check},
         record::{Driver, Record},
         resolver,
@@ -48,28 +48,50 @@ use tokio::task::spawn_blocking;
 /// 404 for network or container; 403 when it is connected already; 400 for what cannot be joined, in Docker's words.
 pub async fn connect(engine: &Arc<Engine>, network: &str, wish: NetworkConnect) -> Result<()> {
     let container = engine.containers.find(&wish.container)?;
-    let network = engine.networks.find(network)?;
-    let engine = engine.clone();
+    let (engine, text) = (engine.clone(), network.to_string());
     to_the_end(async move {
         let _life = container.life.lock().await;
         let record = container.record();
         may_change(&record)?;
-        let place = Place::wished(wish.endpoint_config.unwrap_or_default());
-        may_join(&engine.networks, &record, &network, &place.settings)?;
-        if !record.state.has_process() {
-            return container.change(|r| {
-                r.networking.places.entry(network.name.clone()).or_insert(place);
-                Ok(())
-            });
+        let mut place = Place::wished(wish.endpoint_config.unwrap_or_default());
+        if record.state.has_process() && !is_on(&engine, &record, &text) {
+            place.attached = attach::place_on(&engine, &record, &text, &place).await?;
         }
-        let (e, c, n) = (engine.clone(), container.clone(), network.clone());
-        let work = move || recorded(&e.paths, &c.id, || plug_in(&e, &c, &n, place));
-        spawn_blocking(work).await.map_err(|_| Error::system("the thread that plugs cables in ended early"))??;
-        resolver::settle(&engine, &record, &container).await?;
-        publish(&engine, &network, "connect", &[("container", &container.id)]);
-        Ok(())
+        let given = place.attached.clone();
+        let connected = connect_to(&engine, &container, &record, &text, place).await;
+        if let (Err(_), Some(given)) = (&connected, given) {
+            engine.networks.overlays.holds.let_go(&container.id, Some(&given.network_id));
+        }
+        connected
     })
     .await
+}
+
+fn is_on(engine: &Engine, record: &Container, text: &str) -> bool {
+    engine.networks.find(text).is_ok_and(|network| record.networking.places.contains_key(&network.name))
+}
+
+async fn connect_to(
+    engine: &Arc<Engine>,
+    container: &Arc<Kept>,
+    record: &Arc<Container>,
+    text: &str,
+    place: Place,
+) -> Result<()> {
+    let network = engine.networks.find(text)?;
+    may_join(&engine.networks, record, &network, &place.settings)?;
+    if !record.state.has_process() {
+        return container.change(|r| {
+            r.networking.places.entry(network.name.clone()).or_insert(place);
+            Ok(())
+        });
+    }
+    let (e, c, n) = (engine.clone(), container.clone(), network.clone());
+    let work = move || recorded(&e.paths, &c.id, || plug_in(&e, &c, &n, place));
+    spawn_blocking(work).await.map_err(|_| Error::system("the thread that plugs cables in ended early"))??;
+    resolver::settle(engine, record, container).await?;
+    publish(engine, &network, "connect", &[("container", &container.id)]);
+    Ok(())
 }
 
 fn may_change(record: &Container) -> Result<()> {
@@ -281,6 +303,8 @@ pub async fn disconnect(engine: &Arc<Engine>, network: &str, wish: NetworkDiscon
         }
         if let Some(network) = &known {
             publish(&engine, network, "disconnect", &[("container", &container.id)]);
+            engine.networks.overlays.holds.let_go(&container.id, Some(&network.id));
+            overlay::left(&engine, network).await;
         }
         Ok(())
     })

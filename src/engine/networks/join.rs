@@ -24,6 +24,7 @@ use crate::{
         names,
         overlay::{
             self,
+            attach::Attached,
             gateway::{self, GATEWAY},
             members,
         },
@@ -51,14 +52,18 @@ use std::{
     sync::Arc,
 };
 
-/// Decides where a container will be. What it takes is in the standing; what is to be shown in the networking.
+/// Decides where a container will be; `given` are places that the swarm gave it. What it takes is in the standing; what is to be shown in the networking.
 ///
 /// # Errors
 /// A network that is gone, an address or port that is taken, in Docker's words. Nothing is kept then.
-pub(crate) fn plan(engine: &Engine, container: &Container) -> Result<(Networking, Standing)> {
+pub(crate) fn plan(
+    engine: &Engine,
+    container: &Container,
+    given: &BTreeMap<String, Attached>,
+) -> Result<(Networking, Standing)> {
     let mut standing = Standing { container: container.id.clone(), ..Standing::default() };
     let mut networking = Networking::default();
-    match steps(engine, container, &mut networking, &mut standing) {
+    match steps(engine, container, given, &mut networking, &mut standing) {
         Ok(()) => Ok((networking, standing)),
         Err(error) => {
             standing.take_down(&engine.networks);
@@ -67,15 +72,25 @@ pub(crate) fn plan(engine: &Engine, container: &Container) -> Result<(Networking
     }
 }
 
-fn steps(engine: &Engine, container: &Container, networking: &mut Networking, standing: &mut Standing) -> Result<()> {
+fn steps(
+    engine: &Engine,
+    container: &Container,
+    given: &BTreeMap<String, Attached>,
+    networking: &mut Networking,
+    standing: &mut Standing,
+) -> Result<()> {
     let networks = &engine.networks;
     let mode = container.host_config.network_mode.as_str();
     if matches!(Mode::of(mode), Mode::Container(_)) || container.config.network_disabled == Some(true) {
         return Ok(());
     }
     networking.sandbox_id = id::random_id();
-    for (name, network, mut place) in in_order(networks, mode, container.networking.places.clone())? {
+    let mut places = container.networking.places.clone();
+    for (key, place) in &mut places {
         place.clean();
+        place.attached = given.get(key).cloned();
+    }
+    for (name, network, mut place) in in_order(networks, mode, places)? {
         place::check(Some(&network), &network.name, &place.settings)?;
         match network.driver {
             Driver::Bridge | Driver::Overlay => plug(networks, container, &network, &mut place, standing)?,
@@ -128,7 +143,12 @@ pub(crate) fn plug(
 ) -> Result<()> {
     networks.ground()?;
     let bridge = network.to_bridge().ok_or_else(|| Error::system(format!("network {} has no bridge", network.name)))?;
-    let (v4, v6) = place.wanted();
+    let (wanted, v6) = place.wanted();
+    let v4 = place.attached.as_ref().map(|attached| attached.address).or(wanted);
+    if network.driver == Driver::Overlay && v4.is_none() {
+        let name = &network.name;
+        return Err(Error::unavailable(format!("Could not attach to network {name}: the swarm has given no address on it")));
+    }
     let taken = networks.enter(&network.id, &container.id, [v4.map(IpAddr::from), v6.map(IpAddr::from)])?;
     let (v4, v6) = split(taken);
     let prefix = |v4: bool, of: IpAddr| {

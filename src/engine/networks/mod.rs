@@ -77,7 +77,8 @@ pub(crate) fn refill(engine: &Arc<Engine>) {
 
 /// A container's process has ended, or its start has failed: whatever it holds of the network is given back.
 pub(crate) async fn leave(engine: &Arc<Engine>, container: &Arc<Container>) {
-    let Some(standing) = engine.networks.stands_no_more(&container.id) else { return };
+    let holds = &engine.networks.overlays.holds;
+    let Some(standing) = engine.networks.stands_no_more(&container.id) else { return holds.let_go(&container.id, None) };
     let record = container.record();
     let e = engine.clone();
     let take_down = move || Standing::take_down(&mut standing.lock().expect("no holder panics"), &e.networks);
@@ -86,6 +87,7 @@ pub(crate) async fn leave(engine: &Arc<Engine>, container: &Arc<Container>) {
     } else if spawn_blocking(take_down).await.is_err() {
         tracing::error!(id = container.id, "the thread that takes down its network ended early");
     }
+    holds.let_go(&container.id, None);
     for name in record.networking.places.keys() {
         if let Ok(network) = engine.networks.find(name) {
             create::publish(engine, &network, "disconnect", &[("container", &container.id)]);

@@ -20,6 +20,7 @@
 use crate::{
     container::record::Record as Container,
     networks::{
+        overlay::attach::Attached,
         record::{Record, is_predefined},
         wish::join,
     },
@@ -57,6 +58,8 @@ pub struct Place {
     pub settings: EndpointSettings,
     /// The MAC address that was asked for; `settings` shows the one that is.
     pub desired_mac: String,
+    /// The place that the swarm gave it on one of its networks, this time.
+    pub attached: Option<Attached>,
     /// As it is plugged in; `None` for the machine's own stack and while it does not run.
     pub plugged: Option<Endpoint>,
 }
@@ -65,7 +68,7 @@ impl Place {
     /// What a user asked for, without any facts a client may have sent along.
     pub fn wished(mut settings: EndpointSettings) -> Place {
         let desired_mac = std::mem::take(&mut settings.mac_address);
-        let mut place = Place { settings, desired_mac, plugged: None };
+        let mut place = Place { settings, desired_mac, ..Place::default() };
         place.clean();
         place.settings.mac_address = place.desired_mac.clone();
         place.settings.network_id = String::new();
@@ -85,7 +88,7 @@ impl Place {
             dns_names: wish.dns_names,
             ..EndpointSettings::default()
         };
-        self.plugged = None;
+        (self.attached, self.plugged) = (None, None);
     }
 
     /// Writes down where it is now.

@@ -148,6 +148,9 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
             tracing::warn!(id = record.id, network = name, "its address is another's now: {}", error.message());
         }
         networks.describe(&network.id, &record.id, shown(endpoint));
+        if let Some(attached) = &place.attached {
+            networks.overlays.holds.take(&record.id, attached);
+        }
         if let Some(bridge) = network.to_bridge() {
             standing.cables.push(Cable { network: name.clone(), bridge, endpoint: endpoint.clone() });
         }

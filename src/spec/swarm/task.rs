@@ -156,8 +156,11 @@ impl ServiceFacts {
 }
 
 impl Task {
-    /// Docker's name of the container: `web.1.<task>` or `web.<node>.<task>`.
+    /// Docker's name of the container: `web.1.<task>` or `web.<node>.<task>`; an attached one has its own.
     pub fn container_name(&self) -> String {
+        if self.spec.network_attachment_spec.is_some() {
+            return self.name.clone();
+        }
         let place = if self.slot > 0 { self.slot.to_string() } else { self.node_id.clone() };
         format!("{}.{place}.{}", self.service.name, self.id)
     }
@@ -226,6 +229,9 @@ pub struct NetworkAttachment {
 pub struct TaskSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_spec: Option<ContainerSpec>,
+    /// No work of its own: a container of a person is on a network of the swarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_attachment_spec: Option<NetworkAttachmentSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -239,6 +245,14 @@ pub struct TaskSpec {
     pub force_update: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime: String,
+}
+
+/// Whose place on a network it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct NetworkAttachmentSpec {
+    #[serde(rename = "ContainerID")]
+    pub container_id: String,
 }
 
 /// Limits are enforced on the node; reservations decide where there is room.

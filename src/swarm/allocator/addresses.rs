@@ -69,6 +69,10 @@ impl Taken {
         }
     }
 
+    pub fn is_taken(&self, network: &str, address: IpAddr) -> bool {
+        self.by_network.get(network).is_some_and(|taken| taken.contains(&address))
+    }
+
     /// Takes the lowest free address of a network: `10.0.1.3/24`. Never its first, nor its last.
     pub fn next(&mut self, network: &Network) -> Option<String> {
         let subnet = net(network.subnet()?)?;

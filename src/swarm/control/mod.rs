@@ -13,6 +13,7 @@
 //! change one thing at once do not overwrite each other: the second is told `update out of sequence`.
 //! *See:* swarmkit `manager/controlapi`. *Next room:* [`services`]
 
+pub mod attachments;
 pub mod cluster;
 pub mod files;
 pub mod networks;

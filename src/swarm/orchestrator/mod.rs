@@ -89,6 +89,9 @@ pub fn reconcile(tables: &Tables, service: &str, context: &mut Context) -> Decis
 /// The service is gone: so shall be its tasks.
 fn abandon(tables: &Tables, service: &str) -> Decision {
     let mut decision = Decision::default();
+    if service.is_empty() {
+        return decision; // places of people's containers on networks: they end by themselves
+    }
     for task in tables.tasks_of_service(service).filter(|t| t.desired_state < TaskState::Remove) {
         let mut task = Task::clone(task);
         task.desired_state = TaskState::Remove;

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Rows that nobody needs any more.
 pub fn reap(tables: &Tables) -> Vec<Action> {
     let limit = tables.cluster().map_or(5, |c| c.spec.orchestration.task_history_retention_limit);
-    let mut gone: Vec<&Arc<Task>> = tables.tasks().filter(|t| is_removed(t)).collect();
+    let mut gone: Vec<&Arc<Task>> = tables.tasks().filter(|t| is_removed(t) || is_left(tables, t)).collect();
     if limit >= 0 {
         for service in tables.services() {
             gone.extend(surplus(tables, service, limit as usize));
@@ -31,6 +31,11 @@ pub fn reap(tables: &Tables) -> Vec<Action> {
 
 fn is_removed(task: &Task) -> bool {
     task.desired_state == TaskState::Remove && (task.status.state.is_over() || task.status.state < TaskState::Assigned)
+}
+
+/// A container's place on a network that the container has left, or whose machine is no node any more: nobody asks for its history.
+fn is_left(tables: &Tables, task: &Task) -> bool {
+    task.spec.network_attachment_spec.is_some() && (task.status.state.is_over() || tables.node(&task.node_id).is_none())
 }
 
 /// The oldest ended tasks of places that have too many.

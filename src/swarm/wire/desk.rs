@@ -175,7 +175,7 @@ async fn asked(caller: &Caller, clerk: &dyn Clerk, payload: &[u8]) -> Result<Vec
     let ask: Ask = serde_json::from_slice(payload).map_err(|e| Error::invalid(e.to_string()).during("read a question"))?;
     match &ask {
         Ask::Root | Ask::Join { .. } => {}
-        Ask::Renew { .. } | Ask::Farewell => drop(caller.node()?),
+        Ask::Renew { .. } | Ask::Attach(_) | Ask::Farewell => drop(caller.node()?),
         Ask::Enlist { .. } | Ask::Wish(_) | Ask::Resign | Ask::Relay { .. } => drop(caller.manager()?),
     }
     let answer = clerk.answer(caller, ask).await?;

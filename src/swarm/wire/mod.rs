@@ -23,7 +23,10 @@ pub mod frame;
 pub mod line;
 pub mod phone;
 
-use crate::{ca::Subject, control::Wish};
+use crate::{
+    ca::Subject,
+    control::{Wish, attachments::Attach},
+};
 use minidock_spec::swarm::{
     local::RemoteManager,
     node::{Availability, Role},
@@ -44,6 +47,8 @@ pub enum Ask {
     Enlist { raft_id: u64, address: String },
     /// Something a person wants, sent on by a manager that does not lead.
     Wish(Box<Wish>),
+    /// A container of a person on the asking node wants a place on a network.
+    Attach(Attach),
     /// A node leaves the swarm: it need not be waited for.
     Farewell,
     /// A manager leaves the swarm: its voice shall not be counted any more.
@@ -83,6 +88,7 @@ impl Ask {
             Ask::Renew { .. } => "a new certificate",
             Ask::Enlist { .. } => "to be a manager",
             Ask::Wish(_) => "a change",
+            Ask::Attach(_) => "a place on a network",
             Ask::Farewell | Ask::Resign => "to leave",
             Ask::Relay { ask, .. } => ask.name(),
         }

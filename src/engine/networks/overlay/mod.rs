@@ -17,6 +17,7 @@
 //! ```
 //!
 //! * [`wish`]: what the swarm wants of this machine; always the whole. [`realize`] makes it true, by difference.
+//! * [`attach`]: places for containers that are no tasks of the swarm.
 //! * A record of an overlay is here only while it is wanted, and lies below the exec root: after a reboot the swarm is asked.
 //!
 //! Laws: one [`realize`] at a time; it takes no locks of containers' lives, so that no start waits for it nor it for a start.
@@ -26,6 +27,7 @@
 //! *In the real world* libnetwork keeps each overlay's bridge in a namespace of its own and the mesh in another; gossip
 //! between the machines (serf) tells who is where. *See:* RFC 7348, moby `libnetwork/drivers/overlay`. Next room: [`wish`]
 
+pub mod attach;
 pub mod gateway;
 pub mod inspect;
 pub(crate) mod members;
@@ -39,14 +41,15 @@ use crate::{
     Engine,
     networks::record::{Driver, Record},
 };
+use attach::{Attacher, Holds};
 use minidock_base::Result;
 use minidock_network::mesh::Mesh;
 use raise::Raised;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::Notify, task::spawn_blocking};
 use wish::Wishes;
 
 /// What this machine knows of the swarm's networks.
@@ -60,6 +63,11 @@ pub(crate) struct Overlays {
     /// What stands in the kernel, by network.
     raised: Mutex<BTreeMap<String, Raised>>,
     mesh: Mutex<Option<Mesh>>,
+    /// Rung after each [`realize`].
+    came: Notify,
+    /// Who asks the swarm for places of containers that are no tasks, and what it gave.
+    attacher: OnceLock<Arc<dyn Attacher>>,
+    pub(crate) holds: Holds,
 }
 
 impl Overlays {

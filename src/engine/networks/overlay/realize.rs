@@ -87,6 +87,7 @@ pub(crate) fn apply(engine: &Arc<Engine>, wishes: Wishes) -> Result<()> {
         failures.note(depart(networks, &gone.network.id));
     }
     overlays.is_true.store(failures.first.is_none(), Ordering::Release);
+    overlays.came.notify_waiters();
     failures.first.map_or(Ok(()), Err)
 }
 
