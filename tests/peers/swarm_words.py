@@ -24,6 +24,7 @@ def plain(text, own):
         (r'"LastExecution": "[^"]*"', '"Last"'),
         (r'"Index": \d+', '"Index"'),
         (r"SWM(TKN|KEY)-1-\S+", "<secret>"),
+        (r"\b3000\d\b", "<port>"),
         (r"<time> +", "<time> "),
     ]:
         text = re.sub(pattern, word, text)
