@@ -1,6 +1,6 @@
 """Types each line of a table at two clients of one engine and compares status, output and the first line of what went wrong.
 
-`@line` is typed at docker alone (to set the scene); `%X` is the client's own object (dx or mx). Identifiers, times and ages are not compared.
+`@line` is typed at docker alone (to set the scene); `%X` is the client's own object (dx or mx). Identifiers, times, ages and how many run just now are not compared.
 """
 import difflib, os, re, shlex, subprocess, sys
 
@@ -15,7 +15,7 @@ def typed(client, line):
 
 
 def plain(text, own):
-    text = re.sub(r"\bdocker ", "minidock ", text).replace(own, "XX")
+    text = re.sub(rf"\b{own}\b", "XX", re.sub(r"\bdocker ", "minidock ", text))
     for pattern, word in [
         (r"\b[a-z0-9]{25}\b", "<id>"),
         (r"\b(?=[a-z]*[0-9])[a-z0-9]{12}\b", "<short>"),
@@ -25,6 +25,7 @@ def plain(text, own):
         (r'"Index": \d+', '"Index"'),
         (r"SWM(TKN|KEY)-1-\S+", "<secret>"),
         (r"\b3000\d\b", "<port>"),
+        (r"( |\")\d+/(\d+)", r"\1#/\2"),
         (r"<time> +", "<time> "),
     ]:
         text = re.sub(pattern, word, text)
