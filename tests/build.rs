@@ -102,7 +102,10 @@ fn mounts_of_a_run_leave_no_trace_and_caches_survive() {
     build(&daemon, &folder, &["--no-cache", "--secret", &secret]).ok();
     assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/n"]), "again\nagain", "the cache's folder survives");
     assert!(!daemon.ok(&["history", "--no-trunc", "it"]).contains("s3cret"));
+    let caches = |daemon: &Daemon| daemon.ok(&["system", "df", "--format", "{{.Type}} {{.TotalCount}}"]);
+    assert!(caches(&daemon).contains("Build Cache 1"), "{}", caches(&daemon));
     let pruned = daemon.ok(&["builder", "prune", "-f"]);
+    assert!(caches(&daemon).contains("Build Cache 0"), "{}", caches(&daemon));
     assert!(pruned.contains("Total reclaimed space"), "{pruned}");
     build(&daemon, &folder, &["--no-cache", "--secret", &secret]).ok();
     assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/n"]), "again");

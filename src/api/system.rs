@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use minidock_base::{Error, Result};
+use minidock_build::prune::{self, CacheUsage};
 use minidock_engine::{disk_usage, events::FILTERS, system};
 
 /// `GET` and `HEAD /_ping`.
@@ -51,7 +52,13 @@ pub async fn info(call: Call) -> Result<Answer> {
 /// `GET /system/df?type=`.
 pub async fn disk_usage(call: Call) -> Result<Answer> {
     let parts = disk_usage::Parts::read(call.query.all("type"))?;
-    json(&disk_usage::disk_usage(&call.engine, parts).await?)
+    let mut usage = disk_usage::disk_usage(&call.engine, parts).await?;
+    if parts.build_cache {
+        let caches = prune::usage(&call.engine).await?;
+        usage.builder_size = caches.iter().map(|cache| cache.bytes).sum();
+        usage.build_cache = Some(caches.iter().map(CacheUsage::shown).collect());
+    }
+    json(&usage)
 }
 
 /// `GET /events?since=&until=&filters=`.

@@ -8,6 +8,7 @@
 //! See: moby `builder-next` (Prune). Next room: [`crate::lexer`]
 
 use crate::run::STEP_LABEL;
+use jiff::Timestamp;
 use minidock_base::{Doing, Result};
 use minidock_engine::{
     Engine,
@@ -22,6 +23,7 @@ use minidock_engine::{
 use minidock_image::layers::remove_folder;
 use minidock_spec::engine::filters::Filters;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::{fs, io::ErrorKind, sync::Arc};
 
 /// The answer of `POST /build/prune`.
@@ -37,6 +39,22 @@ pub struct Pruned {
 pub struct CacheUsage {
     pub id: String,
     pub bytes: i64,
+    /// When something was last put into its topmost folder or taken out of it.
+    pub changed: Option<Timestamp>,
+}
+
+impl CacheUsage {
+    /// As one of `BuildCache` in the answer of `GET /system/df`.
+    pub fn shown(&self) -> Value {
+        json!({
+            "ID": self.id,
+            "Type": "exec.cachemount",
+            "Description": "kept between builds by RUN --mount=type=cache",
+            "Size": self.bytes,
+            "CreatedAt": self.changed.map(|at| at.to_string()),
+            "LastUsedAt": self.changed.map(|at| at.to_string()),
+        })
+    }
 }
 
 /// The cache mounts there are.
@@ -54,8 +72,10 @@ pub async fn usage(engine: &Arc<Engine>) -> Result<Vec<CacheUsage>> {
     .await?;
     let mut all = Vec::new();
     for id in names {
-        let bytes = size::of_folder(engine.paths.build_cache(&id)).await?;
-        all.push(CacheUsage { id, bytes });
+        let home = engine.paths.build_cache(&id);
+        let bytes = size::of_folder(home.clone()).await?;
+        let changed = fs::metadata(home).and_then(|facts| facts.modified()).ok();
+        all.push(CacheUsage { id, bytes, changed: changed.and_then(|at| Timestamp::try_from(at).ok()) });
     }
     Ok(all)
 }
