@@ -19,7 +19,7 @@ use crate::{
     images,
 };
 use futures_util::{StreamExt, stream, stream::BoxStream};
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Kind, Result};
 use minidock_engine::Engine;
 use minidock_registry::{
     client::{Client, Purpose, listing},
@@ -41,7 +41,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Lines that may wait for a slow client before bars are left out.
@@ -169,11 +169,36 @@ fn domain(address: &str) -> String {
     }
 }
 
-/// `GET /distribution/{name}/json`: what a registry has under this name, without fetching it.
+/// `GET /distribution/{name}/json`: what a registry has under this name, without fetching it. Where no registry can be reached, what
+/// is here under this name counts: on an island all machines have the same.
 pub async fn look(call: Call, name: &str) -> Result<Answer> {
     let reference = Reference::parse(name)?;
+    match look_there(&call, &reference).await {
+        Ok(found) => json(&found),
+        Err(error) if matches!(error.kind(), Kind::System | Kind::Unavailable) => match look_here(&call, &reference).await {
+            Some(found) => json(&found),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+async fn look_here(call: &Call, reference: &Reference) -> Option<Value> {
+    let (store, name) = (call.engine.images.store.clone(), reference.familiar());
+    let look = move || {
+        let image = store.resolve(&name).ok()?;
+        let manifest = store.manifest_of(&image).ok()?;
+        let descriptor = value!({"mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.size});
+        let config = &image.config;
+        let platform = platform_of(&config.architecture, &config.os, config.variant.as_deref());
+        Some(value!({"Descriptor": descriptor, "Platforms": [platform]}))
+    };
+    spawn_blocking(look).await.ok().flatten()
+}
+
+async fn look_there(call: &Call, reference: &Reference) -> Result<Value> {
     let wanted = reference.digest.as_ref().map(ToString::to_string).or(reference.tag.clone()).unwrap_or_default();
-    let repository = call.registry.repository(&reference, &Purpose::Pull, &credentials(&call)?).await?;
+    let repository = call.registry.repository(reference, &Purpose::Pull, &credentials(call)?).await?;
     let top = repository.manifest(&wanted).await?;
     let platforms: Vec<Value> = match top.index()? {
         Some(index) => {
@@ -190,7 +215,7 @@ pub async fn look(call: Call, name: &str) -> Result<Answer> {
         }
     };
     let descriptor = value!({"mediaType": top.media_type, "digest": top.digest, "size": top.bytes.len()});
-    json(&value!({"Descriptor": descriptor, "Platforms": platforms}))
+    Ok(value!({"Descriptor": descriptor, "Platforms": platforms}))
 }
 
 /// The digest that a registry has under this name now.

@@ -32,8 +32,10 @@ pub async fn follow(swarm: Arc<Swarm>, engine: Arc<Engine>, closing: Cancellatio
 
 async fn follow_on(swarm: &Swarm, engine: &Engine) {
     loop {
+        let turned = swarm.turned();
         let Ok(manager) = swarm.manager() else {
-            tokio::time::sleep(LOOK).await;
+            // when the turn is a promotion nobody tells
+            let _ = tokio::time::timeout(LOOK, turned).await;
             continue;
         };
         let mut changes = manager.watch();

@@ -42,11 +42,17 @@ use minidock_base::{Error, Result, id};
 use minidock_spec::swarm::{
     cluster::ClusterSpec,
     local::{InitRequest, JoinRequest, LocalNodeState, SwarmInfo, SwarmObject, UnlockRequest},
+    node::NodeState,
 };
 use minidock_swarm::{
     control::{Wish, cluster::Rotate},
     seal,
 };
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How long the founder of a swarm may take to become its first node.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `GET /swarm`.
 pub async fn inspect(call: Call) -> Result<Answer> {
@@ -66,7 +72,20 @@ fn hide_keys(spec: &mut ClusterSpec) {
 pub async fn init(mut call: Call) -> Result<Answer> {
     let mut request: InitRequest = call.json().await?;
     sane(&mut request.spec);
-    json(&call.swarm.init(request).await?)
+    let id = call.swarm.init(request).await?;
+    ready(&call, &id).await;
+    json(&id)
+}
+
+/// Waits until the new swarm's only node can take tasks: whoever reads its version next can also use it.
+async fn ready(call: &Call, id: &str) {
+    let Ok(manager) = call.manager() else { return };
+    let mut changes = manager.watch();
+    let is_ready = || manager.view(|tables| tables.node(id).is_some_and(|n| n.status.state == NodeState::Ready));
+    let until = async { while !is_ready() && !matches!(changes.recv().await, Err(RecvError::Closed)) {} };
+    if tokio::time::timeout(PATIENCE, until).await.is_err() {
+        tracing::warn!("the swarm is founded, but its first node is not ready yet");
+    }
 }
 
 /// Docker's own client founds a swarm with zeros: they mean "as usual".

@@ -60,14 +60,20 @@ pub fn service(service: &Service, defaults: bool) -> Value {
         shown["Endpoint"]["Spec"] = json!({}); // nobody asked for the mode that it has
     }
     for spec in ["Spec", "PreviousSpec"] {
-        hide_password(&mut shown, &[spec, "TaskTemplate", "ContainerSpec"]);
+        container(&mut shown, &[spec, "TaskTemplate", "ContainerSpec"]);
     }
     without_empty(&mut shown, &["JobStatus", "JobIteration"], "Index");
     shown
 }
 
-fn hide_password(shown: &mut Value, path: &[&str]) {
+/// A container's spec: no password, and `null` where Docker writes it.
+fn container(shown: &mut Value, path: &[&str]) {
     without(shown, path, &["MinidockRegistryAuth"]);
+    if let Some(privileges) = at(shown, &[path, &["Privileges"]].concat()) {
+        for key in ["CredentialSpec", "SELinuxContext"] {
+            privileges.entry(key).or_insert(Value::Null);
+        }
+    }
 }
 
 /// What a spec that leaves things out will be taken for.
@@ -120,7 +126,12 @@ pub fn task(task: &Task) -> Value {
     let mut shown = value(task);
     without(&mut shown, &[], &["EndpointPorts", "NotBefore", "Service", "SpecVersion"]);
     without(&mut shown, &["Spec"], &["Runtime"]);
-    hide_password(&mut shown, &["Spec", "ContainerSpec"]);
+    container(&mut shown, &["Spec", "ContainerSpec"]);
+    if task.job_iteration.is_some() && task.slot > 0 {
+        // Docker counts the slots of a job from 0, and its client waits for the one that is called so
+        shown["Slot"] = json!(task.slot - 1);
+        without_empty(&mut shown, &[], "Slot");
+    }
     without_empty(&mut shown, &["JobIteration"], "Index");
     for attachment in shown.get_mut("NetworksAttachments").and_then(Value::as_array_mut).into_iter().flatten() {
         without(attachment, &[], &["Aliases"]);
@@ -181,7 +192,7 @@ mod tests {
     #[test]
     fn defaults_are_dockers() {
         let shown = service(&web(), true);
-        let update = json!({"Parallelism": 1, "FailureAction": "pause", "Monitor": 5_000_000_000i64, "MaxFailureRatio": 0.0, "Order": "stop-first"});
+        let update = json!({"Parallelism": 1, "FailureAction": "pause", "Monitor": 5_000_000_000i64, "MaxFailureRatio": 0, "Order": "stop-first"});
         assert_eq!(shown["Spec"]["UpdateConfig"], update);
         assert_eq!(shown["Spec"]["RollbackConfig"], update);
         let template = &shown["Spec"]["TaskTemplate"];
@@ -210,6 +221,15 @@ mod tests {
         assert!(!shown.to_string().contains("secret!"));
         assert_eq!(shown["NetworksAttachments"][0]["Network"]["Spec"]["DriverConfiguration"], json!({}));
         assert!(shown["NetworksAttachments"][0].get("Aliases").is_none());
+    }
+
+    #[test]
+    fn slots_of_a_job_count_from_nothing() {
+        let slot = |slot, job: bool| {
+            task(&Task { slot, job_iteration: job.then(Default::default), ..Task::default() })["Slot"].clone()
+        };
+        assert_eq!((slot(1, true), slot(2, true)), (Value::Null, json!(1)));
+        assert_eq!((slot(1, false), slot(0, false)), (json!(1), Value::Null));
     }
 
     #[test]

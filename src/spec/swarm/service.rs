@@ -137,9 +137,18 @@ pub struct UpdateConfig {
     /// Nanoseconds during which a new task that fails counts against the update.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub monitor: i64,
+    #[serde(serialize_with = "shortest")]
     pub max_failure_ratio: f32,
     /// `stop-first`, `start-first`
     pub order: String,
+}
+
+/// 0.4 is written as 0.4, not as the double that is nearest to the float that is nearest to it; and nothing as 0.
+fn shortest<S: serde::Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    match *number {
+        whole @ (0.0 | 1.0) => serializer.serialize_u64(whole as u64),
+        part => serializer.serialize_f64(part.to_string().parse().unwrap_or_default()),
+    }
 }
 
 impl Default for UpdateConfig {

@@ -30,7 +30,7 @@ pub fn whole() -> Value {
         "Isolation": "default", "Sysctls": {"net.ipv4.ip_forward": "1"}, "CapabilityAdd": ["CAP_SYS_TIME"],
         "CapabilityDrop": ["CAP_KILL"], "Ulimits": [{"Name": "nofile", "Hard": 200, "Soft": 100}], "OomScoreAdj": 7,
     });
-    let update = json!({"Parallelism": 2, "Delay": 1, "FailureAction": "rollback", "Monitor": 5, "MaxFailureRatio": 0.25, "Order": "start-first"});
+    let update = json!({"Parallelism": 2, "Delay": 1, "FailureAction": "rollback", "Monitor": 5, "MaxFailureRatio": 0.4, "Order": "start-first"});
     json!({
         "Name": "full", "Labels": {"image": "b"},
         "TaskTemplate": {

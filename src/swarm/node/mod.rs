@@ -42,6 +42,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
 };
+use tokio::sync::{Notify, futures::Notified};
 
 /// What a node is told once.
 pub struct Setup {
@@ -68,6 +69,8 @@ pub struct Swarm {
     state: Mutex<State>,
     /// One verb at a time.
     verb: tokio::sync::Mutex<()>,
+    /// Wakes who waits for [`Swarm::turned`].
+    turned: Notify,
 }
 
 impl Swarm {
@@ -84,7 +87,7 @@ impl Swarm {
                 State::Broken(error.message())
             }
         };
-        Ok(Arc::new(Swarm { setup, state: Mutex::new(state), verb: tokio::sync::Mutex::new(()) }))
+        Ok(Arc::new(Swarm { setup, state: Mutex::new(state), verb: tokio::sync::Mutex::new(()), turned: Notify::new() }))
     }
 
     fn state(&self) -> State {
@@ -93,6 +96,12 @@ impl Swarm {
 
     fn set(&self, state: State) {
         *lock(&self.state) = state;
+        self.turned.notify_waiters();
+    }
+
+    /// Done when this machine's part has begun or ended since this was called. (A promotion is seen only by asking.)
+    pub fn turned(&self) -> Notified<'_> {
+        self.turned.notified()
     }
 
     /// The `Swarm` object of `GET /info`.
