@@ -20,6 +20,7 @@ use crate::{
     store::{Change, Row, Tables},
 };
 use jiff::Timestamp;
+use minidock_spec::swarm::task::TaskState;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One loop's turn.
@@ -36,13 +37,17 @@ impl Step {
     pub const ALL: [Step; 4] = [Step::Orchestrate, Step::Allocate, Step::Schedule, Step::Reap];
 }
 
-/// Which services want to be looked at, and when.
+/// What wants to be looked at, and when.
 #[derive(Debug, Default)]
 pub struct Dirty {
     now: BTreeSet<String>,
     later: BTreeMap<String, Timestamp>,
-    /// Something changed that may free a waiting task.
+    /// Something wants an address, or a number.
+    allocate: bool,
+    /// A task waits for a node, or something changed that may free one that waits.
     schedule: bool,
+    /// A task has ended, or was told to go.
+    reap: bool,
 }
 
 impl Dirty {
@@ -50,24 +55,32 @@ impl Dirty {
     pub fn all(tables: &Tables) -> Dirty {
         let of_tasks = tables.tasks().map(|t| t.service_id.clone());
         let now = tables.services().map(|s| s.id.clone()).chain(of_tasks).collect();
-        Dirty { now, later: BTreeMap::new(), schedule: true }
+        Dirty { now, later: BTreeMap::new(), allocate: true, schedule: true, reap: true }
     }
 
     /// Notes what a change touches: a service itself, a task's service, every service with a task on a node.
+    ///
+    /// A task that climbs while it runs touches nothing else: of a thousand tasks that start, none makes the others be looked at.
     pub fn note(&mut self, tables: &Tables, change: &Change) {
-        self.schedule = true;
         match change.row() {
             Some(Row::Service(service)) => {
                 self.now.insert(service.id.clone());
+                (self.allocate, self.reap) = (true, true);
             }
             Some(Row::Task(task)) => {
                 self.now.insert(task.service_id.clone());
+                let over = task.status.state.is_over() || !task.is_wanted() || change.after.is_none();
+                self.allocate |= over || task.status.state < TaskState::Pending;
+                self.schedule |= over || task.status.state < TaskState::Assigned;
+                self.reap |= over;
             }
             Some(Row::Node(node)) => {
                 self.now.extend(tables.tasks_of_node(&node.id).map(|t| t.service_id.clone()));
                 self.now.extend(tables.services().filter(|s| s.spec.mode.is_global()).map(|s| s.id.clone()));
+                (self.allocate, self.schedule) = (true, true);
             }
-            _ => {}
+            Some(_) => (self.allocate, self.schedule, self.reap) = (true, true, true),
+            None => {}
         }
     }
 
@@ -83,7 +96,7 @@ impl Dirty {
 
     /// Nothing to look at now.
     pub fn is_clean(&self) -> bool {
-        self.now.is_empty() && !self.schedule
+        self.now.is_empty() && !self.allocate && !self.schedule && !self.reap
     }
 }
 
@@ -102,16 +115,14 @@ pub fn decide(step: Step, tables: &Tables, dirty: &mut Dirty, context: &mut Cont
             }
             decision
         }
-        Step::Allocate => allocator::allocate(tables, context.now),
-        Step::Schedule => {
-            if !std::mem::take(&mut dirty.schedule) {
-                return Decision::default();
-            }
+        Step::Allocate if std::mem::take(&mut dirty.allocate) => allocator::allocate(tables, context.now),
+        Step::Schedule if std::mem::take(&mut dirty.schedule) => {
             let mut machines = Machines::of(tables, context.now);
             let plan = scheduler::schedule(tables, &mut machines, context.now);
             Decision { actions: plan.actions, wake: None }
         }
-        Step::Reap => Decision { actions: reaper::reap(tables), wake: None },
+        Step::Reap if std::mem::take(&mut dirty.reap) => Decision { actions: reaper::reap(tables), wake: None },
+        Step::Allocate | Step::Schedule | Step::Reap => Decision::default(),
     }
 }
 

@@ -9,7 +9,7 @@
 //! Laws: a wish is never put to two leaders, unless the first was not reached at all: who may have understood it has perhaps
 //! granted it, and the asker is told so. *Next room:* [`super::rotation`]
 
-use super::{Manager, lead::Ledger, rotation};
+use super::{Manager, lead::Ledger, members::SILENT, rotation};
 use crate::{
     control::{self, Wish, cluster::Rotate},
     seal,
@@ -29,6 +29,8 @@ use std::{
 
 /// An election takes no longer, if there is a majority.
 const ELECTION: Duration = Duration::from_secs(4);
+/// And so much longer on machines that are very busy, as long as managers enough are heard asking each other for their voices.
+const SLOW_ELECTION: Duration = Duration::from_secs(8);
 /// Before a leader that was not reached is called again.
 const PAUSE: Duration = Duration::from_millis(50);
 /// This replica may lag behind the leader for so long.
@@ -59,10 +61,10 @@ impl Manager {
                         }
                     }
                 }
-                None if self.leaderless() > ELECTION => return Err(self.nobody_leads()),
+                None if self.leaderless() > ELECTION && !self.majority_is_heard() => return Err(self.nobody_leads()),
                 None => {}
             }
-            if Instant::now() > until {
+            if Instant::now() > until + if self.majority_is_heard() { SLOW_ELECTION } else { Duration::ZERO } {
                 return Err(self.nobody_leads());
             }
             tokio::time::sleep(PAUSE).await;
@@ -78,6 +80,12 @@ impl Manager {
             self.can_spare(raft_id)?;
         }
         ledger.write(Box::new(move |tables, context| control::decide(tables, &wish, context))).await
+    }
+
+    /// Managers enough for a majority said something lately: an election is under way, and will come to an end.
+    fn majority_is_heard(&self) -> bool {
+        let standing = self.consensus().map(|c| c.standing());
+        standing.is_ok_and(|s| s.alive(SILENT).len() >= s.needed())
     }
 
     /// How long nobody has led.
