@@ -149,3 +149,48 @@ fn a_copy_is_counted_while_it_moves_and_summed_up_when_it_has() {
     let refused = at_a_terminal(&daemon, &["cp", "box:/no/such", &back], json!([["expect", "Could not find the file"]]));
     assert!(refused.status == 1 && !refused.out.contains("Successfully"), "{}", refused.out);
 }
+
+#[test]
+fn a_service_is_seen_to_converge_and_ctrl_c_ends_only_the_waiting() {
+    let mut daemon = Daemon::start();
+    daemon.ok(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
+    let create = ["service", "create", "--no-resolve-image", "--update-monitor", "1s"];
+    let converges = json!([
+        ["size", 40, 130],
+        ["expect", "overall progress: 0 out of 2 tasks"],
+        ["expect", "1/2: "],
+        ["expect", "overall progress: 2 out of 2 tasks"],
+        ["expect", "verify: Waiting 1 seconds to verify that tasks are stable..."],
+        ["expect", "verify: Service "],
+        ["expect", " converged"]
+    ]);
+    let seen = at_a_terminal(
+        &daemon,
+        &[&create[..], &["--name", "web", "--replicas", "2", "alpine", "sleep", "1000"]].concat(),
+        converges,
+    );
+    let full = format!("running   [{}>]", "=".repeat(50));
+    assert!(seen.status == 0 && seen.cooked && seen.out.contains(&full), "{seen:?}");
+    let waits = json!([
+        ["expect", "1/1: no suitable node (scheduling constraints not satisfied on 1 node)"],
+        ["type", "\u{3}"],
+        ["expect", "Operation continuing in background."],
+        ["expect", "Use `minidock service ps "]
+    ]);
+    let nowhere = ["--name", "nowhere", "--constraint", "node.labels.rack==7", "alpine", "true"];
+    let seen = at_a_terminal(&daemon, &[&create[..], &nowhere].concat(), waits);
+    assert!(seen.status == 0 && seen.cooked, "{seen:?}");
+    assert!(daemon.ok(&["service", "ls"]).contains("nowhere"), "it is still there");
+    // a manager that starts again waits for its key, which is typed and not shown
+    daemon.ok(&["service", "rm", "web", "nowhere"]);
+    daemon.ok(&["swarm", "update", "--autolock=true"]);
+    let key = daemon.ok(&["swarm", "unlock-key", "-q"]);
+    daemon.kill();
+    daemon.up();
+    assert!(daemon.run(&["service", "ls"]).fails(1).contains("minidock swarm unlock"));
+    let typed = json!([["expect", "Enter unlock key: "], ["type", format!("{key}\r")]]);
+    let seen = at_a_terminal(&daemon, &["swarm", "unlock"], typed);
+    assert!(seen.status == 0 && seen.cooked && !seen.out.contains(&key), "{seen:?}");
+    props::wait_for("the manager to take its part again", || daemon.run(&["service", "ls"]).status == 0);
+    daemon.ok(&["swarm", "leave", "--force"]);
+}

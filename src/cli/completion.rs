@@ -21,6 +21,7 @@ use crate::{
     command::{self, Command, Found, GROUPS},
     flag,
     session::{Globals, Session},
+    swarm::offers::{self, Things},
     terminal,
 };
 use clap::{Arg, ArgAction, ArgMatches};
@@ -143,6 +144,7 @@ enum Wanted {
     Volumes,
     Networks,
     Anything,
+    Swarm(Things),
 }
 
 /// Candidates that are known here, and what else could be asked for.
@@ -262,7 +264,16 @@ const BRIDGE_OPTIONS: &[&str] = &[
 
 /// The values of a flag, where they can be known.
 fn value(answer: &mut Answer, path: &str, arg: &Arg) {
+    if let Some((known, things)) = offers::values(path, arg.get_long().unwrap_or_default()) {
+        answer.candidates.extend(known.iter().map(|word| (word.to_string(), String::new())));
+        answer.wanted = things.map(Wanted::Swarm);
+        return;
+    }
     let known: &[&str] = match arg.get_long().unwrap_or_default() {
+        "network-add" | "network-rm" => {
+            answer.wanted = Some(Wanted::Networks);
+            &[]
+        }
         "network" => {
             answer.wanted = Some(Wanted::Networks);
             &["container:"]
@@ -270,7 +281,7 @@ fn value(answer: &mut Answer, path: &str, arg: &Arg) {
         "restart" => &["no", "on-failure", "always", "unless-stopped"],
         "pull" => &["always", "missing", "never"],
         "format" => &["json", "table", "table {{", "{{"],
-        "type" => &["container", "image", "network", "volume"],
+        "type" => &["container", "image", "network", "volume", "service", "task", "node", "secret", "config"],
         "log-driver" => &["json-file", "none"],
         "ipc" => &["private", "shareable", "host", "none", "container:"],
         "pid" => &["host", "container:"],
@@ -324,7 +335,8 @@ fn positional(answer: &mut Answer, path: &str, at: usize) {
         ("network inspect" | "network rm", _) | ("network connect" | "network disconnect", 0) => Some(Networks),
         ("network connect" | "network disconnect", 1) => Some(Containers),
         ("inspect", _) => Some(Anything),
-        _ => None,
+        ("service create", 0) => Some(Images),
+        _ => offers::named(path, at).map(Wanted::Swarm),
     };
     answer.wanted = wanted;
     match (path, at) {
@@ -367,6 +379,9 @@ async fn names(wanted: &Wanted, globals: &Globals, session: &Session) -> Option<
     if *wanted == Wanted::Networks {
         let list: Vec<Json> = docker.get(&Route::new("/networks", [])).await.ok()?;
         names.extend(list.iter().map(|network| (text(&network["Name"]).to_string(), "network".into())));
+    }
+    if let Wanted::Swarm(things) = wanted {
+        names.extend(offers::names(&docker, *things).await?);
     }
     Some(names)
 }
@@ -416,5 +431,8 @@ mod tests {
         assert!(asked("load -i ").files && asked("cp ").files);
         assert_eq!(asked("-H unix:///x rm ").globals.hosts, ["unix:///x"]);
         assert!(words("nosuch ").is_empty());
+        assert_eq!(asked("service scale ").wanted, Some(Wanted::Swarm(Things::Scales)));
+        assert_eq!(asked("service create --network ").wanted, Some(Wanted::Networks));
+        assert_eq!(words("node update --role "), ["worker", "manager"]);
     }
 }

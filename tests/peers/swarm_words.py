@@ -18,7 +18,7 @@ def plain(text, own):
     text = re.sub(rf"\b{own}\b", "XX", re.sub(r"\bdocker ", "minidock ", text))
     for pattern, word in [
         (r"\b[a-z0-9]{25}\b", "<id>"),
-        (r"\b(?=[a-z]*[0-9])[a-z0-9]{12}\b", "<short>"),
+        (r"\b(?=[a-z]*[0-9])[a-z0-9]{12}\b|^[a-z0-9]{12}(?=   )", "<short>"),
         (r"(\d+|About an?|about an?|Less than a|less than a) (seconds?|minutes?|hours?)", "<time>"),
         (r'"(Created|Updated|Started|Completed)At": "[^"]*"', '"At"'),
         (r'"LastExecution": "[^"]*"', '"Last"'),
@@ -28,7 +28,7 @@ def plain(text, own):
         (r"( |\")\d+/(\d+)", r"\1#/\2"),
         (r"<time> +", "<time> "),
     ]:
-        text = re.sub(pattern, word, text)
+        text = re.sub(pattern, word, text, flags=re.M)
     return text
 
 

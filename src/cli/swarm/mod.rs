@@ -16,6 +16,7 @@ pub mod ca;
 pub mod flags;
 pub mod init;
 pub mod join;
+pub mod offers;
 pub mod unlock;
 pub mod update;
 
