@@ -13,6 +13,7 @@ use super::{
 };
 use crate::store::Tables;
 use minidock_spec::swarm::{
+    Version,
     service::Service,
     task::{Task, TaskState},
 };
@@ -24,8 +25,9 @@ pub fn reconcile(tables: &Tables, service: &Arc<Service>, context: &mut Context)
     let mut places = Places::of(tables, service);
     let iteration = service.job_status.map(|j| j.job_iteration);
     for place in places.all() {
-        let stale: Vec<String> = places.wanted(&place).filter(|t| t.job_iteration != iteration).map(|t| t.id.clone()).collect();
-        stale.iter().for_each(|id| places.tell(&place, id, TaskState::Remove));
+        let told: Vec<(String, TaskState)> =
+            places.wanted(&place).filter_map(|t| Some((t.id.clone(), ends(t, &places, iteration)?))).collect();
+        told.iter().for_each(|(id, desired)| places.tell(&place, id, *desired));
     }
     let wanted: Vec<Place> = match service.spec.mode.is_global() {
         true => fit_nodes(tables, service).into_iter().map(Place::Node).collect(),
@@ -55,6 +57,19 @@ pub fn reconcile(tables: &Tables, service: &Arc<Service>, context: &mut Context)
     decision
 }
 
+/// How a task that is wanted no more is told to end: what an earlier iteration left under way, what has failed, and what is on a node
+/// from which nothing can be expected; should that node come back, the work would otherwise be done twice.
+fn ends(task: &Task, places: &Places, iteration: Option<Version>) -> Option<TaskState> {
+    let lost = !task.node_id.is_empty() && places.lost(&task.node_id).is_some();
+    match task.status.state {
+        TaskState::Complete => None,
+        over if over.is_over() => Some(TaskState::Shutdown),
+        _ if task.job_iteration != iteration => Some(TaskState::Remove),
+        _ if lost => Some(TaskState::Shutdown),
+        _ => None,
+    }
+}
+
 /// When the next try in a place may begin; `None`: never.
 fn when(
     service: &Service,
@@ -81,12 +96,12 @@ fn most_at_once(service: &Service, all: usize) -> usize {
 }
 
 /// A task of this iteration is under way, on a node that is not lost.
-fn working(places: &Places, place: &Place, iteration: Option<minidock_spec::swarm::Version>) -> bool {
+fn working(places: &Places, place: &Place, iteration: Option<Version>) -> bool {
     places.wanted(place).any(|t| {
         t.job_iteration == iteration && !t.status.state.is_over() && (t.node_id.is_empty() || places.lost(&t.node_id).is_none())
     })
 }
 
-fn is_done(places: &Places, place: &Place, iteration: Option<minidock_spec::swarm::Version>) -> bool {
+fn is_done(places: &Places, place: &Place, iteration: Option<Version>) -> bool {
     places.tasks(place).any(|t| t.job_iteration == iteration && t.status.state == TaskState::Complete)
 }

@@ -42,6 +42,7 @@ fn is_left(tables: &Tables, task: &Task) -> bool {
 fn surplus<'a>(tables: &'a Tables, service: &Arc<Service>, limit: usize) -> Vec<&'a Arc<Task>> {
     let attempts = service.spec.task_template.restart_policy.as_ref().map_or(0, |p| p.max_attempts as usize);
     let keep = if attempts > 0 { limit.max(attempts + 2) } else { limit.max(1) };
+    let iteration = service.job_status.map(|j| j.job_iteration);
     let mut places: BTreeMap<Place, Vec<&Arc<Task>>> = BTreeMap::new();
     for task in tables.tasks_of_service(&service.id) {
         places.entry(Place::of(task, service)).or_default().push(task);
@@ -51,7 +52,9 @@ fn surplus<'a>(tables: &'a Tables, service: &Arc<Service>, limit: usize) -> Vec<
         tasks.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         let too_many = tasks.len() - keep;
         let last = tasks.last().map(|t| t.id.clone());
-        let ended = tasks.into_iter().filter(|t| t.status.state.is_over() && !t.is_wanted() && Some(&t.id) != last.as_ref());
+        // what a job's earlier iteration completed is wanted complete for ever
+        let past = |t: &Task| !t.is_wanted() || t.job_iteration != iteration;
+        let ended = tasks.into_iter().filter(|t| t.status.state.is_over() && past(t) && Some(&t.id) != last.as_ref());
         gone.extend(ended.take(too_many));
     }
     gone

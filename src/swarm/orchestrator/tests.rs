@@ -313,6 +313,42 @@ fn a_job_runs_to_its_completions_and_not_more_at_once_than_allowed() {
 }
 
 #[test]
+fn a_job_on_a_node_that_is_lost_is_done_elsewhere_and_not_twice() {
+    let job = ReplicatedJob { max_concurrent: Some(1), total_completions: Some(1) };
+    let mut world = World::new(&["a", "b"], ServiceMode { replicated_job: Some(job), ..ServiceMode::default() });
+    let (first, lost) = (world.first(), world.running()[0].node_id.clone());
+    world.node(&lost, |n| n.status.state = NodeState::Down);
+    world.settle();
+    let second = world.tables.tasks().find(|t| t.id != first && t.is_wanted()).expect("another").id.clone();
+    world.fail(&second, TaskState::Complete);
+    world.node(&lost, |n| n.status.state = NodeState::Ready);
+    world.settle();
+    assert!(world.running().is_empty(), "what came back with the node is told to end");
+}
+
+#[test]
+fn a_job_that_fails_is_tried_as_often_as_asked_and_its_history_is_kept() {
+    let job = ReplicatedJob { max_concurrent: Some(1), total_completions: Some(1) };
+    let mut world = World::new(&["a"], ServiceMode { replicated_job: Some(job), ..ServiceMode::default() });
+    world
+        .service(|s| s.spec.task_template.restart_policy = Some(RestartPolicy { max_attempts: 2, ..RestartPolicy::default() }));
+    while let Some(id) = world.running().first().map(|t| t.id.clone()) {
+        world.fail(&id, TaskState::Failed);
+        world.settle();
+    }
+    let failed = world.tables.tasks().filter(|t| t.status.state == TaskState::Failed && t.desired_state == TaskState::Shutdown);
+    assert_eq!(failed.count(), 3);
+    for iteration in 1..20 {
+        world.service(|s| s.job_status = Some(JobStatus { job_iteration: Version { index: iteration }, last_execution: None }));
+        world.settle();
+        let id = world.first();
+        world.fail(&id, TaskState::Complete);
+        world.settle();
+    }
+    assert_eq!(world.tables.tasks().count(), 5, "as many as the history keeps");
+}
+
+#[test]
 fn a_removed_service_takes_its_tasks_along() {
     let mut world = World::new(&["a"], ServiceMode::replicas(3));
     world.act(vec![Action::Delete(crate::store::Table::Service, "web".into())]);
