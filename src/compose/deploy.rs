@@ -10,10 +10,10 @@ pub static DEPLOY: Shape = Shape(&[
     Field::new("mode", Kind::Text),
     Field::new("replicas", Kind::Int).kept(),
     Field::new("labels", Kind::Pairs),
-    Field::new("update_config", Kind::Struct(&UPDATE)),
-    Field::new("rollback_config", Kind::Struct(&UPDATE)),
+    Field::new("update_config", Kind::Struct(&UPDATE)).kept(),
+    Field::new("rollback_config", Kind::Struct(&UPDATE)).kept(),
     Field::new("resources", Kind::Struct(&RESOURCES)),
-    Field::new("restart_policy", Kind::Struct(&RESTART)),
+    Field::new("restart_policy", Kind::Struct(&RESTART)).kept(),
     Field::new("placement", Kind::Struct(&PLACEMENT)),
     Field::new("endpoint_mode", Kind::Text),
 ]);
@@ -27,8 +27,10 @@ static UPDATE: Shape = Shape(&[
     Field::new("order", Kind::Text),
 ]);
 
-static RESOURCES: Shape =
-    Shape(&[Field::new("limits", Kind::Struct(&LIMITS)), Field::new("reservations", Kind::Struct(&RESERVATIONS))]);
+static RESOURCES: Shape = Shape(&[
+    Field::new("limits", Kind::Struct(&LIMITS)).kept(),
+    Field::new("reservations", Kind::Struct(&RESERVATIONS)).kept(),
+]);
 
 static LIMITS: Shape =
     Shape(&[Field::new("cpus", Kind::Text), Field::new("memory", Kind::Memory), Field::new("pids", Kind::Int)]);

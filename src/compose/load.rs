@@ -24,7 +24,7 @@ use crate::{
     shape::{self, Kind, Merge, fit},
     yaml::{self, refused},
 };
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clean_path::clean};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -103,6 +103,9 @@ fn one(source: &Source, around: &Around) -> Result<Project> {
     let mut findings = Findings::default();
     let mut tree = Map::default();
     for Entry { key, at, mut node } in map.0 {
+        if around.interpolated {
+            interpolate::interpolate(&mut node, &key, around.variable, &mut findings);
+        }
         let Some(field) = PROJECT.field(&key) else {
             match key.starts_with("x-") {
                 true => tree.0.push(Entry { key, at, node }),
@@ -112,9 +115,6 @@ fn one(source: &Source, around: &Around) -> Result<Project> {
         };
         if node.what == What::Null {
             continue;
-        }
-        if around.interpolated {
-            interpolate::interpolate(&mut node, &key, around.variable, &mut findings);
         }
         if key == "services" {
             forbid(&node, &mut findings);
@@ -212,7 +212,8 @@ fn settle_outer(entry: &mut Entry, section: &str, around: &Around, findings: &mu
     if let Some(file) = entry.node.get("file").cloned()
         && let Some(path) = file.as_text()
     {
-        let whole = whole(path, around);
+        // unlike a mount's source, it knows no ~
+        let whole = clean(&around.folder.join(path).to_string_lossy());
         set(&mut entry.node, "file", Node::new(What::Text(whole), &file.at));
     }
 }
@@ -287,5 +288,5 @@ fn whole(path: &str, around: &Around) -> String {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
         _ => around.folder.join(path),
     };
-    minidock_base::clean_path::clean(&long.to_string_lossy())
+    clean(&long.to_string_lossy())
 }

@@ -27,7 +27,7 @@ pub fn merge(base: Node, over: Node, kind: &Kind, how: Merge) -> Node {
         // a name alone takes nothing back
         (what @ What::Map(_), What::Null) => Node::new(what, &base.at),
         (What::Map(base), What::Map(over)) if is_other_logging(&base, &over, kind) => Node::new(What::Map(over), &at),
-        (What::Map(base), What::Map(over)) => Node::new(What::Map(maps(base, over, kind)), &at),
+        (What::Map(base), What::Map(over)) => Node::new(What::Map(maps(base, over, kind, how)), &at),
         (What::List(base), What::List(over)) => Node::new(What::List(lists(base, over, kind, how)), &at),
         (_, what) => Node::new(what, &at),
     }
@@ -40,9 +40,12 @@ fn is_other_logging(base: &Map, over: &Map, kind: &Kind) -> bool {
     shape.field("options").is_some() && driver(over).is_some_and(|new| driver(base).is_some_and(|old| old != new))
 }
 
-fn maps(mut base: Map, over: Map, kind: &Kind) -> Map {
+fn maps(mut base: Map, over: Map, kind: &Kind, how: Merge) -> Map {
     for entry in over.0 {
-        let (kind, how) = below(kind, &entry.key);
+        let (kind, how) = match how {
+            Merge::Whole => (kind, Merge::Replace),
+            _ => below(kind, &entry.key),
+        };
         match base.get_mut(&entry.key) {
             Some(old) => {
                 let first = std::mem::replace(old, Node::new(What::Null, &entry.at));
@@ -93,5 +96,9 @@ fn lists(base: Vec<Node>, over: Vec<Node>, kind: &Kind, how: Merge) -> Vec<Node>
             None => joined.push(node),
         }
     }
+    // in the order of what they are known by, as Docker has it
+    let number = |node: &Node| keys.first().and_then(|key| node.int(key)).unwrap_or(0);
+    let text = |node: &Node| keys.first().map(|key| node.text(key)).unwrap_or_default();
+    joined.sort_by_cached_key(|node| (number(node), text(node)));
     joined
 }

@@ -17,6 +17,11 @@ use crate::{
 /// A list of ports with every short form as a mapping, or several.
 pub fn long(node: Node, path: &str, findings: &mut Findings) -> Node {
     let What::List(items) = node.what else { return node };
+    for (n, item) in items.iter().enumerate() {
+        if let Some(first) = items[..n].iter().position(|other| other == item) {
+            findings.fault(&item.at, format_args!("{path} array items[{first},{n}] must be unique"));
+        }
+    }
     let mut ports = Vec::new();
     for (n, item) in items.into_iter().enumerate() {
         let text = match &item.what {

@@ -36,14 +36,14 @@ pub static SERVICE: Shape = Shape(&[
     Field::new("external_links", Kind::Texts),
     Field::new("extra_hosts", Kind::Short(short::hosts, &Kind::Texts)),
     Field::new("hostname", Kind::Text),
-    Field::new("healthcheck", Kind::Struct(&HEALTH)),
+    Field::new("healthcheck", Kind::Struct(&HEALTH)).kept(),
     Field::new("image", Kind::Text),
     Field::new("init", Kind::Bool).kept(),
     Field::new("ipc", Kind::Text),
     Field::new("isolation", Kind::Text),
     Field::new("labels", Kind::Pairs),
     Field::new("links", Kind::Texts),
-    Field::new("logging", Kind::Struct(&LOGGING)),
+    Field::new("logging", Kind::Struct(&LOGGING)).kept(),
     Field::new("mac_address", Kind::Text),
     Field::new("network_mode", Kind::Text),
     Field::new("networks", Kind::Short(short::networks, &Kind::Names(&Kind::Maybe(&Kind::Struct(&PLACE))))),
@@ -103,7 +103,7 @@ static LOGGING: Shape = Shape(&[Field::new("driver", Kind::Text), Field::new("op
 
 /// A service's place on a network.
 static PLACE: Shape = Shape(&[
-    Field::new("aliases", Kind::Texts),
+    Field::new("aliases", Kind::Texts).replaced(),
     Field::new("driver_opts", Kind::Pairs),
     Field::new("ipv4_address", Kind::Text),
     Field::new("ipv6_address", Kind::Text),

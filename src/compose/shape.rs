@@ -40,6 +40,8 @@ pub enum Merge {
     /// Mappings key by key, lists one after the other, anything else anew.
     Deep,
     Replace,
+    /// Names are merged, but what stands behind a name stands alone.
+    Whole,
     /// A list of mappings, which are the same if they agree in one of these keys: the first that is set.
     By(&'static [&'static str]),
 }
@@ -89,6 +91,12 @@ impl Field {
         self
     }
 
+    /// The same, where what a later file says of a name stands alone.
+    pub const fn whole(mut self) -> Field {
+        self.merge = Merge::Whole;
+        self
+    }
+
     /// The same, a list whose items are known by a key.
     pub const fn by(mut self, keys: &'static [&'static str]) -> Field {
         self.merge = Merge::By(keys);
@@ -121,7 +129,10 @@ pub fn fit(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node
         }
         Kind::Bool => truth(&node).map(What::Bool),
         Kind::Int => number(&node).map(What::Int),
-        Kind::Number => float(&node).map(What::Float),
+        // a whole number is shown as one
+        Kind::Number => {
+            float(&node).map(|n| if n.fract() == 0.0 && n.abs() < 9e15 { What::Int(n as i64) } else { What::Float(n) })
+        }
         Kind::Text => node.as_text().map(|text| What::Text(text.to_string())).ok_or("must be a string"),
         Kind::Duration => match node.as_text() {
             Some(text) => {
