@@ -74,6 +74,7 @@ fn a_leader_that_dies_in_the_middle_of_creates_takes_nothing_along() {
     let nodes = three();
     let history = History::default();
     std::thread::scope(|scope| {
+        let _stop = history.until_dropped();
         scope.spawn(|| history.load(&nodes, &MANAGERS));
         wait_for("some services", || history.count() >= 5);
         let first = await_leader(&nodes, &MANAGERS);
@@ -83,7 +84,6 @@ fn a_leader_that_dies_in_the_middle_of_creates_takes_nothing_along() {
         wait_for("services by the next leader", || history.count() >= before + 5);
         assert!(began.elapsed() < Duration::from_secs(15), "writes went on after {:?}", began.elapsed());
         nodes.cluster(&["start", &first]);
-        history.stop();
     });
     history.check(&nodes, &MANAGERS);
 }
@@ -146,6 +146,7 @@ fn an_asymmetric_cut_loses_nothing() {
     let first = await_leader(&nodes, &MANAGERS);
     let other = others(&first);
     std::thread::scope(|scope| {
+        let _stop = history.until_dropped();
         scope.spawn(|| history.load(&nodes, &MANAGERS));
         wait_for("some services", || history.count() >= 5);
         // the leader hears one of them no longer, but is heard
@@ -158,7 +159,6 @@ fn an_asymmetric_cut_loses_nothing() {
         let before = history.count();
         wait_for("services in spite of it", || history.count() >= before + 5);
         nodes.cluster(&["heal"]);
-        history.stop();
     });
     history.check(&nodes, &MANAGERS);
 }
@@ -208,6 +208,7 @@ fn random_deaths_under_load_heal() {
     );
     converges(&nodes, "node1", "web", 6, &MANAGERS);
     std::thread::scope(|scope| {
+        let _stop = history.until_dropped();
         scope.spawn(|| history.load(&nodes, &MANAGERS));
         let until = Instant::now() + Duration::from_secs(15);
         let mut nth: usize = std::process::id() as usize; // another order in each run
@@ -224,7 +225,6 @@ fn random_deaths_under_load_heal() {
             }
             nth = nth.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407) >> 1;
         }
-        history.stop();
     });
     history.check(&nodes, &MANAGERS);
     converges(&nodes, "node2", "web", 6, &MANAGERS);

@@ -324,7 +324,7 @@ impl Cluster {
                 let grace = wish.grace_seconds.map_or(GRACE, Duration::from_secs);
                 node::stop(&ground, &node, grace).await
             }
-            ("kill", _) if wish.daemon => node::kill_daemon(&ground, &node),
+            ("kill", _) if wish.daemon => node::kill_daemon(&ground, &node).await,
             ("kill", _) => node::kill(&ground, &node).await,
             (_, _) if running.is_none() => refuse(),
             ("pause", _) => node::pause(&ground, &node).await,

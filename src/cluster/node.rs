@@ -284,7 +284,7 @@ pub async fn kill(ground: &Ground<'_>, node: &Node) -> Result<()> {
 ///
 /// # Errors
 /// It has none.
-pub fn kill_daemon(ground: &Ground<'_>, node: &Node) -> Result<()> {
+pub async fn kill_daemon(ground: &Ground<'_>, node: &Node) -> Result<()> {
     let doing = || format!("kill the daemon of {}", node.name);
     let running = state::running(ground.paths, &node.name);
     let running = running.ok_or_else(|| Error::conflict(format!("{} does not run", node.name))).doing(doing)?;
@@ -295,9 +295,12 @@ pub fn kill_daemon(ground: &Ground<'_>, node: &Node) -> Result<()> {
         Process::read(*pid).is_some_and(|process| process.parent == running.pid)
             && line.split(|byte| *byte == 0).nth(1) == Some(b"daemon")
     };
-    match pids.iter().find(|pid| is_daemon(pid)) {
-        Some(pid) => signal::kill(*pid, SIGKILL).doing(doing),
-        None => Err(Error::conflict(format!("{} has no daemon", node.name))),
+    let found = pids.iter().find(|pid| is_daemon(pid)).and_then(|pid| wait::pidfd_open(*pid).ok());
+    let daemon = found.ok_or_else(|| Error::conflict(format!("{} has no daemon", node.name))).doing(doing)?;
+    let _ = signal::pidfd_send_signal(&daemon, SIGKILL); // it may have ended just now
+    match gone(daemon, DEATH).await? {
+        true => Ok(()),
+        false => Err(Error::system("it does not end").during(doing())),
     }
 }
 

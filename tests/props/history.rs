@@ -31,6 +31,15 @@ pub struct History {
     done: AtomicBool,
 }
 
+/// Ends the load.
+pub struct Stop<'a>(&'a History);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.done.store(true, Ordering::SeqCst);
+    }
+}
+
 impl History {
     /// Creates one more service by this manager; whether that was acknowledged.
     pub fn create(&self, nodes: &Nodes, via: &str) -> bool {
@@ -53,7 +62,7 @@ impl History {
         done
     }
 
-    /// Creates, and now and then removes, by each of these managers in turn until [`History::stop`].
+    /// Creates, and now and then removes, by each of these managers in turn until the [`Stop`] of [`History::until_dropped`] is dropped.
     pub fn load(&self, nodes: &Nodes, via: &[&str]) {
         for nth in 0.. {
             if self.done.load(Ordering::SeqCst) {
@@ -67,8 +76,9 @@ impl History {
         }
     }
 
-    pub fn stop(&self) {
-        self.done.store(true, Ordering::SeqCst);
+    /// The load ends when this is dropped: at the end of its scope, or when a claim fails in it.
+    pub fn until_dropped(&self) -> Stop<'_> {
+        Stop(self)
     }
 
     /// How many were acknowledged.

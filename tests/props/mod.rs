@@ -197,6 +197,9 @@ impl Drop for Daemon {
                 self.up();
             }
         }
+        if self.child.is_some() && self.data_root().join("cluster").exists() {
+            let _ = self.run(&["cluster", "down"]);
+        }
         if self.child.is_some() {
             let listed = self.run(&["ps", "-aq"]);
             let ids: Vec<&str> = listed.out.split_whitespace().collect();
