@@ -265,6 +265,14 @@ def network():
     rows.extend(json.loads(told.read_text()))
 
 
+def overlay():
+    """A swarm's data plane, on nodes of its own."""
+    told = work / "overlay.json"
+    words = [sys.executable, str(TOP / "benches/overlay.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
+    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
+    rows.extend(json.loads(told.read_text()))
+
+
 def registry():
     """Registries, too: a network namespace with nothing but loopback."""
     told = work / "registry.json"
@@ -285,6 +293,7 @@ def main():
         many(daemon)
         load(daemon, docker_env)
         network()
+    overlay()
         registry()
     finally:
         left = daemon.run("ps", "-aq").stdout.split()
