@@ -293,7 +293,7 @@ def main():
         many(daemon)
         load(daemon, docker_env)
         network()
-    overlay()
+        overlay()
         registry()
     finally:
         left = daemon.run("ps", "-aq").stdout.split()
