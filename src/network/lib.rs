@@ -52,6 +52,7 @@ pub mod model;
 pub mod nft;
 pub mod overlay;
 pub mod port_map;
+pub mod proxy;
 pub mod reach;
 pub mod resolv_conf;
 pub mod sandbox;

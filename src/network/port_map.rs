@@ -59,6 +59,22 @@ pub struct Held {
     socket: Option<OwnedFd>,
 }
 
+impl Held {
+    /// The socket that holds the port, for whoever carries by hand what no rule can ([`crate::proxy`]). A UDP socket was made to
+    /// collect next to nothing: it is bound anew.
+    ///
+    /// # Errors
+    /// No descriptors left; in the moment between, somebody else has taken a UDP port.
+    pub fn socket(&mut self) -> std::io::Result<OwnedFd> {
+        if self.protocol == Protocol::Udp && !self.host.0.is_unspecified() {
+            self.socket = None;
+            self.socket = Some(std::net::UdpSocket::bind(SocketAddr::from(self.host))?.into());
+        }
+        let gone = || std::io::Error::other("the port is not held any more");
+        self.socket.as_ref().ok_or_else(gone)?.try_clone()
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         drop(self.socket.take());

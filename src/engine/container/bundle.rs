@@ -23,6 +23,7 @@ use crate::{
         recording::recorded,
         root, snapshot,
     },
+    networks::links,
     oci_config::{self, Facts, Joins, devices, namespaces::Mode, process},
     users::Databases,
     volumes::Source,
@@ -112,6 +113,7 @@ fn gather<'a>(engine: &'a Arc<Engine>, record: &'a Record, folder: &Path, sandbo
         devices: devices::gather(wishes)?,
         volumes: sources(engine, record)?,
         cgroups_path: cgroups_path(engine, record),
+        linked: links::variables(engine, record),
         rlimits: process::rlimits(
             wishes.resources.ulimits.as_deref().unwrap_or_default(),
             &engine.options.default_ulimits,

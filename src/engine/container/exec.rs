@@ -25,6 +25,7 @@ use crate::{
         store::Container,
         to_the_end,
     },
+    networks::links,
     oci_config::{process, security},
     users::Databases,
 };
@@ -187,7 +188,7 @@ fn process_of(engine: &Engine, record: &Record, wish: &ExecCreate) -> Result<Val
         "terminal": wish.tty,
         "user": process::user(&user, &engine.host.groups),
         "args": wish.cmd,
-        "env": process::environment(record, wish.tty, &wish.env, &user),
+        "env": process::environment(record, wish.tty, &links::variables(engine, record), &wish.env, &user),
         "cwd": process::working_dir(folder),
         "capabilities": process::sets(&capabilities),
         "noNewPrivileges": security::no_new_privileges(&record.host_config)?,

@@ -217,6 +217,7 @@ fn settle(
         Some(cable) if !standing.held.is_empty() => {
             let doors = lead_to(&standing.held, cable);
             let old = std::mem::replace(&mut standing.published, doors);
+            standing.proxies.clear();
             ground.table.unpublish(&old)?;
         }
         Some(_) => open_doors(&engine.networks, record, standing)?,

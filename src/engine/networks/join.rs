@@ -42,6 +42,7 @@ use minidock_base::{Error, Result, id};
 use minidock_network::{
     model::{Endpoint, Mac, Published},
     port_map::{Held, Wish},
+    proxy::{self, Proxy},
     sandbox::{self, Sandbox},
 };
 use minidock_spec::engine::network::EndpointResource;
@@ -254,10 +255,9 @@ fn wish(door: &Door, cable: &Cable) -> Wish {
 
 /// The doors behind the ports that are held, leading to one cable.
 pub(crate) fn lead_to(held: &[Held], cable: &Cable) -> Vec<Published> {
-    let to = |v4: bool| match v4 {
-        true => cable.endpoint.v4.map(|(a, _)| IpAddr::from(a)),
-        false => cable.endpoint.v6.map(|(a, _)| IpAddr::from(a)),
-    };
+    let v4 = cable.endpoint.v4.map(|(a, _)| IpAddr::from(a));
+    // an IPv6 door of a container without IPv6 is carried by hand
+    let to = |is_v4: bool| if is_v4 { v4 } else { cable.endpoint.v6.map(|(a, _)| IpAddr::from(a)).or(v4) };
     held.iter()
         .filter_map(|held| {
             Some(Published {
@@ -287,13 +287,31 @@ pub(crate) fn erect(networks: &Networks, container: &Container, standing: &mut S
     resolver::serve(networks, container, &sandbox, standing)
 }
 
-/// Opens the doors; a container may knock at its own, too.
-pub(crate) fn publish(ground: &Ground, standing: &Standing) -> Result<()> {
+/// Opens the doors; a container may knock at its own, too. A runtime must be around.
+pub(crate) fn publish(ground: &Ground, standing: &mut Standing) -> Result<()> {
     let Some(door) = standing.published.first() else { return Ok(()) };
     if let Some(cable) = standing.cables.iter().find(|c| c.endpoint.id == door.endpoint_id) {
         sandbox::allow_hairpin(&ground.home, &cable.endpoint)?;
     }
-    ground.table.publish(&standing.published)
+    ground.table.publish(&by_rule(&standing.published))?;
+    carry(standing)
+}
+
+/// The doors that the firewall opens.
+pub(crate) fn by_rule(doors: &[Published]) -> Vec<Published> {
+    doors.iter().filter(|door| !proxy::is_needed(door.host.0, door.target.0)).cloned().collect()
+}
+
+/// Stands at the doors that no rule can open. A runtime must be around.
+pub(crate) fn carry(standing: &mut Standing) -> Result<()> {
+    standing.proxies.clear();
+    for door in standing.published.iter().filter(|door| proxy::is_needed(door.host.0, door.target.0)) {
+        let its = |held: &&mut Held| (held.protocol, held.host) == (door.protocol, door.host);
+        if let Some(held) = standing.held.iter_mut().find(its) {
+            standing.proxies.push(Proxy::open(held, door.target.into())?);
+        }
+    }
+    Ok(())
 }
 
 /// Plugs one cable in; a bridge that somebody deleted is made again.

@@ -10,18 +10,25 @@
 //!   db moves to another address ─► the line of whoever is linked to it follows
 //! ```
 //!
-//! * Docker also puts variables of the other container into the environment (`STORE_PORT_5432_TCP=…`). That is left out:
-//!   it leaks one container's secrets into another, which is why Docker calls it legacy.
+//! * Variables, too, speak of the other container, as they did before there were names ([`variables`]): `STORE_PORT_5432_TCP_ADDR`, and, as
+//!   `STORE_ENV_…`, everything from its own environment. That hands one container's secrets to another, which is why Docker
+//!   calls it legacy; it is so only on the default network and only for who was linked.
 //!
 //! See: moby `daemon/daemon_unix.go` (registerLinks), `daemon/links`. Next room: [`crate::networks::resolver`]
 
 use crate::{
     Engine,
     container::{etc_files, record::Record as Container},
-    networks::wishes::{BRIDGE, is_user_defined},
+    networks::{
+        ports,
+        wishes::{BRIDGE, is_user_defined},
+    },
 };
 use minidock_base::{Error, Result};
-use minidock_network::hosts::{self, Line};
+use minidock_network::{
+    hosts::{self, Line},
+    model::Protocol,
+};
 use minidock_spec::engine::container::HostConfig;
 use std::net::IpAddr;
 
@@ -118,6 +125,56 @@ pub(crate) fn lines(engine: &Engine, container: &Container) -> Result<Vec<Line>>
     Ok(lines)
 }
 
+/// The environment that speaks of the containers this one is linked to.
+pub(crate) fn variables(engine: &Engine, container: &Container) -> Vec<String> {
+    let mut all = Vec::new();
+    if is_user_defined(&container.host_config.network_mode) {
+        return all;
+    }
+    for text in container.host_config.links.iter().flatten() {
+        let Some((id, alias)) = text.split_once(':') else { continue };
+        let Some(other) = engine.containers.get(id).map(|other| other.record()).filter(|o| o.state.has_process()) else {
+            continue;
+        };
+        if let Some(address) = address_of(&other) {
+            let exposed = other.config.exposed_ports.iter().flat_map(|ports| ports.keys());
+            let ports = exposed.filter_map(|text| ports::target(text).ok()).collect();
+            all.extend(speak_of(&format!("/{}/{alias}", container.name), alias, address, ports, &other.config.env));
+        }
+    }
+    all
+}
+
+/// Docker's variables for one linked container; TCP ports come first, and ports in a row are told as a range besides.
+fn speak_of(path: &str, alias: &str, address: IpAddr, mut ports: Vec<(u16, Protocol)>, its: &[String]) -> Vec<String> {
+    let name = alias.to_uppercase().replace('-', "_");
+    let mut all = vec![format!("{name}_NAME={path}")];
+    ports.sort_by_key(|(number, protocol)| (*protocol != Protocol::Tcp, *number));
+    let url = |(number, protocol): (u16, Protocol)| format!("{protocol}://{address}:{number}");
+    let prefix = |(number, protocol): (u16, Protocol)| format!("{name}_PORT_{number}_{}", protocol.name().to_uppercase());
+    all.extend(ports.first().map(|first| format!("{name}_PORT={}", url(*first))));
+    for row in ports.chunk_by(|one, next| one.1 == next.1 && one.0.checked_add(1) == Some(next.0)) {
+        for port in row {
+            let (own, (number, protocol)) = (prefix(*port), port);
+            all.push(format!("{own}={}", url(*port)));
+            all.push(format!("{own}_ADDR={address}"));
+            all.push(format!("{own}_PORT={number}"));
+            all.push(format!("{own}_PROTO={protocol}"));
+        }
+        if let [first, .., last] = row {
+            let own = prefix(*first);
+            all.push(format!("{own}_START={}", url(*first)));
+            all.push(format!("{own}_PORT_START={}", first.0));
+            all.push(format!("{own}_END={}", url(*last)));
+            all.push(format!("{own}_PORT_END={}", last.0));
+        }
+    }
+    // what every container has says nothing
+    let told = its.iter().filter(|variable| !variable.starts_with("HOME=") && !variable.starts_with("PATH="));
+    all.extend(told.filter(|variable| variable.contains('=')).map(|variable| format!("{name}_ENV_{variable}")));
+    all
+}
+
 fn address_of(container: &Container) -> Option<IpAddr> {
     container.networking.places.get(BRIDGE)?.settings.ip_address.parse().ok()
 }
@@ -137,5 +194,48 @@ pub(crate) fn follow(engine: &Engine, moved: &Container) {
                 etc_files::change_hosts(&engine.paths, &record, |text| hosts::moved(text, alias, address));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_speak_of_a_linked_container_as_dockers_do() {
+        let ports = vec![(53, Protocol::Udp), (81, Protocol::Tcp), (80, Protocol::Tcp), (9000, Protocol::Tcp)];
+        let its = ["A=1", "PATH=/bin", "HOME=/root", "EMPTY=", "NOT"].map(str::to_string);
+        let all = speak_of("/web/my-db", "my-db", [172, 17, 0, 2].into(), ports, &its);
+        assert_eq!(
+            all,
+            [
+                "MY_DB_NAME=/web/my-db",
+                "MY_DB_PORT=tcp://172.17.0.2:80",
+                "MY_DB_PORT_80_TCP=tcp://172.17.0.2:80",
+                "MY_DB_PORT_80_TCP_ADDR=172.17.0.2",
+                "MY_DB_PORT_80_TCP_PORT=80",
+                "MY_DB_PORT_80_TCP_PROTO=tcp",
+                "MY_DB_PORT_81_TCP=tcp://172.17.0.2:81",
+                "MY_DB_PORT_81_TCP_ADDR=172.17.0.2",
+                "MY_DB_PORT_81_TCP_PORT=81",
+                "MY_DB_PORT_81_TCP_PROTO=tcp",
+                "MY_DB_PORT_80_TCP_START=tcp://172.17.0.2:80",
+                "MY_DB_PORT_80_TCP_PORT_START=80",
+                "MY_DB_PORT_80_TCP_END=tcp://172.17.0.2:81",
+                "MY_DB_PORT_80_TCP_PORT_END=81",
+                "MY_DB_PORT_9000_TCP=tcp://172.17.0.2:9000",
+                "MY_DB_PORT_9000_TCP_ADDR=172.17.0.2",
+                "MY_DB_PORT_9000_TCP_PORT=9000",
+                "MY_DB_PORT_9000_TCP_PROTO=tcp",
+                "MY_DB_PORT_53_UDP=udp://172.17.0.2:53",
+                "MY_DB_PORT_53_UDP_ADDR=172.17.0.2",
+                "MY_DB_PORT_53_UDP_PORT=53",
+                "MY_DB_PORT_53_UDP_PROTO=udp",
+                "MY_DB_ENV_A=1",
+                "MY_DB_ENV_EMPTY=",
+            ]
+        );
+        let bare = speak_of("/web/db", "db", [172, 17, 0, 2].into(), Vec::new(), &[]);
+        assert_eq!(bare, ["DB_NAME=/web/db"]);
     }
 }

@@ -63,7 +63,7 @@ pub fn doors(config: &ContainerConfig, wishes: &HostConfig) -> Result<Vec<Door>>
 }
 
 /// `80/tcp`, or `80`.
-fn target(text: &str) -> Result<(u16, Protocol)> {
+pub(crate) fn target(text: &str) -> Result<(u16, Protocol)> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let bad = || Error::invalid(format!("invalid port specification: {number:?}"));
     let number = number.parse::<u16>().ok().filter(|n| *n != 0).ok_or_else(bad)?;

@@ -24,7 +24,7 @@ use crate::{
         connect::{clean, sandbox_of},
         create::make_defaults,
         ground::{Ground, not_wanted},
-        join::{shown, way_out},
+        join::{by_rule, carry, shown, way_out},
         names, overlay,
         record::Driver,
         resolver,
@@ -86,7 +86,7 @@ pub(crate) fn restore(engine: &Arc<Engine>, running: &[Arc<Kept>]) {
     }
     drop_pins(&engine.paths, &pins);
     let Ok(ground) = engine.networks.ground() else { return };
-    let of = |standing: &Arc<Mutex<Standing>>| standing.lock().expect("no holder panics").published.clone();
+    let of = |standing: &Arc<Mutex<Standing>>| by_rule(&standing.lock().expect("no holder panics").published);
     let published: Vec<Published> = standing.iter().flat_map(|(_, s)| of(s)).collect();
     let bridges = engine.networks.all().iter().filter_map(|n| n.to_bridge()).collect();
     if let Err(error) = ground.table.replace(&Ruleset { bridges, published }) {
@@ -108,6 +108,7 @@ fn serve_names(engine: &Engine, standing: &[(Arc<Kept>, Arc<Mutex<Standing>>)]) 
         }
         let served = sandbox_of(&standing, &record).and_then(|sandbox| {
             overlay::members::balance(&engine.networks, &sandbox, &mut standing)?;
+            carry(&mut standing)?;
             resolver::serve(&engine.networks, &record, &sandbox, &mut standing)
         });
         if let Err(error) = served {

@@ -21,6 +21,7 @@ use minidock_network::{
     dns::server::Handle,
     model::{Bridge, Endpoint, Published},
     port_map::Held,
+    proxy::Proxy,
     sandbox::{self, Sandbox},
 };
 use std::{net::IpAddr, path::PathBuf};
@@ -49,6 +50,8 @@ pub(crate) struct Standing {
     pub cables: Vec<Cable>,
     pub published: Vec<Published>,
     pub held: Vec<Held>,
+    /// Those of its doors that the daemon itself stands at.
+    pub proxies: Vec<Proxy>,
     /// Where its namespace is pinned.
     pub pin: Option<PathBuf>,
     /// Its name server, while there is one.
@@ -82,6 +85,7 @@ impl Standing {
 
     /// Closes its doors: rules first, then the ports are free.
     pub fn unpublish(&mut self, ground: &Ground) {
+        self.proxies.clear();
         let doors = std::mem::take(&mut self.published);
         if !doors.is_empty() {
             report(&self.container, "close its published ports", ground.table.unpublish(&doors));

@@ -106,6 +106,8 @@ pub struct Facts<'a> {
     pub devices: Vec<devices::Node>,
     pub cgroups_path: String,
     pub rlimits: Vec<process::Rlimit>,
+    /// Variables that speak of the containers it is linked to.
+    pub linked: Vec<String>,
 }
 
 /// The whole document.

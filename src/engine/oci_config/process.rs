@@ -42,7 +42,7 @@ pub fn process(facts: &Facts<'_>, capabilities: &BTreeSet<String>) -> Result<Val
         "terminal": record.config.tty,
         "user": user(&facts.user, &facts.host.groups),
         "args": args,
-        "env": environment(record, record.config.tty, &[], &facts.user),
+        "env": environment(record, record.config.tty, &facts.linked, &[], &facts.user),
         "cwd": working_dir(&record.config.working_dir),
         "capabilities": sets(capabilities),
         "noNewPrivileges": super::security::no_new_privileges(&record.host_config)?,
@@ -77,13 +77,14 @@ pub fn working_dir(wanted: &str) -> &str {
     if wanted.is_empty() { "/" } else { wanted }
 }
 
-/// What a process of this container finds in its environment; `more` goes over the container's own.
-pub fn environment(record: &Record, terminal: bool, more: &[String], user: &User) -> Vec<String> {
+/// What a process of this container finds in its environment; `linked` speaks of other containers and goes below the container's own
+/// variables, `more` goes over them.
+pub fn environment(record: &Record, terminal: bool, linked: &[String], more: &[String], user: &User) -> Vec<String> {
     let mut variables = vec![format!("PATH={PATH}"), format!("HOSTNAME={}", record.config.hostname)];
     if terminal {
         variables.push("TERM=xterm".into());
     }
-    for wish in record.config.env.iter().chain(more) {
+    for wish in linked.iter().chain(&record.config.env).chain(more) {
         let name = wish.split('=').next().unwrap_or(wish);
         let at = variables.iter().position(|v| v.split('=').next() == Some(name));
         match (wish.contains('='), at) {

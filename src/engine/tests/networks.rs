@@ -321,3 +321,58 @@ fn purging_leaves_nothing_of_ours_on_the_machine() {
         assert_eq!(stage.leaks().await, [String::new(); 0]);
     });
 }
+
+#[test]
+fn a_door_on_the_ipv6_loopback_is_carried_by_hand_and_follows_as_the_others_do() {
+    in_a_namespace(|| async {
+        let stage = Stage::connected().await;
+        let at = |ip: &str, port: &str| PortBinding { host_ip: ip.into(), host_port: port.into() };
+        let mut wish = body(&stage, "default", ECHO);
+        wish.host_config.port_bindings.insert("80/tcp".into(), Some(vec![at("::1", "8080"), at("127.0.0.1", "8080")]));
+        let web = started(&stage, "web", wish).await;
+        assert_eq!(answer("[::1]:8080").await, "hello");
+        assert_eq!(answer("127.0.0.1:8080").await, "hello");
+        let rules = ask("nft", &["list", "table", "inet", "minidock"]);
+        assert!(rules.contains("127.0.0.1") && !rules.contains("::1 . tcp"), "{rules}");
+        let ports = shown(&stage, &web).await.network_settings.ports["80/tcp"].clone().expect("two doors");
+        assert_eq!(ports.iter().map(|p| p.host_ip.as_str()).collect::<Vec<_>>(), ["127.0.0.1", "::1"]);
+        // the way out moves, and the doors with it
+        network(&stage, "a", "10.71.0.0/24").await;
+        let join = NetworkConnect { container: "web".into(), ..NetworkConnect::default() };
+        connect::connect(&stage.engine, "a", join).await.expect("connected");
+        assert_eq!(answer("[::1]:8080").await, "hello");
+        let mut other = body(&stage, "default", FOREVER);
+        other.host_config.port_bindings.insert("80/tcp".into(), Some(vec![at("::1", "8080")]));
+        let other = stage.create(other).await.expect("created");
+        let error = start::start(&stage.engine, &other).await.expect_err("the port is taken");
+        assert!(error.message().contains("Bind for [::1]:8080 failed: port is already allocated"), "{error}");
+        stop::stop(&stage.engine, &web, Some(0), None).await.expect("stopped");
+        assert!(knock("[::1]:8080").is_err(), "nobody listens any more");
+        start::start(&stage.engine, &other).await.expect("it is free");
+        assert_eq!(stage.leaks().await, [String::new(); 0]);
+    });
+}
+
+#[test]
+fn a_link_on_the_default_network_speaks_of_the_other_in_the_environment() {
+    in_a_namespace(|| async {
+        let stage = Stage::connected().await;
+        let mut db = body(&stage, "default", FOREVER);
+        db.config.env = vec!["SECRET=x".into()];
+        db.config.exposed_ports = Some([("5432/tcp".to_string(), serde_json::json!({}))].into());
+        started(&stage, "db", db).await;
+        let mut web = body(&stage, "default", &["sh", "-c", "env | grep ^MY_STORE | sort"]);
+        web.host_config.links = Some(vec!["db:my-store".into()]);
+        web.config.env = vec!["MY_STORE_ENV_SECRET=mine".into()];
+        let id = create::create(&stage.engine, Some("web"), web, None).await.expect("created").id;
+        start::start(&stage.engine, &id).await.expect("started");
+        minidock_engine::container::wait::wait(&stage.engine, &id, "not-running").await.expect("there").await;
+        assert_eq!(
+            stage.logs(&id).await.0,
+            "MY_STORE_ENV_SECRET=mine\nMY_STORE_NAME=/web/my-store\nMY_STORE_PORT=tcp://172.17.0.2:5432\n\
+             MY_STORE_PORT_5432_TCP=tcp://172.17.0.2:5432\nMY_STORE_PORT_5432_TCP_ADDR=172.17.0.2\n\
+             MY_STORE_PORT_5432_TCP_PORT=5432\nMY_STORE_PORT_5432_TCP_PROTO=tcp\n"
+        );
+        assert_eq!(stage.leaks().await, [String::new(); 0]);
+    });
+}

@@ -23,7 +23,7 @@
 //! * **From the host itself**, `127.0.0.1:8080` is translated in *output*; the packet then leaves by the bridge with a source
 //!   of 127.0.0.1, which needs `route_localnet` on that bridge and a masquerade, or the container would answer itself.
 //!   For `[::1]:8080` there is no such knob: it is left alone, and refused by the socket that holds the port, so that a client goes on to
-//!   127.0.0.1.
+//!   127.0.0.1. Who publishes on `::1` itself is served by hand ([`crate::proxy`]).
 //! * **The guard.** `route_localnet` lets packets *from* such a link reach 127/8 of the host, and prerouting would translate
 //!   a neighbour's packet to 127.0.0.1:8080 before routing could call it a Martian. So what is sent to 127/8 and did not come by
 //!   `lo` is dropped first of all: an answer to our own masqueraded packet is not hit, its destination there is still the bridge.
