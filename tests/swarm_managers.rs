@@ -107,6 +107,7 @@ fn without_a_majority_reading_goes_on_writing_says_what_is_missing_and_there_is_
     assert!(services(&nodes, "node3").contains("web"), "reading goes on");
     nodes.ok("node3", &["swarm", "init", "--force-new-cluster"]);
     nodes.ok("node3", &create("again", &[]));
+    std::thread::sleep(Duration::from_secs(10)); // the others are given up after three heartbeats: 15 s
     wait_for("everything on the one that is left", || {
         let listed = nodes.ok("node3", &["service", "ls", "--format", "{{.Name}} {{.Replicas}}"]);
         listed.contains("web 3/3") && listed.contains("again 1/1")

@@ -195,8 +195,9 @@ async fn three() -> ([Place; 3], [Arc<Swarm>; 3]) {
     let (_, manager) = tokens(&first);
     let mut nodes = vec![first];
     for place in &places[1..] {
-        let node = place.open().await;
+        let (node, since) = (place.open().await, Instant::now());
         node.join(place.join(&places[0], &manager)).await.expect("joined");
+        eprintln!("a manager joined within {:?}", since.elapsed());
         nodes.push(node);
     }
     let nodes: [Arc<Swarm>; 3] = nodes.try_into().unwrap_or_else(|_| panic!("three"));

@@ -11,7 +11,7 @@
 //!
 //! `max_attempts` counts the ended tasks of the place with the same spec, within `window` if one is given; they are kept in the
 //! tables for that ([`super::reaper`]), so that a new leader counts the same. The new task waits on READY for `delay` (5 s unless
-//! asked otherwise), but one that had to leave a drained node does not wait.
+//! asked otherwise), but one whose node was drained or lost does not: it has done nothing wrong.
 //!
 //! *See:* swarmkit `manager/orchestrator/restart/restart.go`. *Next room:* [`super::task`]
 
@@ -56,7 +56,7 @@ pub fn mend(service: &Service, places: &mut Places, context: &mut Context) {
             continue;
         }
         let delay = nanoseconds(policy.delay.unwrap_or(DELAY));
-        let waits = places.lost(&last.node_id) != Some(Lost::Drained);
+        let waits = places.lost(&last.node_id).is_none();
         let not_before = waits.then(|| context.now + delay);
         places.add(task::make(service, &place, TaskState::Ready, not_before, context));
     }
