@@ -6,13 +6,14 @@
 #[path = "props/mod.rs"]
 mod props;
 
-use props::{Daemon, wait_for};
+use props::{Daemon, MINIDOCK, skip, wait_for};
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     ops::{Deref, DerefMut},
     path::Path,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -469,6 +470,66 @@ fn no_request_is_lost_while_every_replica_is_replaced() {
         let lost: Vec<&String> = asked.iter().flat_map(|(_, lost)| lost).collect();
         assert!(answered > 100 && lost.is_empty(), "{order}: {answered} answered, {} lost: {lost:?}", lost.len());
     }
+}
+
+#[test]
+fn logs_that_are_followed_go_on_with_the_next_task() {
+    let node = Node::start();
+    let program = ["alpine", "sh", "-c", "echo begun-$(hostname); exec sleep 1000"];
+    node.create(&with(&["--name", "web", "--restart-delay", "0s", "--hostname", "{{.Task.ID}}"], &program));
+    let first = node.await_running("web", 1).remove(0);
+    let mut follow = node.command(&["service", "logs", "-f", "--raw", "web"]);
+    let mut following = follow.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a program");
+    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut line = || lines.next().expect("a line").expect("text");
+    assert!(first.ends_with(&line()["begun-".len()..]));
+    node.kill_container(&first);
+    let second = line();
+    assert!(!first.ends_with(&second["begun-".len()..]), "the next task speaks: {second}");
+    following.kill().expect("our own child");
+    following.wait().expect("our own child");
+}
+
+#[test]
+fn whoever_leaves_takes_its_tasks_along() {
+    let node = Node::start();
+    fs::write(node.folder.join("words"), "x").expect("a file");
+    node.ok(&["secret", "create", "pw", &node.folder.join("words").display().to_string()]);
+    node.ok(&["network", "create", "-d", "overlay", "back"]);
+    let flags = ["--name", "web", "--replicas", "3", "--network", "back", "-p", "8080:80", "--secret", "pw"];
+    node.create(&with(&flags, &SLEEP));
+    node.await_running("web", 3);
+    node.ok(&["run", "-d", "--name", "mine", "alpine", "sleep", "1000"]);
+    node.ok(&["swarm", "leave", "--force"]);
+    assert_eq!(node.ok(&["ps", "-a", "--format", "{{.Names}}"]), "mine");
+    assert!(!node.exec_root().join("tasks").exists(), "no secret stays");
+    assert!(!node.ok(&["network", "ls", "--format", "{{.Name}}"]).contains("back"));
+    node.ok(&["swarm", "init", "--advertise-addr", "127.0.0.1"]); // and for the end of the test
+}
+
+#[test]
+fn an_image_comes_from_its_registry_with_the_credentials_that_came_with_the_service() {
+    let node = Node::start();
+    let made = Command::new("htpasswd").args(["-Bbn", "ann", "s3cret"]).output();
+    let Ok(made) = made else { return skip("htpasswd is not installed") };
+    fs::write(node.folder.join("htpasswd"), made.stdout).expect("a file");
+    let mut registry = Command::new(MINIDOCK);
+    registry.args(["registry", "serve", "-q", "--root", "registry", "--htpasswd", "htpasswd"]).current_dir(&node.folder);
+    let mut registry = node.home.enter(|| registry.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a program"));
+    let image = "127.0.0.1:5000/team/app:1";
+    wait_for("the registry", || node.sh("echo s3cret | minidock login -u ann --password-stdin 127.0.0.1:5000").status == 0);
+    node.ok(&["tag", "alpine", image]);
+    node.ok(&["push", "-q", image]);
+    node.ok(&["rmi", image]);
+    let once = ["service", "create", "-d", "--restart-condition", "none"];
+    node.ok(&with(&once, &["--name", "stranger", "--no-resolve-image", image, "sleep", "1000"]));
+    node.await_task("stranger", "No such image: 127.0.0.1:5000/team/app:1");
+    node.ok(&with(&once, &["--name", "friend", "--with-registry-auth", image, "sleep", "1000"]));
+    let container = node.await_running("friend", 1).remove(0);
+    assert!(node.inspect(&container, "{{.Config.Image}}").starts_with("127.0.0.1:5000/team/app:1@sha256:"));
+    assert!(!node.ok(&["service", "inspect", "friend"]).contains("RegistryAuth"));
+    registry.kill().expect("our own child");
+    registry.wait().expect("our own child");
 }
 
 #[test]

@@ -14,6 +14,16 @@ use minidock_spec::swarm::{
 };
 use std::sync::Arc;
 
+/// No bridge of the kernel has more ports than 1023, and each task is one on each of its networks.
+const PORTS_OF_A_BRIDGE: i64 = 1000;
+/// What a task costs at least: its keeper, a sandbox, the kernel's share; with room to breathe.
+const BYTES_OF_A_TASK: i64 = 16 << 20;
+
+/// How many tasks this machine can bear at once. It is the machine's own memory that counts, whatever a simulated node was given.
+fn bears(memory_bytes: i64) -> i64 {
+    (memory_bytes / BYTES_OF_A_TASK).clamp(16, PORTS_OF_A_BRIDGE)
+}
+
 /// The node's description.
 ///
 /// # Errors
@@ -30,7 +40,7 @@ pub async fn describe(engine: &Arc<Engine>, facts: &Facts) -> Result<NodeDescrip
         resources: Amounts {
             nano_cpus: facts.nano_cpus.unwrap_or(info.ncpu * 1_000_000_000),
             memory_bytes: facts.memory_bytes.unwrap_or(info.mem_total),
-            pids: 0,
+            pids: bears(info.mem_total),
         },
         engine: EngineDescription {
             engine_version: info.server_version,

@@ -101,7 +101,8 @@ pub fn status(service: &Service, tables: &Tables) -> ServiceStatus {
         status.running_tasks += u64::from(task.status.state == TaskState::Running);
         status.completed_tasks += u64::from(mode.is_job() && task.status.state == TaskState::Complete);
         let wanted = if mode.is_job() { TaskState::Complete } else { TaskState::Running };
-        status.desired_tasks += u64::from(mode.is_global() && task.desired_state == wanted);
+        let open = task.status.state != TaskState::Complete;
+        status.desired_tasks += u64::from(mode.is_global() && open && task.desired_state == wanted);
     }
     if !mode.is_global() {
         status.desired_tasks = match mode.replicated_job {
@@ -148,6 +149,7 @@ pub fn node(node: &Node) -> Value {
     let mut shown = value(node);
     without(&mut shown, &[], &["CertifiedRole", "RaftId"]);
     without(&mut shown, &["Status"], &["DataPathAddr", "Since"]);
+    without(&mut shown, &["Description", "Resources"], &["Pids"]); // how many tasks it can bear
     if shown["Description"]["TLSInfo"].is_null() {
         shown["Description"]["TLSInfo"] = json!({});
     }

@@ -29,6 +29,8 @@ pub enum Reason {
     Platform,
     HostPort,
     MaxReplicas,
+    /// So many tasks that one more would be one too many, whatever it is.
+    Full,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +71,15 @@ impl Wish {
 
 impl Reason {
     /// In the order in which they are asked.
-    pub const ALL: [Reason; 6] =
-        [Reason::NotReady, Reason::NoRoom, Reason::Constraints, Reason::Platform, Reason::HostPort, Reason::MaxReplicas];
+    pub const ALL: [Reason; 7] = [
+        Reason::NotReady,
+        Reason::NoRoom,
+        Reason::Constraints,
+        Reason::Platform,
+        Reason::HostPort,
+        Reason::MaxReplicas,
+        Reason::Full,
+    ];
 
     /// The filter's name.
     pub fn filter(self) -> &'static str {
@@ -81,6 +90,7 @@ impl Reason {
             Reason::Platform => "platform",
             Reason::HostPort => "host ports",
             Reason::MaxReplicas => "max replicas",
+            Reason::Full => "tasks",
         }
     }
 }
@@ -102,6 +112,7 @@ pub fn passes(filter: Reason, wish: &Wish, machine: &Machine) -> bool {
         Reason::Platform => wish.platforms.is_empty() || wish.platforms.iter().any(|p| runs(p, &node.description.platform)),
         Reason::HostPort => !wish.ports.iter().any(|port| machine.ports.contains(port)),
         Reason::MaxReplicas => wish.max_replicas == 0 || (machine.count(&wish.service) as u64) < wish.max_replicas,
+        Reason::Full => machine.bears() == 0 || (machine.tasks as i64) < machine.bears(),
     }
 }
 
@@ -138,6 +149,7 @@ pub fn no_suitable_node(counted: &[(Reason, usize)]) -> String {
             Reason::Platform => format!("unsupported platform on {nodes}"),
             Reason::HostPort => format!("host-mode port already in use on {nodes}"),
             Reason::MaxReplicas => "max replicas per node limit exceed".to_string(),
+            Reason::Full => format!("as many tasks as it can bear on {nodes}"),
         }
     };
     match counted {
@@ -175,6 +187,7 @@ pub fn told(reason: Reason, wish: &Wish, machine: &Machine) -> String {
             let taken: Vec<String> = taken.map(|(protocol, port)| format!("{port}/{protocol}")).collect();
             format!("has {} in use by another task", taken.join(", "))
         }
+        Reason::Full => format!("has {} tasks, as many as its machine can bear", machine.tasks),
         Reason::MaxReplicas => {
             format!("runs {} tasks of this service already, the limit per node", machine.count(&wish.service))
         }

@@ -56,6 +56,11 @@ impl Machine {
         self.ports.extend(host_ports(task));
     }
 
+    /// How many tasks it can bear at once, as it says itself; 0: it does not say.
+    pub fn bears(&self) -> i64 {
+        self.node.description.resources.pids
+    }
+
     /// How many tasks of a service are here.
     pub fn count(&self, service: &str) -> usize {
         self.of_service.get(service).copied().unwrap_or(0)

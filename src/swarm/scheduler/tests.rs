@@ -59,6 +59,20 @@ fn counts(of: &[(&str, usize)]) -> BTreeMap<String, usize> {
 }
 
 #[test]
+fn a_node_is_given_no_more_tasks_than_it_can_bear() {
+    let bears = |id: &str, tasks: i64| {
+        let mut node = node(id, 4, "");
+        node.description.resources.pids = tasks;
+        node
+    };
+    let tasks = (0..10_000).map(|id| task(id, "many", TaskSpec::default())).collect();
+    let mut tables = tables(vec![bears("a", 300), bears("b", 100)], tasks);
+    assert_eq!(run(&mut tables), counts(&[("a", 300), ("b", 100)]));
+    let waiting = tables.tasks().find(|t| t.status.state == TaskState::Pending).expect("most wait");
+    assert_eq!(waiting.status.err, "no suitable node (as many tasks as it can bear on 2 nodes)");
+}
+
+#[test]
 fn a_service_spreads_before_a_node_fills() {
     let nodes = vec![node("a", 8, ""), node("b", 8, ""), node("c", 8, "")];
     let mut tables = tables(nodes, (0..7).map(|n| task(n, "web", TaskSpec::default())).collect());

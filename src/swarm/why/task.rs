@@ -120,6 +120,7 @@ fn changes(reason: Reason, tables: &Tables, task: &Task, wish: &Wish, machine: &
             let whose = holder.map_or_else(|| "another task".into(), |t| task_name(tables, t));
             vec![Change::new(4, format!("publish another port, or end {whose} on {node}"), None)]
         }
+        Reason::Full => vec![Change::new(7, format!("add a node, for {node} has as many tasks as it can bear"), None)],
         Reason::MaxReplicas => {
             let more = machine.count(&wish.service) + 1;
             let command = format!("minidock service update --replicas-max-per-node {more} {service}");

@@ -68,7 +68,7 @@ fn the_smallest_change_is_the_cheapest_on_any_node() {
     assert_eq!(why.change, "let n1 take tasks again");
     assert_eq!(why.commands, ["minidock node update --availability active n1"]);
     assert_eq!(why.nodes[1].filters[0].why, "is down");
-    assert!(why.nodes.iter().all(|n| !n.fits && n.filters.len() == 6 && n.filters[1].holds));
+    assert!(why.nodes.iter().all(|n| !n.fits && n.filters.len() == 7 && n.filters[1].holds));
 }
 
 #[test]
