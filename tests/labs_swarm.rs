@@ -81,6 +81,8 @@ fn d25_to_d38_a_service_of_two_its_names_its_address_and_the_way_back() {
     let name = nodes.inside("node1", "minidock ps --filter name=myservice --format '{{.Names}}'");
     let parts: Vec<&str> = name.split('.').collect();
     assert!(parts.len() == 3 && parts[0] == "myservice" && parts[2].len() == 25, "D30: {name}");
+    let image = nodes.inside("node1", &format!("minidock ps --no-trunc --filter name={name} --format '{{{{.Image}}}}'"));
+    assert!(image.starts_with("ubuntu:latest@sha256:"), "D30: the image is pinned: {image}");
     let other = two.split([' ', '/']).nth(1).expect("an address");
     let in_task = |words: &str| nodes.inside("node1", &format!("minidock exec {name} {words}"));
     let ping = in_task(&format!("ping -c5 -i 0.2 {other}"));

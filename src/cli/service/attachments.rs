@@ -136,7 +136,13 @@ pub async fn network_id(docker: &Docker, name: &str) -> Result<String> {
     if name.trim_matches(['/', ' ']).is_empty() {
         return Err(Error::invalid("invalid network name or ID: value is empty"));
     }
-    let found: Json = docker.get(&Route::new("/networks/{}", [name]).pair("scope", "swarm")).await?;
+    let route = Route::new("/networks/{}", [name]).pair("scope", "swarm");
+    let found: Json = docker.get(&route).await.map_err(|e| match name {
+        "host" | "bridge" | "none" => {
+            e.hint("services live on overlay networks; a port of the task's own machine is -p mode=host,published=P,target=T")
+        }
+        _ => e,
+    })?;
     Ok(found["Id"].as_str().unwrap_or_default().to_string())
 }
 
