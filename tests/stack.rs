@@ -1,11 +1,14 @@
 //! # Stacks: a file becomes services, changes with it, and goes
 //!
-//! One daemon is the whole swarm. Files are written into its folder, typed at it with `stack deploy`, and what comes of them is asked of
+//! One daemon is the whole swarm, but for the last claim, which has three nodes. Files are written into its folder, typed at it with `stack deploy`, and what comes of them is asked of
 //! the containers themselves and of the network around them.
 
+#[path = "props/nodes.rs"]
+mod nodes;
 #[path = "props/mod.rs"]
 mod props;
 
+use nodes::Nodes;
 use props::{Daemon, wait_for};
 use std::fs;
 
@@ -295,4 +298,80 @@ fn files_are_understood_without_a_daemon_and_one_that_is_no_manager_says_so() {
     assert!(manifests.contains("kind: Deployment") && manifests.contains("namespace: lab"), "{manifests}");
     assert!(daemon.sh("minidock stack deploy -d -c x.yml lab").fails(1).contains("this node is not a swarm manager"));
     assert!(daemon.sh("minidock stack deploy lab").fails(1).contains("Specify a Compose file"));
+}
+
+const SPREAD: &str = "
+services:
+  web:
+    image: busybox
+    command: sh -c 'mkdir /www && cat /etc/where > /www/index.html && exec httpd -f -p 80 -h /www'
+    hostname: '{{.Node.Hostname}}'
+    ports: ['8080:80']
+    configs: [{source: where, target: /etc/where}]
+    networks: [front]
+    stop_grace_period: 0s
+    deploy: {mode: global}
+  asker:
+    image: busybox
+    command: sleep 1000
+    networks: [front]
+    secrets: [password]
+    stop_grace_period: 0s
+    deploy: {placement: {constraints: [node.hostname == node3]}}
+  lonely:
+    image: busybox
+    command: sleep 1000
+    networks: [back]
+    stop_grace_period: 0s
+    deploy: {placement: {constraints: [node.hostname == node2]}}
+networks: {front: , back: }
+secrets: {password: {file: ./password.txt}}
+configs: {where: {file: ./where.txt, template_driver: golang}}
+";
+
+#[test]
+fn a_stack_spreads_over_three_nodes_and_leaves_nothing_on_any() {
+    let nodes = Nodes::up(&["--nodes", "3"]);
+    file(&nodes.host, "spread.yml", SPREAD);
+    file(&nodes.host, "password.txt", "hush");
+    file(&nodes.host, "where.txt", "{{.Node.Hostname}}");
+    nodes.host.sh("minidock --node node1 stack deploy -d --resolve-image never -c spread.yml lab").ok();
+    wait_for("five tasks to run", || {
+        let states = nodes.ok("node1", &["stack", "ps", "--format", "{{.CurrentState}}", "lab"]);
+        states.lines().filter(|state| state.starts_with("Running")).count() == 5
+    });
+    let listed = nodes.ok("node1", &["stack", "ps", "--format", "{{.Node}} {{.Name}}", "lab"]);
+    let mut places: Vec<&str> = listed.lines().map(|line| line.rsplit_once('.').map_or(line, |(name, _)| name)).collect();
+    places.sort_unstable();
+    assert_eq!(places, ["node1 lab_web", "node2 lab_lonely", "node2 lab_web", "node3 lab_asker", "node3 lab_web"]);
+
+    // inside, on a worker: the secret, the template of the config, and everybody on the network, wherever they are
+    let asker = nodes.ok("node3", &["ps", "-q", "--filter", "name=lab_asker"]);
+    let inside = |script: &str| nodes.ok("node3", &["exec", &asker, "sh", "-c", script]);
+    assert_eq!(inside("cat /run/secrets/password"), "hush");
+    let answers = inside("for n in 1 2 3 4 5 6 7 8 9 10 11 12; do wget -qO- http://web/; echo; done | sort -u");
+    assert_eq!(answers, "node1\nnode2\nnode3");
+    assert_eq!(inside("nslookup -type=a tasks.web 127.0.0.11 | grep -c ^Address"), "4", "the server's, and three");
+    let lonely = nodes.ok("node2", &["ps", "-q", "--filter", "name=lab_lonely"]);
+    let apart = nodes.on("node2", &["exec", &lonely, "sh", "-c", "wget -T 2 -qO- http://web/"]);
+    assert_ne!(apart.status, 0, "{}", apart.out);
+
+    // from outside, the port of every node
+    for node in ["node1", "node2", "node3"] {
+        let url = format!("http://{}:8080/", nodes.address(node));
+        wait_for("an answer", || nodes.host.inside(&["curl", "-s", "-m", "2", &url]).out.starts_with("node"));
+    }
+
+    // a worker does not manage, and says so
+    let refused = nodes.on("node2", &["stack", "ls"]).fails(1);
+    assert!(refused.contains("This node is not a swarm manager"), "{refused}");
+
+    nodes.ok("node1", &["stack", "rm", "--detach=false", "lab"]);
+    for node in ["node1", "node2", "node3"] {
+        wait_for("nothing to be left", || {
+            let networks = nodes.ok(node, &["network", "ls", "--format", "{{.Name}}"]);
+            nodes.ok(node, &["ps", "-aq"]).is_empty() && !networks.contains("lab_")
+        });
+        assert!(!nodes.inside(node, "ip -o link").contains("vx-"), "no tunnel is left");
+    }
 }

@@ -28,7 +28,7 @@ pub fn merge(base: Node, over: Node, kind: &Kind, how: Merge) -> Node {
         (what @ What::Map(_), What::Null) => Node::new(what, &base.at),
         (What::Map(base), What::Map(over)) if is_other_logging(&base, &over, kind) => Node::new(What::Map(over), &at),
         (What::Map(base), What::Map(over)) => Node::new(What::Map(maps(base, over, kind, how)), &at),
-        (What::List(base), What::List(over)) => Node::new(What::List(lists(base, over, kind, how)), &at),
+        (What::List(base), What::List(over)) => Node::new(What::List(lists(base, over, how)), &at),
         (_, what) => Node::new(what, &at),
     }
 }
@@ -54,6 +54,12 @@ fn maps(mut base: Map, over: Map, kind: &Kind, how: Merge) -> Map {
             None => base.0.push(entry),
         }
     }
+    // also a list that only one of the files has is put in order
+    for entry in &mut base.0 {
+        if let ((_, how @ Merge::By(_)), What::List(items)) = (below(kind, &entry.key), &mut entry.node.what) {
+            *items = lists(Vec::new(), std::mem::take(items), how);
+        }
+    }
     base
 }
 
@@ -76,23 +82,16 @@ fn inner(kind: &Kind) -> &Kind {
     }
 }
 
-fn lists(base: Vec<Node>, over: Vec<Node>, kind: &Kind, how: Merge) -> Vec<Node> {
+fn lists(base: Vec<Node>, over: Vec<Node>, how: Merge) -> Vec<Node> {
     let Merge::By(keys) = how else {
         return base.into_iter().chain(over).collect();
-    };
-    let item = match inner(kind) {
-        Kind::List(item) => inner(item),
-        _ => &Kind::Any,
     };
     let name = |node: &Node| keys.iter().find_map(|key| Some((*key, scalar::shown(&node.get(key)?.what)?)));
     let mut joined = base;
     for node in over {
         let protocol = node.text("protocol");
         match joined.iter_mut().find(|old| name(old) == name(&node) && old.text("protocol") == protocol) {
-            Some(old) => {
-                let first = std::mem::replace(old, Node::new(What::Null, &node.at));
-                *old = merge(first, node, item, Merge::Deep);
-            }
+            Some(old) => *old = node,
             None => joined.push(node),
         }
     }
