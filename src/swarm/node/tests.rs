@@ -455,3 +455,27 @@ async fn what_tasks_say_is_heard_from_any_manager() {
     drop(places);
     stop(&nodes).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_tasks_are_few_turns_and_a_fifth_of_them_a_fifth_of_the_time() {
+    let (places, nodes) = three().await;
+    let manager = nodes[0].manager().expect("a manager");
+    let mut took = Vec::new();
+    for (name, replicas) in [("small", 100), ("large", 500)] {
+        let (since, before) = (Instant::now(), manager.applied());
+        manager.wish(service(name, replicas)).await.expect("created");
+        let created = since.elapsed();
+        until(&nodes[0], "all of them", |t| running(t) as u64 >= if name == "small" { 100 } else { 600 }).await;
+        let (turns, all) = (manager.applied() - before, since.elapsed());
+        eprintln!("{replicas} tasks: created after {created:?}, running after {all:?}, {turns} batches");
+        assert!(turns < 60, "{turns} batches");
+        took.push(all);
+    }
+    let (since, before) = (Instant::now(), manager.applied());
+    manager.wish(Wish::RemoveService { id: "large".into() }).await.expect("removed");
+    until(&nodes[0], "the small one only", |t| t.tasks().count() == 100).await;
+    eprintln!("500 tasks gone after {:?}, {} batches", since.elapsed(), manager.applied() - before);
+    assert!(took[1] < took[0] * 15, "{took:?}");
+    drop((manager, places));
+    stop(&nodes).await;
+}
