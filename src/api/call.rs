@@ -13,12 +13,12 @@
 //! Next room: [`crate::answer`]
 
 use crate::House;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, Method, Request, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, units::human_bytes};
 use minidock_cluster::Cluster;
 use minidock_engine::Engine;
 use minidock_registry::client::Client;
@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 /// The largest JSON body that is read.
 const MOST: usize = 8 << 20;
+/// How much of a longer one is read before the connection is cut.
+const PATIENCE: usize = 64 << 20;
 
 /// One request to the engine.
 pub struct Call {
@@ -99,15 +101,30 @@ impl Call {
     async fn checked_bytes(&mut self) -> Result<Bytes> {
         let text =
             self.headers.get(CONTENT_TYPE).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default();
-        let bytes = Limited::new(&mut self.body, MOST)
-            .collect()
-            .await
-            .map_err(|e| Error::invalid(format!("cannot read the request body: {e}")))?
-            .to_bytes();
+        let bytes = self.bounded_bytes().await?;
         let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match (kind.as_str(), bytes.is_empty()) {
             ("application/json", _) | ("", true) => Ok(bytes),
             _ => Err(Error::invalid(format!("unsupported Content-Type header ({text}): must be 'application/json'"))),
+        }
+    }
+
+    /// A body that is too long is read on for a while and thrown away: a client that still writes would not read the refusal.
+    async fn bounded_bytes(&mut self) -> Result<Bytes> {
+        let (mut bytes, mut read) = (BytesMut::new(), 0);
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|e| Error::invalid(format!("cannot read the request body: {e}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            read += data.len();
+            match read {
+                0..=MOST => bytes.extend_from_slice(&data),
+                0..=PATIENCE => bytes.clear(),
+                _ => break,
+            }
+        }
+        match read <= MOST {
+            true => Ok(bytes.freeze()),
+            false => Err(Error::invalid(format!("the request body is longer than {}", human_bytes(MOST as f64)))),
         }
     }
 

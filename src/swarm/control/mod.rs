@@ -19,6 +19,7 @@ pub mod files;
 pub mod networks;
 pub mod nodes;
 pub mod services;
+pub mod size;
 
 use crate::{
     orchestrator::Context,

@@ -6,7 +6,7 @@
 //!
 //! *See:* swarmkit `manager/controlapi/service.go`. *Next room:* [`super::networks`]
 
-use super::{Decided, check_dns_name, find, out_of_sequence, refusal};
+use super::{Decided, check_dns_name, find, out_of_sequence, refusal, size};
 use crate::{
     agent::expand,
     allocator::{is_of_the_node, ports},
@@ -122,6 +122,7 @@ fn checked(tables: &Tables, mut spec: ServiceSpec, before: Option<&Service>) -> 
     let container = container.ok_or_else(|| invalid("ContainerSpec: missing in service spec"))?;
     check_container(tables, container)?;
     check_terms(&spec)?;
+    size::check(tables, &spec)?;
     check_ports(tables, &spec, before)?;
     for network in spec.task_template.networks.iter_mut().chain(&mut spec.networks) {
         network.target = target(tables, &network.target)?;

@@ -130,6 +130,30 @@ fn what_cannot_be_carried_out_is_refused() {
 }
 
 #[test]
+fn a_slip_of_the_finger_is_refused_before_the_machines_fall_over() {
+    let mut desk = Desk::default();
+    let mut node = Node { id: "n".into(), ..Node::default() };
+    (node.status.state, node.description.resources.memory_bytes) = (NodeState::Ready, 8 << 30);
+    desk.act(vec![Action::Put(node.into())]);
+    let sized = |count| create(ServiceSpec { mode: ServiceMode::replicas(count), ..web(&format!("web{count}")) });
+    let refused = desk.refused(sized(10_000));
+    assert!(refused.contains("they have 8GiB, enough for 2048 of at least 4MiB each"), "{refused}");
+    desk.refused(sized(u64::MAX));
+    desk.ask(sized(2048)).expect("they fit");
+    let job = |completions| {
+        let job =
+            minidock_spec::swarm::service::ReplicatedJob { max_concurrent: Some(1), total_completions: Some(completions) };
+        create(ServiceSpec { mode: ServiceMode { replicated_job: Some(job), ..ServiceMode::default() }, ..web("job") })
+    };
+    assert!(desk.refused(job(u64::MAX)).contains("completions"));
+    desk.ask(job(5000)).expect("one after another");
+    let mut long = web("long");
+    long.mode = ServiceMode::replicas(1500);
+    long.task_template.container_spec.as_mut().expect("a container").env = vec!["x".repeat(1 << 20)];
+    assert!(desk.refused(create(long)).contains("more than the managers can carry"));
+}
+
+#[test]
 fn scaling_leaves_the_tasks_alone_and_an_image_does_not() {
     let mut desk = Desk::default();
     desk.ask(create(web("web"))).expect("a service");
