@@ -273,6 +273,14 @@ def overlay():
     rows.extend(json.loads(told.read_text()))
 
 
+def swarm():
+    """Simulated nodes and services, in a network namespace of their own."""
+    told = work / "swarm.json"
+    words = [sys.executable, str(TOP / "benches/swarm.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
+    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
+    rows.extend(json.loads(told.read_text()))
+
+
 def registry():
     """Registries, too: a network namespace with nothing but loopback."""
     told = work / "registry.json"
@@ -294,6 +302,7 @@ def main():
         load(daemon, docker_env)
         network()
         overlay()
+        swarm()
         registry()
     finally:
         left = daemon.run("ps", "-aq").stdout.split()

@@ -301,6 +301,58 @@ fn a_node_has_what_it_was_given() {
 }
 
 #[test]
+fn up_makes_a_swarm_and_nodes_come_and_go_in_it() {
+    let nodes = Nodes::up(&["--nodes", "2", "--cpus", "1.5", "--label", "node2:zone=b"]);
+    let listed = || nodes.ok("node1", &["node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}"]);
+    wait_for("two nodes that are ready", || listed() == "node1 Ready Leader\nnode2 Ready");
+    assert_eq!(
+        nodes.ok(
+            "node1",
+            &[
+                "node",
+                "inspect",
+                "node2",
+                "--format",
+                "{{index .Spec.Labels \"zone\"}} {{.Description.Resources.NanoCPUs}} {{.Status.Addr}}"
+            ]
+        ),
+        format!("b 1500000000 {}", nodes.address("node2"))
+    );
+    assert_eq!(
+        nodes.cluster(&["ls", "--format", "{{.Name}} {{.Swarm}} {{.Role}}"]),
+        "node1 active manager\nnode2 active worker"
+    );
+    assert_eq!(nodes.cluster(&["add", "--manager", "--label", "zone=c"]), "node3");
+    assert!(listed().contains("node3 Ready Reachable"), "{}", listed());
+    nodes.ok(
+        "node1",
+        &[
+            "service",
+            "create",
+            "-d",
+            "--no-resolve-image",
+            "--name",
+            "there",
+            "--constraint",
+            "node.labels.zone==c",
+            "alpine",
+            "sleep",
+            "1000",
+        ],
+    );
+    wait_for("the task", || nodes.ok("node3", &["ps", "--format", "{{.Names}}"]).starts_with("there.1."));
+    nodes.cluster(&["rm", "node3"]);
+    wait_for("the node to be gone", || !listed().contains("node3"));
+    assert!(nodes.host.run(&["cluster", "rm", "node1"]).fails(1).contains("nobody manages the swarm"));
+    // what the labs name: the node's certificate, at Docker's place
+    assert!(
+        nodes
+            .inside("node2", "openssl x509 -noout -subject -in /var/lib/docker/swarm/certificates/swarm-node.crt")
+            .contains("swarm-worker")
+    );
+}
+
+#[test]
 fn the_host_reaches_published_ports_and_an_uplink_leads_out() {
     let nodes = Nodes::up(&["--nodes", "1", "--no-swarm", "--uplink"]);
     nodes.ok(
