@@ -2,7 +2,7 @@
 //!
 //! `--replicas 1000000000` is a slip of the finger, and must not fell the machines, nor the managers that would write down a task for each.
 //! So what is asked for is weighed before anything is made: a container costs its machine some memory whatever it does, and its spec is
-//! carried once for every task. Small services are never weighed.
+//! carried once for every task. What is merely much is let in: the scheduler gives no node more than it can bear, and the rest waits.
 //!
 //! *In the real world* Docker makes them all and falls over. *Next room:* [`super::networks`]
 
@@ -16,7 +16,7 @@ use minidock_spec::swarm::{
 
 /// Up to so many tasks nobody counts; a container costs its machine so much at the least; a job may end so often; and what the
 /// managers carry for one service, its spec in every task.
-const FEW: u64 = 1000;
+const FEW: u64 = 10_000;
 const LEAST_BYTES: i64 = 4 << 20;
 const MOST_COMPLETIONS: u64 = 100_000;
 const MOST_BYTES: u64 = 256 << 20;
@@ -35,13 +35,13 @@ pub fn check(tables: &Tables, spec: &ServiceSpec) -> Result<()> {
         );
     }
     let at_once = job.map_or(wanted, |job| job.max_concurrent.unwrap_or(1).min(wanted));
-    if spec.mode.is_global() || at_once <= FEW {
+    if spec.mode.is_global() {
         return Ok(());
     }
     let ready = tables.nodes().filter(|n| n.status.state == NodeState::Ready && n.spec.availability == Availability::Active);
     let memory: i64 = ready.map(|n| n.description.resources.memory_bytes).sum();
-    let most = u64::try_from(memory / LEAST_BYTES).unwrap_or_default().max(FEW);
-    if at_once > most {
+    let most = u64::try_from(memory / LEAST_BYTES).unwrap_or_default();
+    if at_once > FEW.max(most) {
         let all = human_bytes(memory as f64);
         let text = format!(
             "{at_once} replicas are more than the nodes can hold: they have {all}, enough for {most} of at least 4MiB each"

@@ -136,10 +136,10 @@ fn a_slip_of_the_finger_is_refused_before_the_machines_fall_over() {
     (node.status.state, node.description.resources.memory_bytes) = (NodeState::Ready, 8 << 30);
     desk.act(vec![Action::Put(node.into())]);
     let sized = |count| create(ServiceSpec { mode: ServiceMode::replicas(count), ..web(&format!("web{count}")) });
-    let refused = desk.refused(sized(10_000));
+    let refused = desk.refused(sized(10_001));
     assert!(refused.contains("they have 8GiB, enough for 2048 of at least 4MiB each"), "{refused}");
     desk.refused(sized(u64::MAX));
-    desk.ask(sized(2048)).expect("they fit");
+    desk.ask(sized(10_000)).expect("much, but no slip");
     let job = |completions| {
         let job =
             minidock_spec::swarm::service::ReplicatedJob { max_concurrent: Some(1), total_completions: Some(completions) };
