@@ -40,6 +40,9 @@ pub async fn deploy(
     let mut ids = Vec::new();
     for spec in &stack.services {
         let mut spec = spec.clone();
+        if let Some(container) = &mut spec.task_template.container_spec {
+            image::tag(&mut container.image).doing(|| format!("deploy service {}", spec.name))?;
+        }
         grant(&mut spec, files);
         let auth = match accounts {
             Some(folder) => image::auth(folder, stack::image_label(&spec))?,
