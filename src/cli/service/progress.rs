@@ -14,12 +14,12 @@
 //!   verify: Service web converged
 //! ```
 //!
-//! Laws: Ctrl-C ends the waiting and nothing else; an update that was paused or rolled back because it failed is an error; what is
+//! Laws: Ctrl-C ends the waiting and nothing else, whenever it comes; an update that was paused or rolled back because it failed is an error; what is
 //! no terminal gets each line once. *See:* docker/cli `cli/command/service/progress`. *Next room:* [`super::create`]
 
 use super::bars::{Bars, Line};
 use crate::{filter::Filters, progress::Screen, terminal};
-use minidock_base::{Error, Result};
+use minidock_base::{Doing, Error, Result};
 use minidock_client::{Docker, Route};
 use minidock_spec::swarm::{
     node::{Node, NodeState},
@@ -30,6 +30,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long tasks are watched if the service does not say.
@@ -42,32 +43,42 @@ const MONITOR: Duration = Duration::from_secs(5);
 pub async fn wait(docker: &Docker, name: &str, quiet: bool) -> Result<()> {
     let mut watch = Watch { name: name.into(), bars: Bars::default(), rollback: false, since: None, epilogue: None };
     let mut display = Display { screen: Screen::new(terminal::output_is_terminal()), said: BTreeMap::new(), quiet };
-    loop {
-        let service: Service = docker.get(&Route::new("/services/{}", [name])).await?;
-        let now = Instant::now();
-        let over = watch.judge(&service, now, &mut |line| display.show(&line))?;
-        if over {
-            return Ok(());
-        }
-        let mut filters = Filters::default();
-        filters.add("service", &service.id);
-        filters.add("_up-to-date", "true");
-        let tasks: Vec<Task> = docker.get(&Route::new("/tasks", []).maybe("filters", filters.json())).await?;
-        let nodes: Vec<Node> = docker.get(&Route::new("/nodes", [])).await?;
-        let alive = nodes.into_iter().filter(|node| node.status.state != NodeState::Down).map(|node| node.id).collect();
-        if watch.see(&service, &tasks, &alive, now, &mut |line| display.show(&line)) {
-            return Ok(());
-        }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            caught = tokio::signal::ctrl_c() => {
-                if caught.is_ok() && watch.since.is_none() {
-                    display.say(&format!("Operation continuing in background.\nUse `minidock service ps {name}` to check progress.\n"));
-                }
-                return Ok(());
+    // from now on a Ctrl-C is kept for us, whatever we are doing when it comes
+    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "listen for Ctrl-C")?;
+    let looking = async {
+        loop {
+            let began = Instant::now();
+            if look(docker, &mut watch, &mut display).await? {
+                return Ok(true);
             }
+            // ten thousand tasks take a while to be told: whoever is asked must have time for other things
+            tokio::time::sleep(PAUSE.max(began.elapsed() * 4)).await;
         }
+    };
+    let over: Result<bool> = tokio::select! {
+        over = looking => over,
+        _ = interrupt.recv() => Ok(false),
+    };
+    if !over? && watch.since.is_none() {
+        display.say(&format!("Operation continuing in background.\nUse `minidock service ps {name}` to check progress.\n"));
     }
+    Ok(())
+}
+
+/// One look; true when there is nothing more to wait for.
+async fn look(docker: &Docker, watch: &mut Watch, display: &mut Display) -> Result<bool> {
+    let service: Service = docker.get(&Route::new("/services/{}", [&watch.name])).await?;
+    let now = Instant::now();
+    if watch.judge(&service, now, &mut |line| display.show(&line))? {
+        return Ok(true);
+    }
+    let mut filters = Filters::default();
+    filters.add("service", &service.id);
+    filters.add("_up-to-date", "true");
+    let tasks: Vec<Task> = docker.get(&Route::new("/tasks", []).maybe("filters", filters.json())).await?;
+    let nodes: Vec<Node> = docker.get(&Route::new("/nodes", [])).await?;
+    let alive = nodes.into_iter().filter(|node| node.status.state != NodeState::Down).map(|node| node.id).collect();
+    Ok(watch.see(&service, &tasks, &alive, now, &mut |line| display.show(&line)))
 }
 
 /// What is known from the looks before.

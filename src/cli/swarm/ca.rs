@@ -21,11 +21,12 @@ use crate::{
     words::is_given,
 };
 use clap::ArgMatches;
-use minidock_base::{Error, Result};
+use minidock_base::{Doing, Error, Result};
 use minidock_client::{Docker, Route};
 use minidock_spec::{digest::Digest, swarm::node::Node};
 use serde_json::Value as Json;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -93,6 +94,7 @@ fn show(tls: &Json) -> Result<i32> {
 async fn wait(docker: &Docker, quiet: bool) -> Result<bool> {
     let mut screen = Screen::new(terminal::output_is_terminal());
     let mut before = Vec::new();
+    let mut interrupt = signal(SignalKind::interrupt()).doing(|| "listen for Ctrl-C")?;
     loop {
         let swarm = fetch(docker).await?.info;
         let nodes: Vec<Node> = docker.get(&Route::new("/nodes", [])).await?;
@@ -108,7 +110,7 @@ async fn wait(docker: &Docker, quiet: bool) -> Result<bool> {
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupt.recv() => {
                 terminal::print("Operation continuing in background.\nUse `minidock swarm ca` to check progress.\n");
                 return Ok(false);
             }

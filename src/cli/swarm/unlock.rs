@@ -48,8 +48,9 @@ fn ask() -> Result<String> {
     let mut text = String::new();
     let mut read = || std::io::stdin().lock().read_line(&mut text).doing(|| "read the unlock key");
     if terminal::input_is_terminal() {
-        terminal::print("Enter unlock key: ");
+        // hidden before it is asked for: who types fast must not see it either
         let hidden = terminal::Hidden::enter()?;
+        terminal::print("Enter unlock key: ");
         let read = read();
         drop(hidden);
         terminal::print("\n");
