@@ -20,9 +20,14 @@ use minidock_base::{Doing, Error, Kind, Result, paths::Paths};
 use minidock_client::{Docker, Route, Wish};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// The port of managers.
 const PORT: u16 = 2377;
+/// How long the swarm may take to let a node go.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Makes the new nodes part of the cluster's swarm; the first manager of a new cluster begins it.
 ///
@@ -150,22 +155,26 @@ pub async fn leave(paths: &Paths, record: &Record, name: &str) -> Result<()> {
         row["Spec"]["Role"] = json!("worker");
         let update = Route::new("/nodes/{}/update", [&id]).pair("version", version);
         stays.send(Wish::post(&update).json(&row["Spec"])?).await.doing(doing)?.bytes().await?;
+        // the others must have agreed to do without its voice before it falls silent
+        let until = Instant::now() + PATIENCE;
+        while said(paths, name).await.is_ok_and(|(_, is_manager, ..)| is_manager) && Instant::now() < until {
+            sleep(LOOK).await;
+        }
     }
     if state == "active" {
         let docker = node::docker(paths, name).await?;
         docker.poke(&Route::new("/swarm/leave", []).pair("force", true)).await.doing(doing)?;
     }
     let gone = Route::new("/nodes/{}", [&id]).pair("force", true);
-    for _ in 0..100 {
+    let until = Instant::now() + PATIENCE;
+    loop {
         match stays.send(Wish::delete(&gone)).await {
             Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-            Err(error) if is_manager && error.message().contains("manager") => {
-                tokio::time::sleep(Duration::from_millis(50)).await
-            }
+            // what it was told may take a moment to be true
+            Err(_) if Instant::now() < until => sleep(LOOK).await,
             answered => return answered.doing(doing)?.bytes().await.map(drop),
         }
     }
-    Err(Error::unavailable(format!("{name} is still a manager")).during(doing()))
 }
 
 /// The ID of the node with this hostname; empty when there is none.
