@@ -54,7 +54,8 @@ fn managers(tables: &Tables) -> usize {
 /// 404; a manager must be demoted first, a node that is not down needs `force`.
 pub fn remove(tables: &Tables, text: &str, force: bool) -> Decided {
     let node = find(tables, text)?;
-    if node.spec.role == Role::Manager || node.certified_role == Role::Manager {
+    // (its certificate does not count: one that is down cannot get another)
+    if node.spec.role == Role::Manager || node.raft_id != 0 {
         let text = format!(
             "node {} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal",
             node.id

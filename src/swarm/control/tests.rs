@@ -234,7 +234,7 @@ fn overlapping_subnets_and_other_drivers_are_refused() {
 #[test]
 fn the_last_manager_stays_one_and_a_living_node_is_not_forgotten() {
     let mut desk = Desk::default();
-    let mut node = Node { id: "n1".into(), certified_role: Role::Manager, ..Node::default() };
+    let mut node = Node { id: "n1".into(), raft_id: 1, ..Node::default() };
     (node.spec.role, node.description.hostname, node.status.state) = (Role::Manager, "node1".into(), NodeState::Ready);
     let mut worker = Node { id: "n2".into(), ..Node::default() };
     (worker.description.hostname, worker.status.state) = ("node2".into(), NodeState::Ready);

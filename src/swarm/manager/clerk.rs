@@ -82,6 +82,9 @@ impl Clerk for AtDesk {
 
 impl Manager {
     async fn answer(&self, caller: &Caller, ask: Ask) -> Result<Value> {
+        if let Some(subject) = &caller.subject {
+            self.still_is(subject, &ask)?;
+        }
         match ask {
             Ask::Root => self.root(),
             Ask::Relay { node, address, ask } if self.ledger().is_some() => {
@@ -92,6 +95,19 @@ impl Manager {
             ask if self.ledger().is_some() => self.answer_as_leader(caller, ask).await,
             ask => self.relay(caller, ask).await,
         }
+    }
+
+    /// A certificate is good for months; what the swarm thinks of its bearer may have changed since.
+    fn still_is(&self, subject: &Subject, ask: &Ask) -> Result<()> {
+        let for_managers = matches!(ask, Ask::Wish(_) | Ask::Relay { .. } | Ask::Resign | Ask::Enlist { .. });
+        self.view(|tables| match tables.node(&subject.node_id) {
+            _ if tables.cluster().is_none() => Ok(()), // this manager has just come and knows nobody
+            None => Err(admission::removed(&subject.node_id)),
+            Some(node) if for_managers && node.spec.role == Role::Worker && node.raft_id == 0 => {
+                Err(Error::forbidden(format!("node {} is a worker now: only managers may ask this", node.id)))
+            }
+            Some(_) => Ok(()),
+        })
     }
 
     fn root(&self) -> Result<Value> {

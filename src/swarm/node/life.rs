@@ -39,6 +39,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Between two attempts to be heard by the managers.
 const AGAIN: Duration = Duration::from_millis(500);
+/// And so many of them, before what is next gets its turn.
+const ATTEMPTS: usize = 20;
 /// Papers are looked at so often: whether they must be renewed.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -212,9 +214,15 @@ impl Life {
     }
 
     async fn renew_if_possible(self: &Arc<Self>) {
-        if let Err(error) = self.renew().await {
-            tracing::warn!("papers could not be renewed: {}", error.message());
-            tokio::time::sleep(AGAIN).await;
+        for _ in 0..ATTEMPTS {
+            match self.renew().await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!("papers could not be renewed: {}", error.message()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = self.closing.cancelled() => return,
+            }
         }
     }
 

@@ -479,3 +479,50 @@ async fn five_hundred_tasks_are_few_turns_and_a_fifth_of_them_a_fifth_of_the_tim
     drop((manager, places));
     stop(&nodes).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_node_says_so_keeps_nothing_and_its_papers_open_no_door() {
+    let places = [Place::new(), Place::new()];
+    let first = places[0].open().await;
+    first.init(places[0].init()).await.expect("founded");
+    let second = places[1].open().await;
+    second.join(places[1].join(&places[0], &tokens(&first).0)).await.expect("joined");
+    let manager = first.manager().expect("a manager");
+    manager.wish(service("web", 4)).await.expect("created");
+    until(&first, "four tasks", |t| running(t) == 4).await;
+    let id = second.info().node_id;
+    let refused = manager.wish(Wish::RemoveNode { id: id.clone(), force: false }).await.expect_err("it lives");
+    assert!(refused.message().contains("is not down and can't be removed"), "{}", refused.message());
+    manager.wish(Wish::RemoveNode { id, force: true }).await.expect("by force");
+    until(&first, "all on the first", |_| lock(&places[0].machine.tasks).len() == 4).await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while second.info().local_node_state != LocalNodeState::Error || !lock(&places[1].machine.tasks).is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", second.info());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let State::In(life) = second.state() else { panic!("it has not left") };
+    let refused = life.ask_managers(&crate::wire::Ask::Renew { request: String::new() }).await.expect_err("removed");
+    assert!(refused.message().contains("is not a node of this swarm any more"), "{}", refused.message());
+    second.leave(false).await.expect("left");
+    drop((manager, life));
+    stop(&[first, second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_read_is_said_and_leaving_by_force_is_the_way_out() {
+    let place = Place::new();
+    let node = place.open().await;
+    node.init(place.init()).await.expect("founded");
+    node.stop().await;
+    drop(node);
+    let log = place.home.path().join("swarm/raft/raft-1.redb");
+    std::fs::write(&log, b"no database at all").expect("written");
+    let node = place.open().await;
+    let info = node.info();
+    assert_eq!(info.local_node_state, LocalNodeState::Error);
+    assert!(info.error.contains("raft-1.redb"), "{}", info.error);
+    assert!(node.manager().err().expect("broken").message().contains("cannot take part"));
+    node.leave(true).await.expect("left");
+    node.init(place.init()).await.expect("a new one");
+    node.stop().await;
+}
