@@ -20,6 +20,8 @@
 //!   call the same one.
 //! * **Nobody there** is refused at once. Not in *output*, where a sender is told that the operation is not permitted, as if it were he who
 //!   may not; but one step further on, as if a machine without such a port had answered.
+//! * Whoever calls a task by its own address (`tasks.web`, `dnsrr`) is not our affair, but for one thing: once it is known that the task is
+//!   gone, a connection that begins is refused at once (`gone`), instead of asking for its MAC for three seconds.
 //! * Ping is dealt out as well: it says whether a task answers, not whether a rule is there.
 //! * No interface has the virtual IP, `lo` neither: it would become the *sender* of what is sent to it.
 //!
@@ -35,17 +37,17 @@ use crate::{
 use minidock_base::{Doing, Result};
 use minidock_linux::{
     netfilter::{
-        Family, Table,
+        Family, Table, batch,
         command::{Chain, Command, Hook, Purpose},
         conntrack::Flow,
         rule::{End, Field, Part, Rule},
-        set::{Answer, Set, Verdict},
+        set::{Answer, Element, Set, Verdict},
         value::{Type, Value},
     },
     netlink::{Family as Line, Socket},
 };
 use std::{
-    collections::{BTreeSet, hash_map::DefaultHasher},
+    collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     net::{IpAddr, Ipv4Addr},
     sync::{Mutex, PoisonError},
@@ -55,6 +57,10 @@ use std::{
 const SERVICES: Set = Set { name: "services", key: &[Type::Ipv4], answer: Answer::Verdict, interval: false };
 /// The same, to be asked after: what still goes there has not been dealt out.
 const VIPS: Set = Set { name: "vips", answer: Answer::Nothing, ..SERVICES };
+/// Who was on the networks, and is no more.
+const GONE: Set = Set { name: "gone", ..VIPS };
+/// Of so many it is remembered; addresses are given out again only after all others, so nobody waits for one of more than that.
+const REMEMBERED: usize = 256;
 const TCP: u8 = 6;
 /// Where connections to a service without tasks are led, to be refused.
 const NOBODY: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -72,7 +78,14 @@ pub struct Service {
 pub struct Balance {
     /// Differs from sandbox to sandbox.
     seed: u64,
-    dealer: Mutex<Dealer>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    dealer: Dealer,
+    there: BTreeSet<Ipv4Addr>,
+    gone: VecDeque<Ipv4Addr>,
 }
 
 impl Balance {
@@ -83,7 +96,8 @@ impl Balance {
     pub fn open(sandbox: &Sandbox) -> Result<Balance> {
         let opened = sandbox.visit(|| Socket::open(Line::Netfilter))?.doing(|| "open a line to the sandbox's firewall")?;
         let socket = opened.named(sandbox::prefix(sandbox.place()));
-        Ok(Balance { seed: hash(sandbox.place()), dealer: Mutex::new(Dealer::new(ground(), socket)) })
+        let state = State { dealer: Dealer::new(ground(), socket), there: BTreeSet::new(), gone: VecDeque::new() };
+        Ok(Balance { seed: hash(sandbox.place()), state: Mutex::new(state) })
     }
 
     /// Makes these the services that can be called. `there` is everybody on the sandbox's networks, those on their way out
@@ -104,7 +118,30 @@ impl Balance {
         };
         let ours = |flow: &Flow| services.iter().any(|service| IpAddr::from(service.vip) == flow.to.0);
         let deals: Deals = services.iter().map(deal).collect();
-        self.dealer.lock().unwrap_or_else(PoisonError::into_inner).set(deals, there, ours)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.dealer.set(deals, there, ours)?;
+        state.remember(there)
+    }
+}
+
+impl State {
+    /// Writes down who has gone.
+    fn remember(&mut self, there: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        let mut gone: VecDeque<Ipv4Addr> = self.gone.iter().copied().filter(|address| !there.contains(address)).collect();
+        gone.extend(self.there.difference(there));
+        gone.drain(..gone.len().saturating_sub(REMEMBERED));
+        let before = std::mem::replace(&mut self.gone, gone);
+        self.there.clone_from(there);
+        let table = || ground().table;
+        let element = |address: &Ipv4Addr| Element::of(vec![Value::Address((*address).into())]);
+        let forgotten = before.iter().filter(|address| !self.gone.contains(address));
+        let forgotten = forgotten.map(|address| Command::DeleteElements(table(), GONE, vec![element(address)]));
+        let mut commands: Vec<Command> = forgotten.collect();
+        if !self.gone.is_empty() {
+            // said again each time: the table may be a new one
+            commands.push(Command::AddElements(table(), GONE, self.gone.iter().map(element).collect()));
+        }
+        batch::apply_deletions(self.dealer.socket(), commands).map_err(|e| e.cause).doing(|| "write down who has gone")
     }
 }
 
@@ -130,10 +167,13 @@ pub(crate) fn ground() -> Ground {
         chain("nobody", Purpose::Filter, Hook::Input, 0),
         Command::AddSet(table.clone(), SERVICES),
         Command::AddSet(table.clone(), VIPS),
+        Command::AddSet(table.clone(), GONE),
         rule("balance", vec![Part::MidStream, Part::Verdict(Verdict::Accept)]),
         rule("balance", vec![Part::Vmap(TO, SERVICES.name)]),
         rule("refuse", vec![Part::In(TO, VIPS.name), tcp(), Part::Reset]),
         rule("refuse", vec![Part::In(TO, VIPS.name), Part::Reject]),
+        rule("refuse", vec![Part::MidStream, Part::Verdict(Verdict::Accept)]),
+        rule("refuse", vec![Part::In(TO, GONE.name), tcp(), Part::Reset]),
         rule("nobody", [nobody(), vec![tcp(), Part::Reset]].concat()),
         rule("nobody", [nobody(), vec![Part::Reject]].concat()),
     ];

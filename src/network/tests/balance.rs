@@ -169,6 +169,31 @@ fn nobody_there_is_refused_at_once() {
 }
 
 #[test]
+fn who_is_called_by_its_own_address_and_has_gone_is_refused_at_once() {
+    in_a_world(|world| {
+        let client = &world.client.sandbox;
+        let balance = Balance::open(client).expect("a line");
+        balance.set(&[], &there(&[9, 11, 12, 13])).expect("set");
+        world.machines[1].sh(&format!("ip link set {} down", world.servers[2].endpoint.host_link));
+        balance.set(&[], &there(&[9, 11, 12])).expect("set");
+        refused_at_once(|| who(client, "10.0.1.13:80"));
+        // its address is another's: forgotten; also when somebody has thrown the table away meanwhile
+        world.machines[1].sh(&format!("ip link set {} up", world.servers[2].endpoint.host_link));
+        run("nsenter", &[&format!("--net={}", client.place().display()), "nft", "flush", "ruleset"]);
+        balance.set(&[], &there(&[9, 11, 12, 13])).expect("set");
+        assert_eq!(who(client, "10.0.1.13:80").as_deref(), Ok("13"));
+        // so many come and go that some are forgotten
+        let many: BTreeSet<Ipv4Addr> = (0..2000).map(|n| Ipv4Addr::from_bits(0x0a00_8000 + n)).collect();
+        balance.set(&[], &many).expect("set");
+        balance.set(&[], &there(&[11])).expect("set");
+        assert_eq!(who(client, "10.0.1.11:80").as_deref(), Ok("11"));
+        let place = format!("--net={}", client.place().display());
+        let (fine, set) = run("nsenter", &[&place, "nft", "list", "set", "inet", "minidock_services", "gone"]);
+        assert!(fine && set.contains("10.0.135.207") && !set.contains("10.0.128.0,"), "{set}");
+    });
+}
+
+#[test]
 fn a_conversation_by_udp_goes_on_with_another_when_its_task_has_gone() {
     in_a_world(|world| {
         let client = &world.client.sandbox;
