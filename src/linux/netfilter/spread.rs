@@ -97,13 +97,12 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [alone] => match alone.as_slice() {
-                [Value::Address(IpAddr::V6(v6)), Value::Service(port)] => return write!(f, "[{v6}]:{port}"),
-                [address, port] => return write!(f, "{address}:{port}"),
-                other => return f.write_str(&joined(other)),
-            },
-            _ => {}
+        if let [alone] = self.0.as_slice() {
+            return match alone.as_slice() {
+                [Value::Address(IpAddr::V6(v6)), Value::Service(port)] => write!(f, "[{v6}]:{port}"),
+                [address, port] => write!(f, "{address}:{port}"),
+                other => f.write_str(&joined(other)),
+            };
         }
         let members = self.0.iter().enumerate().map(|(index, place)| format!("{index} : {}", joined(place)));
         write!(f, "numgen inc mod {} map {{ {} }}", self.0.len(), members.collect::<Vec<_>>().join(", "))

@@ -230,7 +230,10 @@ impl Call {
         let mut line = String::new();
         match self.stream.read_line(&mut line)? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
-            _ => Ok(assert_eq!(line.trim(), word)),
+            _ => {
+                assert_eq!(line.trim(), word);
+                Ok(())
+            }
         }
     }
 }
