@@ -217,8 +217,21 @@ fn what_cannot_be_is_refused_in_dockers_words_and_leaves_nothing() {
             "duplicate mount point: /x",
         ),
         (container("Healthcheck", json!({"Interval": 5})), 400, "Interval in HealthConfig cannot be less than 1ms"),
-        (container("Secrets", json!([{"SecretID": "x", "SecretName": "pw"}])), 400, "secret not found: pw"),
-        (container("Configs", json!([{"ConfigID": "x", "ConfigName": "cf"}])), 400, "config not found: cf"),
+        (
+            container("Secrets", json!([{"SecretID": "x", "SecretName": "pw", "File": {"Name": "pw"}}])),
+            400,
+            "secret not found: pw",
+        ),
+        (
+            container("Secrets", json!([{"SecretID": "x", "SecretName": "pw"}])),
+            400,
+            "malformed secret reference, no target provided",
+        ),
+        (
+            container("Configs", json!([{"ConfigID": "x", "ConfigName": "cf", "File": {"Name": "cf"}}])),
+            400,
+            "config not found: cf",
+        ),
         (with(web(), "Mode", json!({"Replicated": {"Replicas": 1}, "Global": {}})), 400, "must specify only one service mode"),
         (with(web(), "Mode", json!({"Replicated": {"Replicas": -1}})), 400, "invalid JSON"),
         (with(web(), "TaskTemplate.Placement", json!({"Constraints": ["node.role"]})), 400, "has no operator"),

@@ -77,6 +77,14 @@ fn words(spec: &ServiceSpec) -> Result<()> {
             return Err(Error::invalid(format!("ContainerSpec: the bind mount at {} has no source", mount.target)));
         }
     }
+    let secrets = container.secrets.iter().map(|s| ("secret", s.file.is_none()));
+    let configs = container.configs.iter().map(|c| ("config", c.file.is_none()));
+    if let Some((what, _)) = secrets.chain(configs).find(|(_, nowhere)| *nowhere) {
+        return Err(Error::invalid(format!(
+            "rpc error: code = InvalidArgument desc = malformed {what} reference, no target provided"
+        ))
+        .hint("File says as what it appears in the container"));
+    }
     if let Some(check) = &container.healthcheck {
         let named = [
             ("Interval", check.interval),
