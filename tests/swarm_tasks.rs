@@ -188,6 +188,22 @@ fn a_secret_lies_in_memory_in_its_own_task_and_nowhere_else() {
 }
 
 #[test]
+fn secrets_of_a_task_that_nobody_knows_any_more_go() {
+    let mut node = Node::start();
+    fs::write(node.folder.join("words"), "x").expect("a file");
+    node.ok(&["secret", "create", "pw", &node.folder.join("words").display().to_string()]);
+    node.create(&with(&["--name", "db", "--secret", "pw"], &SLEEP));
+    let db = node.await_running("db", 1).remove(0);
+    node.0.kill();
+    // as a daemon leaves it that dies between the removal of a container and of its files
+    let ghost = node.exec_root().join("tasks/ghost");
+    fs::create_dir(&ghost).expect("a folder");
+    node.0.up();
+    wait_for("it to go", || !ghost.exists());
+    assert_eq!(node.ok(&["exec", &db, "cat", "/run/secrets/pw"]), "x", "what is in use stays");
+}
+
+#[test]
 fn a_task_runs_when_it_is_healthy_and_fails_when_it_is_not() {
     let node = Node::start();
     let check = ["--health-interval", "100ms", "--health-retries", "2", "--restart-condition", "none"];

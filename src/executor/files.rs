@@ -175,6 +175,12 @@ pub fn remove(paths: &Paths, task: &str) {
     }
 }
 
+/// Tasks of which files are here, whether or not their container is.
+pub fn known(paths: &Paths) -> Vec<String> {
+    let names = fs::read_dir(paths.tasks()).into_iter().flatten().flatten();
+    names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
 /// The file system in memory, mounted.
 fn ensure_memory(paths: &Paths) -> Result<PathBuf> {
     let memory = paths.tasks();

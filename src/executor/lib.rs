@@ -45,7 +45,10 @@ use minidock_swarm::{
     },
     dispatcher::View,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::{Semaphore, mpsc};
 
 /// What a node says of itself, where its machine would say otherwise: a simulated node has a name and a share of its own.
@@ -99,7 +102,9 @@ impl Executor for Machine {
     fn known(&self) -> BoxFuture<'_, Result<Vec<String>>> {
         let task = |labels: &BTreeMap<String, String>| labels.get(TASK_ID).cloned();
         let all = self.engine.containers.all();
-        Box::pin(async move { Ok(all.iter().filter_map(|c| task(&c.record().config.labels)).collect()) })
+        let mut known: BTreeSet<String> = all.iter().filter_map(|c| task(&c.record().config.labels)).collect();
+        known.extend(files::known(&self.engine.paths)); // a container may have been removed by hand, its secrets not
+        Box::pin(async move { Ok(known.into_iter().collect()) })
     }
 
     fn discard<'a>(&'a self, task_id: &'a str) -> BoxFuture<'a, Result<()>> {
