@@ -66,6 +66,9 @@ fn an_overlay_is_on_a_node_only_while_something_there_needs_it() {
         let options = shown("{{json .Options}}");
         assert!(options.contains("\"com.docker.network.driver.overlay.vxlanid_list\":\"4097\""), "{options}");
     }
+    let services = nodes.ok("node2", &["network", "inspect", "-v", "overnet", "--format", "{{json .Services}}"]);
+    assert!(services.contains("\"VIP\":\"10.0.1.2\"") && services.matches("Host IP").count() == 2, "{services}");
+    assert!(nodes.on("node1", &["network", "rm", "docker_gwbridge"]).fails(1).contains("has active endpoints"));
     let used = nodes.on("node1", &["network", "rm", "overnet"]).fails(1);
     assert!(used.contains("is in use by service"), "{used}");
     let refused = nodes.on("node2", &["network", "rm", "overnet"]).fails(1);
@@ -158,6 +161,7 @@ fn overlays_outlive_the_daemon_and_go_with_the_swarm() {
     assert!(is_clear(&nodes, "node2"));
     let listed = networks(&nodes, "node2");
     assert!(!listed.contains(&"ingress".to_string()) && !listed.contains(&"over".to_string()), "{listed:?}");
+    nodes.ok("node2", &["network", "rm", "docker_gwbridge"]);
     let refused = nodes.on("node2", &[&["run", "-d", "--network", "over"], FOREVER].concat()).fails(125);
     assert!(refused.contains("network over not found"), "{refused}");
 }

@@ -94,15 +94,15 @@ impl Noun {
         }
     }
 
-    async fn fetch(self, docker: &Docker, name: &str, size: bool) -> Result<Json> {
+    async fn fetch(self, docker: &Docker, name: &str, more: More) -> Result<Json> {
         // such a name would make another route of it
         if name.trim_matches(['/', ' ']).is_empty() {
             return Err(Error::not_found(format!("No such {}: {name}", self.word())));
         }
         let route = match self {
-            Noun::Container => Route::new("/containers/{}/json", [name]).flag("size", size),
+            Noun::Container => Route::new("/containers/{}/json", [name]).flag("size", more.size),
             Noun::Image => Route::new("/images/{}/json", [name]),
-            Noun::Network => Route::new("/networks/{}", [name]),
+            Noun::Network => Route::new("/networks/{}", [name]).flag("verbose", more.verbose),
             Noun::Volume => Route::new("/volumes/{}", [name]),
             Noun::Service => Route::new("/services/{}", [name]).pair("insertDefaults", true),
             Noun::Task => Route::new("/tasks/{}", [name]),
@@ -117,6 +117,13 @@ impl Noun {
             answered => answered,
         }
     }
+}
+
+/// What is asked for besides.
+#[derive(Clone, Copy)]
+struct More {
+    size: bool,
+    verbose: bool,
 }
 
 /// The flags of `inspect`.
@@ -162,11 +169,12 @@ pub async fn inspect(m: &ArgMatches, session: &mut Session, nouns: &[Noun]) -> R
             return Ok(BAD_TEMPLATE);
         }
     };
-    let size = m.try_get_one::<bool>("size").ok().flatten().copied().unwrap_or(false);
+    let given = |name: &str| m.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
+    let more = More { size: given("size"), verbose: given("verbose") };
     let docker = session.docker().await?;
     let (mut found, mut refusals) = (Vec::new(), Vec::new());
     for name in flag::list_of(m, "NAME") {
-        match fetch(&docker, &name, nouns, size).await {
+        match fetch(&docker, &name, nouns, more).await {
             Ok(object) => found.push(object),
             Err(refusal) => refusals.push(refusal),
         }
@@ -197,11 +205,11 @@ struct Found {
     json: Json,
 }
 
-async fn fetch(docker: &Docker, name: &str, nouns: &[Noun], size: bool) -> Result<Found> {
+async fn fetch(docker: &Docker, name: &str, nouns: &[Noun], more: More) -> Result<Found> {
     for noun in nouns {
-        match noun.fetch(docker, name, size).await {
+        match noun.fetch(docker, name, more).await {
             Ok(json) => {
-                if size && *noun != Noun::Container {
+                if more.size && *noun != Noun::Container {
                     terminal::eprint(&format!("WARNING: --size ignored for {}\n", noun.word()));
                 }
                 return Ok(Found { shape: Some(noun.shape()), json });

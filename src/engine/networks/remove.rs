@@ -43,6 +43,11 @@ async fn whole(engine: &Arc<Engine>, network: &Arc<Record>) -> Result<()> {
              command on a manager node or promote the current node to a manager.",
         ));
     }
+    if leads_out_of_the_swarm(engine, network) {
+        let (name, id) = (&network.name, &network.id);
+        return Err(Error::forbidden(format!("error while removing network: network {name} id {id} has active endpoints"))
+            .hint("the swarm's containers go out by it; minidock swarm leave, then it can be removed"));
+    }
     let _one_at_a_time = engine.networks.changing.lock().await;
     let (e, n) = (engine.clone(), network.clone());
     let work = move || {
@@ -58,6 +63,11 @@ async fn whole(engine: &Arc<Engine>, network: &Arc<Record>) -> Result<()> {
     Ok(())
 }
 
+/// The bridge by which containers on overlays reach the world, while there is a swarm.
+fn leads_out_of_the_swarm(engine: &Engine, network: &Record) -> bool {
+    network.name == GATEWAY && engine.networks.overlays.wanted().underlay.is_some()
+}
+
 /// `POST /networks/prune?filters=`.
 ///
 /// # Errors
@@ -69,7 +79,7 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<NetworksPr
     for network in engine.networks.all() {
         let goes = !is_predefined(&network.name)
             && network.driver != Driver::Overlay
-            && network.name != GATEWAY
+            && !leads_out_of_the_swarm(engine, &network)
             && until.is_none_or(|until| network.created < until)
             && filters.labels("label", &network.labels)
             && filters.without_labels("label!", &network.labels)
