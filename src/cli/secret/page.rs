@@ -24,7 +24,7 @@ fn page(object: &Secret, what: What) -> String {
     let mut labels = String::new();
     for (at, (key, value)) in object.spec.labels.iter().enumerate() {
         let line = if value.is_empty() { key.clone() } else { format!("{key}={value}") };
-        let _ = write!(labels, "{} - {line}\n", if at == 0 { "Labels:\n" } else { "" });
+        let _ = writeln!(labels, "{} - {line}", if at == 0 { "Labels:\n" } else { "" });
     }
     let (id, name) = (&object.id, &object.spec.name);
     match what {
