@@ -35,6 +35,10 @@ fn a_node_is_a_machine_of_its_own() {
     assert!(nodes.inside("node1", "ip -br addr show eth0").contains(&nodes.address("node1")));
     assert_eq!(nodes.inside("node1", "ip route show default | wc -l"), "0");
     assert_eq!(nodes.sh("node1", "exit 7").status, 7);
+    // what is typed reaches the program, and its end too; a program whose caller has gone is killed
+    assert_eq!(nodes.host.sh("printf 'a\\nb\\n' | minidock cluster exec -i node1 -- wc -l").ok().trim(), "2");
+    nodes.host.sh("minidock cluster exec node1 -- sleep 4711 & pid=$!; while ! minidock cluster exec node1 -- pgrep -f 'sleep 4711' >/dev/null; do :; done; kill $pid");
+    wait_for("the program to be killed", || nodes.sh("node1", "pgrep -f '^sleep 4711'").status != 0);
     assert_eq!(nodes.sh("node1", "nosuchprogram").status, 127);
     assert!(nodes.host.run(&["cluster", "exec", "node1", "nosuchprogram"]).fails(127).contains("no such file"));
 }

@@ -23,7 +23,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf, split},
     net::unix::pipe,
     process::Child,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
 };
 
 const PIECE: usize = 32 << 10;
@@ -49,9 +49,20 @@ fn status(ended: ExitStatus) -> i32 {
 async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io: T) -> Result<(i32, WriteHalf<T>)> {
     let (mut from, mut to) = split(io);
     let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (gone, mut caller_gone) = oneshot::channel::<()>();
     let typed = tokio::spawn(async move {
-        if let Some(mut stdin) = stdin {
-            let _ = tokio::io::copy(&mut from, &mut stdin).await; // a program may close its input, a caller may go
+        match stdin {
+            // a program may close its input, a caller may end it and still listen
+            Some(mut stdin) => {
+                let _ = tokio::io::copy(&mut from, &mut stdin).await;
+                drop(stdin);
+                std::future::pending().await
+            }
+            // who sends nothing and closes has gone
+            None => {
+                let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+                let _ = gone.send(()); // the program may have ended first
+            }
         }
     });
     let (sender, mut pieces) = mpsc::channel::<(Stream, Vec<u8>)>(4);
@@ -62,7 +73,15 @@ async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io:
         tokio::spawn(read_all(err, Stream::Stderr, sender.clone()));
     }
     drop(sender);
-    while let Some((stream, bytes)) = pieces.recv().await {
+    loop {
+        let piece = tokio::select! {
+            piece = pieces.recv() => piece,
+            Ok(()) = &mut caller_gone => {
+                let _ = child.start_kill(); // nobody listens any more
+                break;
+            }
+        };
+        let Some((stream, bytes)) = piece else { break };
         let sent = match to.write_all(&header(stream, bytes.len() as u32)).await {
             Ok(()) => to.write_all(&bytes).await,
             refused => refused,
