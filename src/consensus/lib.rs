@@ -227,6 +227,15 @@ impl Consensus {
         }
     }
 
+    /// Returns when this member takes no part any more, and why: its disk is full, say. What it has on disk is good, and it may be
+    /// opened again.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        let found = metrics.wait_for(|m| m.running_state.is_err()).await;
+        let why = found.ok().and_then(|m| m.running_state.as_ref().err().map(ToString::to_string));
+        why.unwrap_or_else(|| "it has stopped".into())
+    }
+
     /// Takes a snapshot now.
     ///
     /// # Errors

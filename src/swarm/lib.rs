@@ -1,7 +1,8 @@
 //! # The swarm: many machines as one
 //!
 //! A person says what shall be (a service of five replicas, reachable at port 8080); the swarm makes it so, and keeps it so when
-//! machines die. What stands here are the *decisions*: functions from what is wanted and known to what is to be done.
+//! machines die. Its heart are *decisions*: functions from what is wanted and known to what is to be done. Around them: managers that
+//! agree ([`manager`]), nodes that join and leave ([`node`]), agents ([`agent`]), and the wire between them ([`wire`]).
 //!
 //! ```text
 //!              the tables (services, tasks, nodes, networks …), the same on every manager        [`store`]

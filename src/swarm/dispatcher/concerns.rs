@@ -127,7 +127,7 @@ mod tests {
             steps in prop::collection::vec((0..6usize, 0..15usize, 0..15usize, 0..3usize, 0..3usize, any::<bool>()), 1..60)
         ) {
             let mut tables = world();
-            let mut told: Vec<View> = (0..3).map(|n| super::super::view(&tables, &format!("n{n}"))).collect();
+            let mut told: Vec<View> = (0..3).map(|n| crate::dispatcher::view(&tables, &format!("n{n}"))).collect();
             for (index, (id, state, wanted, node, network, port)) in steps.into_iter().enumerate() {
                 let mut task = task(id, state, wanted, node, network, port);
                 let old = tables.task(&task.id).cloned();
@@ -141,7 +141,7 @@ mod tests {
                 let changes = tables.apply(index as u64 + 2, batch).expect("the version that was read");
                 for (n, told) in told.iter_mut().enumerate() {
                     let id = format!("n{n}");
-                    let now = super::super::view(&tables, &id);
+                    let now = crate::dispatcher::view(&tables, &id);
                     if changes.iter().any(|change| concerns(change, &id, told)) && let Some(delta) = now.since(told) {
                         told.apply(delta);
                     }

@@ -2,7 +2,7 @@
 //!
 //! Each node says that it lives once in a period (5 s unless asked otherwise); one that is silent for three periods is *down*, and
 //! its tasks are replaced elsewhere. A leader that has just been elected has heard of nobody: it gives everybody one such time
-//! before it judges. A node that speaks again is *ready* at once; what came back with it and is no longer wanted it is told to end.
+//! and a little more before it judges. A node that speaks again is *ready* at once; what came back with it and is no longer wanted it is told to end.
 //! After a day of silence its tasks are ORPHANED: nobody counts on them any more.
 //!
 //! *See:* swarmkit `manager/dispatcher/dispatcher.go`, `DefaultHeartBeatPeriod`, `defaultGracePeriodMultiplier`.
@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 
 /// So many periods of silence.
 const GRACE: i32 = 3;
+/// And so much more for nodes that a new leader has not heard yet: they must notice first that the old one is gone.
+const NEW_LEADER: SignedDuration = SignedDuration::from_secs(6);
 /// After so long a node's tasks are given up.
 const ORPHANED: SignedDuration = SignedDuration::from_hours(24);
 
@@ -52,7 +54,7 @@ impl Beats {
         let period = tables.cluster().map_or(5_000_000_000, |c| c.spec.dispatcher.heartbeat_period);
         let patience = SignedDuration::from_nanos(period) * GRACE;
         for node in tables.nodes() {
-            let last = self.heard.get(&node.id).copied().unwrap_or(self.since);
+            let last = self.heard.get(&node.id).copied().unwrap_or(self.since + NEW_LEADER);
             let silent = now.duration_since(last.max(Timestamp::UNIX_EPOCH));
             let heard = self.heard.get(&node.id).is_some_and(|at| *at != Timestamp::MIN);
             let state = match silent >= patience {

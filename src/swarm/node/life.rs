@@ -151,6 +151,7 @@ impl Life {
         self.work.spawn(agent::run(post));
         self.work.spawn(self.clone().keep(hears));
         self.work.spawn(self.clone().follow_unlock_key());
+        self.work.spawn(self.clone().mend_manager());
     }
 
     /// Waits until a leader has heard this node, and, for a manager, until it has its voice.
@@ -296,6 +297,45 @@ impl Life {
             }
             if self.manager().is_none() {
                 return;
+            }
+        }
+    }
+
+    /// A manager whose log could not be written (a full disk, say) is opened again when it can be.
+    async fn mend_manager(self: Arc<Self>) {
+        let mut pause = AGAIN;
+        while !self.closing.is_cancelled() {
+            let manager = self.manager();
+            let failed = async {
+                match manager.as_ref().and_then(|m| m.consensus().ok()) {
+                    Some(consensus) => Some(consensus.failed().await),
+                    None => None,
+                }
+            };
+            let why = tokio::select! {
+                why = failed => why,
+                () = self.closing.cancelled() => return,
+            };
+            let same = |now: &Option<Arc<Manager>>| match (now, &manager) {
+                (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+                _ => false,
+            };
+            if let Some(why) = why.filter(|_| same(&self.manager())) {
+                tracing::error!("this manager takes no part any more, and tries again: {why}");
+                self.stop_manager(false).await;
+                while let Err(error) = self.open_manager(false).await {
+                    tracing::error!("this manager cannot take part: {}", error.message());
+                    pause = (pause * 2).min(LOOK / 6);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.closing.cancelled() => return,
+                    }
+                }
+                self.ask_again();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.closing.cancelled() => return,
             }
         }
     }

@@ -246,8 +246,7 @@ async fn a_swarm_of_one_runs_a_service_and_goes_on_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_joins_by_its_token_takes_tasks_and_leaves() {
-    let (places, one) = ([Place::new(), Place::new()], ());
-    let _ = one;
+    let places = [Place::new(), Place::new()];
     let first = places[0].open().await;
     first.init(places[0].init()).await.expect("founded");
     let (worker, _) = tokens(&first);
