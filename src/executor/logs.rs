@@ -74,15 +74,17 @@ async fn all(reading: Reading) {
     for container in reading.machine.engine.containers.all() {
         begin(&reading, container, &mut begun, &mut readers, false);
     }
-    while reading.wish.follow {
-        tokio::select! {
-            Some(Ok(event)) = started.next() => {
-                if let Some(container) = reading.machine.engine.containers.get(&event.actor.id) {
-                    begin(&reading, container, &mut begun, &mut readers, true);
+    if reading.wish.follow {
+        loop {
+            tokio::select! {
+                Some(Ok(event)) = started.next() => {
+                    if let Some(container) = reading.machine.engine.containers.get(&event.actor.id) {
+                        begin(&reading, container, &mut begun, &mut readers, true);
+                    }
                 }
+                Some(_) = readers.join_next() => {}
+                else => break,
             }
-            Some(_) = readers.join_next() => {}
-            else => break,
         }
     }
     while readers.join_next().await.is_some() {}
