@@ -23,8 +23,9 @@ use crate::{
     },
     networks::{
         create::publish,
+        doors::{self, lead_to, open_doors, way_out},
         ground::Ground,
-        join::{self, connect_cable, lead_out, lead_to, open_doors, plug, way_out},
+        join::{connect_cable, lead_out, plug},
         overlay::{self, attach, gateway, members},
         place::{Networking, Place, check},
         record::{Driver, Record},
@@ -226,7 +227,7 @@ fn settle(
             return Ok(());
         }
     }
-    join::publish(ground, standing)
+    doors::publish(ground, standing)
 }
 
 /// Takes one cable out of a living sandbox; whatever does not work is logged.

@@ -20,16 +20,11 @@ use crate::{
     Engine,
     container::record::Record as Container,
     networks::{
+        doors::{open_doors, publish, way_out},
         ground::Ground,
         names,
-        overlay::{
-            self,
-            attach::Attached,
-            gateway::{self, GATEWAY},
-            members,
-        },
+        overlay::{self, attach::Attached, gateway, members},
         place::{self, Networking, Place, dns_names},
-        ports::{self, Door},
         record::{Driver, Record},
         resolver,
         standing::{Cable, Standing},
@@ -40,10 +35,8 @@ use crate::{
 };
 use minidock_base::{Error, Result, id};
 use minidock_network::{
-    model::{Endpoint, Mac, Published},
-    port_map::{Held, Wish},
-    proxy::{self, Proxy},
-    sandbox::{self, Sandbox},
+    model::{Endpoint, Mac},
+    sandbox::Sandbox,
 };
 use minidock_spec::engine::network::EndpointResource;
 use std::{
@@ -205,72 +198,6 @@ pub(crate) fn shown(endpoint: &Endpoint) -> EndpointResource {
     }
 }
 
-/// The cable that leads out, for one family.
-pub(crate) fn way_out(cables: &[Cable], v4: bool) -> Option<&Cable> {
-    let leads = |c: &&Cable| match v4 {
-        true => c.endpoint.gateway_v4.is_some(),
-        false => c.endpoint.gateway_v6.is_some(),
-    };
-    cables.iter().filter(leads).min_by_key(|c| (c.network == GATEWAY, c.network.as_str()))
-}
-
-/// Takes the host's ports and makes the doors that lead from them to the container.
-pub(crate) fn open_doors(networks: &Networks, container: &Container, standing: &mut Standing) -> Result<()> {
-    let doors = ports::doors(&container.config, &container.host_config)?;
-    let Some(cable) = way_out(&standing.cables, true).or_else(|| way_out(&standing.cables, false)).cloned() else {
-        return Ok(()); // nothing leads in where nothing leads out: internal, none, host
-    };
-    if doors.is_empty() {
-        return Ok(());
-    }
-    let wishes: Vec<Wish> = doors.iter().map(|door| wish(door, &cable)).collect();
-    standing.held = networks.ground()?.ports.reserve(&wishes).map_err(|e| blocked(container, &cable, e))?;
-    standing.published = lead_to(&standing.held, &cable);
-    Ok(())
-}
-
-/// Docker's words around the reason why ports could not be opened.
-fn blocked(container: &Container, cable: &Cable, why: Error) -> Error {
-    let Endpoint { id, .. } = &cable.endpoint;
-    why.during(format!("driver failed programming external connectivity on endpoint {} ({id})", container.name))
-}
-
-fn wish(door: &Door, cable: &Cable) -> Wish {
-    let v6 = cable.endpoint.v6;
-    let everywhere = cable.bridge.host_binding.is_unspecified();
-    let hosts = match door.host {
-        Some(host) => vec![host],
-        // an IPv6 door only leads somewhere when the container has IPv6
-        None if everywhere && v6.is_some() => vec![cable.bridge.host_binding, Ipv6Addr::UNSPECIFIED.into()],
-        None => vec![cable.bridge.host_binding],
-    };
-    let target = match (hosts[0].is_ipv4(), cable.endpoint.v4, v6) {
-        (true, Some((v4, _)), _) | (false, Some((v4, _)), None) => v4.into(),
-        (_, _, Some((v6, _))) => v6.into(),
-        (_, None, None) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    };
-    let ports = (door.to != 0).then_some((door.from, door.to));
-    Wish { protocol: door.protocol, hosts, ports, target: (target, door.target) }
-}
-
-/// The doors behind the ports that are held, leading to one cable.
-pub(crate) fn lead_to(held: &[Held], cable: &Cable) -> Vec<Published> {
-    let v4 = cable.endpoint.v4.map(|(a, _)| IpAddr::from(a));
-    // an IPv6 door of a container without IPv6 is carried by hand
-    let to = |is_v4: bool| if is_v4 { v4 } else { cable.endpoint.v6.map(|(a, _)| IpAddr::from(a)).or(v4) };
-    held.iter()
-        .filter_map(|held| {
-            Some(Published {
-                endpoint_id: cable.endpoint.id.clone(),
-                protocol: held.protocol,
-                host: held.host,
-                target: (to(held.host.0.is_ipv4())?, held.target.1),
-                bridge: cable.bridge.link.clone(),
-            })
-        })
-        .collect()
-}
-
 /// Has the kernel do what was planned. Blocks.
 ///
 /// # Errors
@@ -285,33 +212,6 @@ pub(crate) fn erect(networks: &Networks, container: &Container, standing: &mut S
     members::balance(networks, &sandbox, standing)?;
     publish(ground, standing)?;
     resolver::serve(networks, container, &sandbox, standing)
-}
-
-/// Opens the doors; a container may knock at its own, too. A runtime must be around.
-pub(crate) fn publish(ground: &Ground, standing: &mut Standing) -> Result<()> {
-    let Some(door) = standing.published.first() else { return Ok(()) };
-    if let Some(cable) = standing.cables.iter().find(|c| c.endpoint.id == door.endpoint_id) {
-        sandbox::allow_hairpin(&ground.home, &cable.endpoint)?;
-    }
-    ground.table.publish(&by_rule(&standing.published))?;
-    carry(standing)
-}
-
-/// The doors that the firewall opens.
-pub(crate) fn by_rule(doors: &[Published]) -> Vec<Published> {
-    doors.iter().filter(|door| !proxy::is_needed(door.host.0, door.target.0)).cloned().collect()
-}
-
-/// Stands at the doors that no rule can open. A runtime must be around.
-pub(crate) fn carry(standing: &mut Standing) -> Result<()> {
-    standing.proxies.clear();
-    for door in standing.published.iter().filter(|door| proxy::is_needed(door.host.0, door.target.0)) {
-        let its = |held: &&mut Held| (held.protocol, held.host) == (door.protocol, door.host);
-        if let Some(held) = standing.held.iter_mut().find(its) {
-            standing.proxies.push(Proxy::open(held, door.target.into())?);
-        }
-    }
-    Ok(())
 }
 
 /// Plugs one cable in; a bridge that somebody deleted is made again.

@@ -13,7 +13,7 @@
 //!   data root/networks/<id>.json                    [`ground`]: the daemon's own namespace, the nft table, ports
 //! ```
 //!
-//! * [`record`], [`options`], [`wish`], [`place`], [`ports`]: values, and what is wrong with a wish.
+//! * [`record`], [`options`], [`wish`], [`place`], [`ports`]: values, and what is wrong with a wish. [`doors`]: ports, opened.
 //! * [`wishes`]: the networks a new container asks for. [`create`], [`list`], [`remove`], [`connect`]: the API's calls.
 //! * [`names`]: who is called what, told to the name server; [`links`]: the older way. [`restore`]: after our own death.
 //! * [`overlay`]: networks over many machines, as a swarm wants them.
@@ -29,6 +29,7 @@
 
 pub mod connect;
 pub mod create;
+pub(crate) mod doors;
 pub(crate) mod ground;
 pub(crate) mod join;
 pub mod links;

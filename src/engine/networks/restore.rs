@@ -23,8 +23,9 @@ use crate::{
     networks::{
         connect::{clean, sandbox_of},
         create::make_defaults,
+        doors::{by_rule, carry, way_out},
         ground::{Ground, not_wanted},
-        join::{by_rule, carry, shown, way_out},
+        join::shown,
         names, overlay,
         record::Driver,
         resolver,

@@ -1,0 +1,127 @@
+//! # Doors: published ports of a container, opened
+//!
+//! What is wished for ([`crate::networks::ports`]) becomes ports of the host that are held, and rules that lead from them to a cable of
+//! the container. Ports are held by the container, rules belong to the cable that leads out: when that changes, the rules
+//! follow and the ports stay.
+//!
+//! ```text
+//!   doors ─► ports held ─► Published { host, target }  ─┬─ a rule of the firewall         [`by_rule`]
+//!                          over the cable that leads out └─ carried by hand: ::1           [`carry`]
+//! ```
+//!
+//! * The way out leads over the first network, by name, that is not internal; over the gateway bridge only when there is no other.
+//!
+//! Laws: nothing leads in where nothing leads out. See: moby `libnetwork/drivers/bridge/port_mapping_linux.go`. Next room:
+//! [`crate::networks::connect`]
+
+use crate::{
+    container::record::Record as Container,
+    networks::{
+        ground::Ground,
+        overlay::gateway::GATEWAY,
+        ports::{self, Door},
+        standing::{Cable, Standing},
+        store::Networks,
+    },
+};
+use minidock_base::{Error, Result};
+use minidock_network::{
+    model::{Endpoint, Published},
+    port_map::{Held, Wish},
+    proxy::{self, Proxy},
+    sandbox,
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The cable that leads out, for one family.
+pub(crate) fn way_out(cables: &[Cable], v4: bool) -> Option<&Cable> {
+    let leads = |c: &&Cable| match v4 {
+        true => c.endpoint.gateway_v4.is_some(),
+        false => c.endpoint.gateway_v6.is_some(),
+    };
+    cables.iter().filter(leads).min_by_key(|c| (c.network == GATEWAY, c.network.as_str()))
+}
+
+/// Takes the host's ports and makes the doors that lead from them to the container.
+pub(crate) fn open_doors(networks: &Networks, container: &Container, standing: &mut Standing) -> Result<()> {
+    let doors = ports::doors(&container.config, &container.host_config)?;
+    let Some(cable) = way_out(&standing.cables, true).or_else(|| way_out(&standing.cables, false)).cloned() else {
+        return Ok(()); // nothing leads in where nothing leads out: internal, none, host
+    };
+    if doors.is_empty() {
+        return Ok(());
+    }
+    let wishes: Vec<Wish> = doors.iter().map(|door| wish(door, &cable)).collect();
+    standing.held = networks.ground()?.ports.reserve(&wishes).map_err(|e| blocked(container, &cable, e))?;
+    standing.published = lead_to(&standing.held, &cable);
+    Ok(())
+}
+
+/// Docker's words around the reason why ports could not be opened.
+fn blocked(container: &Container, cable: &Cable, why: Error) -> Error {
+    let Endpoint { id, .. } = &cable.endpoint;
+    why.during(format!("driver failed programming external connectivity on endpoint {} ({id})", container.name))
+}
+
+fn wish(door: &Door, cable: &Cable) -> Wish {
+    let v6 = cable.endpoint.v6;
+    let everywhere = cable.bridge.host_binding.is_unspecified();
+    let hosts = match door.host {
+        Some(host) => vec![host],
+        // an IPv6 door only leads somewhere when the container has IPv6
+        None if everywhere && v6.is_some() => vec![cable.bridge.host_binding, Ipv6Addr::UNSPECIFIED.into()],
+        None => vec![cable.bridge.host_binding],
+    };
+    let target = match (hosts[0].is_ipv4(), cable.endpoint.v4, v6) {
+        (true, Some((v4, _)), _) | (false, Some((v4, _)), None) => v4.into(),
+        (_, _, Some((v6, _))) => v6.into(),
+        (_, None, None) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    let ports = (door.to != 0).then_some((door.from, door.to));
+    Wish { protocol: door.protocol, hosts, ports, target: (target, door.target) }
+}
+
+/// The doors behind the ports that are held, leading to one cable.
+pub(crate) fn lead_to(held: &[Held], cable: &Cable) -> Vec<Published> {
+    let v4 = cable.endpoint.v4.map(|(a, _)| IpAddr::from(a));
+    // an IPv6 door of a container without IPv6 is carried by hand
+    let to = |is_v4: bool| if is_v4 { v4 } else { cable.endpoint.v6.map(|(a, _)| IpAddr::from(a)).or(v4) };
+    held.iter()
+        .filter_map(|held| {
+            Some(Published {
+                endpoint_id: cable.endpoint.id.clone(),
+                protocol: held.protocol,
+                host: held.host,
+                target: (to(held.host.0.is_ipv4())?, held.target.1),
+                bridge: cable.bridge.link.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Opens the doors; a container may knock at its own, too. A runtime must be around.
+pub(crate) fn publish(ground: &Ground, standing: &mut Standing) -> Result<()> {
+    let Some(door) = standing.published.first() else { return Ok(()) };
+    if let Some(cable) = standing.cables.iter().find(|c| c.endpoint.id == door.endpoint_id) {
+        sandbox::allow_hairpin(&ground.home, &cable.endpoint)?;
+    }
+    ground.table.publish(&by_rule(&standing.published))?;
+    carry(standing)
+}
+
+/// The doors that the firewall opens.
+pub(crate) fn by_rule(doors: &[Published]) -> Vec<Published> {
+    doors.iter().filter(|door| !proxy::is_needed(door.host.0, door.target.0)).cloned().collect()
+}
+
+/// Stands at the doors that no rule can open. A runtime must be around.
+pub(crate) fn carry(standing: &mut Standing) -> Result<()> {
+    standing.proxies.clear();
+    for door in standing.published.iter().filter(|door| proxy::is_needed(door.host.0, door.target.0)) {
+        let its = |held: &&mut Held| (held.protocol, held.host) == (door.protocol, door.host);
+        if let Some(held) = standing.held.iter_mut().find(its) {
+            standing.proxies.push(Proxy::open(held, door.target.into())?);
+        }
+    }
+    Ok(())
+}
