@@ -58,7 +58,7 @@ pub async fn join(paths: &Paths, record: &Record, new: &[Node]) -> Result<()> {
 /// A manager of these that answers.
 async fn manager<'a>(paths: &Paths, nodes: &[&'a Node]) -> Option<(&'a Node, Docker)> {
     for node in nodes {
-        let said = tokio::time::timeout(crate::ANSWER, said(paths, &node.name)).await;
+        let said = tokio::time::timeout(crate::shown::ANSWER, said(paths, &node.name)).await;
         if let Ok(Ok((swarm, true, ..))) = said
             && swarm == "active"
             && let Ok(docker) = node::docker(paths, &node.name).await

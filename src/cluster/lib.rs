@@ -22,7 +22,7 @@
 //!
 //! * [`state`]: the cluster as it is written down; [`underlay`]: the cable; [`faults`]: where it is cut.
 //! * [`machine`]: the costume `minidock machine`, which makes the namespaces and is PID 1 in them. [`node`]: its life, seen from the host.
-//! * [`shell`], [`streams`]: a program, or a prompt, inside of a node. [`join`]: from machines to a swarm, by each node's own API.
+//! * [`shell`], [`streams`]: a program, or a prompt, inside of a node; `shown`: what a person is told. [`join`]: from machines to a swarm, by each node's own API.
 //! * [`Cluster`] ties them together: one for each hosting daemon, and at most one cluster in it.
 //!
 //! Laws: one change at a time (`work`), reading never waits for it; what is wanted is on disk before it is done, so that a hosting daemon that dies in the
@@ -36,6 +36,7 @@ pub mod join;
 pub mod machine;
 pub mod node;
 pub mod shell;
+mod shown;
 pub mod state;
 pub mod streams;
 pub mod underlay;
@@ -43,9 +44,7 @@ pub mod underlay;
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock, id, paths::Paths};
-use minidock_spec::cluster::{
-    AddRequest, Cluster as Shown, Cut, CutRequest, Node as ShownNode, NodeRequest, PartitionRequest, UpRequest,
-};
+use minidock_spec::cluster::{AddRequest, Cluster as Shown, Cut, CutRequest, NodeRequest, PartitionRequest, UpRequest};
 use node::Ground;
 use state::{Node, Record, Wanted};
 use std::{
@@ -62,8 +61,6 @@ use underlay::Underlay;
 
 /// How long programs may take to end when a node is stopped.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a node may take to say what it is.
-const ANSWER: Duration = Duration::from_millis(500);
 /// How many nodes may boot at once: each keeps a core busy for some tens of milliseconds.
 const AT_ONCE: usize = 8;
 
@@ -377,63 +374,6 @@ impl Cluster {
         self.keep(record.clone())?;
         faults::apply(&*self.underlay()?, &record)?;
         Ok(record.cuts.into_iter().collect())
-    }
-
-    /// The cluster, each node asked what it is doing.
-    ///
-    /// # Errors
-    /// There is none.
-    pub async fn shown(&self) -> Result<Shown> {
-        let record = self.record()?;
-        let underlay = self.underlay()?;
-        let ground = Ground { paths: &self.paths, underlay: &underlay, record: &record };
-        let nodes = join_all(record.nodes.iter().map(|node| self.show(&ground, node))).await;
-        Ok(Shown {
-            id: record.id.clone(),
-            created_at: record.created_at.clone(),
-            subnet: record.subnet.clone(),
-            gateway: record.gateway()?.to_string(),
-            bridge: record.bridge(),
-            uplink: record.uplink,
-            swarm: record.swarm,
-            nodes,
-            cuts: record.cuts.iter().cloned().collect(),
-        })
-    }
-
-    /// One node.
-    ///
-    /// # Errors
-    /// There is no such node.
-    pub async fn shown_node(&self, name: &str) -> Result<ShownNode> {
-        let record = self.record()?;
-        let underlay = self.underlay()?;
-        Ok(self.show(&Ground { paths: &self.paths, underlay: &underlay, record: &record }, record.node(name)?).await)
-    }
-
-    async fn show(&self, ground: &Ground<'_>, node: &Node) -> ShownNode {
-        let (status, running) = node::status(ground, node);
-        let mut shown = ShownNode {
-            name: node.name.clone(),
-            address: node.address.to_string(),
-            status,
-            socket: self.paths.cluster_run(&node.name).join(machine::orders::SOCKET).to_string_lossy().into_owned(),
-            data_root: self.paths.cluster_node(&node.name).to_string_lossy().into_owned(),
-            pid: running.as_ref().map_or(0, |running| running.pid),
-            cpus: node.cpus,
-            memory: node.memory,
-            labels: node.labels.clone(),
-            started_at: running.map(|running| running.started_at).unwrap_or_default(),
-            link: ground.record.link(node.number),
-            containers: -1,
-            ..ShownNode::default()
-        };
-        if status == minidock_spec::cluster::Status::Running
-            && let Ok(Ok(said)) = tokio::time::timeout(ANSWER, join::said(&self.paths, &node.name)).await
-        {
-            (shown.swarm, shown.manager, shown.node_id, shown.containers) = said;
-        }
-        shown
     }
 
     /// The running node of this name, for who wants to enter it: its orders' file, and `pid:start time`.

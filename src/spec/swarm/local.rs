@@ -6,9 +6,11 @@
 //! *See:* moby `api/swagger.yaml`, tag Swarm; `api/types/swarm/swarm.go`. *Next room:* [`super::task`]
 
 use super::{
-    Version, is_zero_u64, null_is_default,
+    Version,
     cluster::{Cluster, ClusterSpec, JoinTokens},
+    is_zero_u64,
     node::Availability,
+    null_is_default,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
