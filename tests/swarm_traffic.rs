@@ -165,8 +165,8 @@ fn no_request_is_lost_whatever_is_done_to_a_service() {
 
     // quiet: each replica has its share, wherever one asks
     let quiet = world.under_load(&NODES, || {
-        // as long as ten looks at the service take: some seconds
-        (0..10).for_each(|_| drop(world.nodes.ok("node1", &["service", "ps", "web"])));
+        // as long as forty looks at the service take: some seconds
+        (0..40).for_each(|_| drop(world.nodes.ok("node1", &["service", "ps", "web"])));
     });
     nothing_lost("quiet", &quiet);
     for seen in &quiet {

@@ -11,7 +11,7 @@
 //! *Next room:* [`super::narrow`]
 
 use minidock_spec::swarm::{
-    node::Node,
+    node::{Node, NodeState},
     service::{Service, ServiceSpec, ServiceStatus, UpdateConfig},
     task::{Placement, ResourceRequirements, RestartPolicy, Task, TaskState},
 };
@@ -92,13 +92,15 @@ pub fn with_defaults(spec: &ServiceSpec) -> ServiceSpec {
     spec
 }
 
-/// How far a service is.
+/// How far a service is. What was last heard to run on a node that is down runs no more, as far as anybody can reach it: its
+/// replacement is counted, not it.
 pub fn status(service: &Service, tables: &Tables) -> ServiceStatus {
     let mode = &service.spec.mode;
     let iteration = service.job_status.map(|job| job.job_iteration);
     let mut status = ServiceStatus::default();
     for task in tables.tasks_of_service(&service.id).filter(|t| !mode.is_job() || t.job_iteration == iteration) {
-        status.running_tasks += u64::from(task.status.state == TaskState::Running);
+        let is_gone = tables.node(&task.node_id).is_some_and(|node| node.status.state == NodeState::Down);
+        status.running_tasks += u64::from(task.status.state == TaskState::Running && !is_gone);
         status.completed_tasks += u64::from(mode.is_job() && task.status.state == TaskState::Complete);
         let wanted = if mode.is_job() { TaskState::Complete } else { TaskState::Running };
         let open = task.status.state != TaskState::Complete;
@@ -257,5 +259,14 @@ mod tests {
         let of = |service: &Service| status(service, &tables);
         assert_eq!(of(&web()), ServiceStatus { running_tasks: 1, desired_tasks: 1, completed_tasks: 0 });
         assert_eq!(of(&job), ServiceStatus { running_tasks: 1, desired_tasks: 2, completed_tasks: 1 });
+
+        // its node dies: what was heard of it last counts no more
+        let mut lost = Node { id: "n".into(), ..Node::default() };
+        lost.status.state = NodeState::Down;
+        let mut stays = Task { id: "e".into(), service_id: "s".into(), node_id: "n".into(), ..Task::default() };
+        stays.status.state = TaskState::Running;
+        let actions = vec![Action::Put(lost.into()), Action::Put(stays.into())];
+        tables.apply(2, Batch { at: Timestamp::UNIX_EPOCH, actions }).expect("rows that fit");
+        assert_eq!(status(&web(), &tables).running_tasks, 1);
     }
 }

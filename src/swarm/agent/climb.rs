@@ -127,9 +127,9 @@ impl Climber {
 
     async fn end(&mut self, task: &Task, view: u64) {
         let (controller, ground) = (self.controller.clone(), self.ground.clone());
-        // one whose service goes has nobody who could take over
-        let is_replaced = task.desired_state == TaskState::Shutdown && !task.networks.is_empty();
-        let drains = is_replaced && self.status.state == TaskState::Running;
+        // one whose service goes has nobody who could take over; one that is too many (REMOVE, too) has
+        let is_followed = task.desired_state == TaskState::Shutdown || ground.goes_on(&task.service_id);
+        let drains = is_followed && !task.networks.is_empty() && self.status.state == TaskState::Running;
         let ending = async move {
             if drains {
                 let _ = ground.stands(view).await; // it ends in any case

@@ -51,6 +51,13 @@ impl Ground {
         given
     }
 
+    /// Whether new connections to a service go to somebody: then what one of its tasks has begun may be finished before it ends.
+    pub fn goes_on(&self, service: &str) -> bool {
+        let (_, view) = &*self.wanted.borrow();
+        let mut services = view.networks.values().flat_map(|network| &network.services);
+        services.any(|seen| seen.id == service && !seen.backends.is_empty())
+    }
+
     /// Returns when the view of this number, or a later one, is true.
     ///
     /// # Errors
