@@ -87,9 +87,11 @@ impl Climber {
                 Step::Say(state, message) => self.reach(state, message),
                 Step::Prepare => {
                     let (ground, controller) = (self.ground.clone(), self.controller.clone());
-                    let needs = if task.networks.is_empty() { 0 } else { view }; // its networks must stand first
+                    let needs_networks = !task.networks.is_empty();
                     let work = async move {
-                        ground.stands(needs).await?;
+                        if needs_networks {
+                            ground.stands(view).await?; // what is wrong with networks is nobody else's business
+                        }
                         controller.prepare().await
                     };
                     self.attempt(work, TaskState::Ready, "prepared").await;
