@@ -471,7 +471,8 @@ fn logs_come_in_frames_and_say_whose_they_are() {
     let mut frames: Vec<Vec<u8>> = vec![b"\x01\0\0\0\0\0\0\x04out\n".to_vec(), b"\x02\0\0\0\0\0\0\x04err\n".to_vec()];
     let (first, second) = answer.body.split_at(12);
     let mut came = vec![first.to_vec(), second.to_vec()];
-    (frames.sort(), came.sort()).0;
+    frames.sort();
+    came.sort();
     assert_eq!(came, frames);
     let word = |key: &str| task[key].as_str().expect("an ID");
     let whose = format!(

@@ -116,10 +116,12 @@ impl Call {
             let frame = frame.map_err(|e| Error::invalid(format!("cannot read the request body: {e}")))?;
             let Ok(data) = frame.into_data() else { continue };
             read += data.len();
-            match read {
-                0..=MOST => bytes.extend_from_slice(&data),
-                0..=PATIENCE => bytes.clear(),
-                _ => break,
+            if read > PATIENCE {
+                break;
+            }
+            match read <= MOST {
+                true => bytes.extend_from_slice(&data),
+                false => bytes.clear(),
             }
         }
         match read <= MOST {

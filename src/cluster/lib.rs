@@ -271,8 +271,7 @@ impl Cluster {
             let killed = node::kill(&ground, node).await;
             killed.and(node::forget(&self.paths, &node.name).await)
         };
-        let mut first =
-            join_all(record.nodes.iter().map(away)).await.into_iter().fold(Ok(()), |all: Result<()>, one| all.and(one));
+        let mut first: Result<()> = join_all(record.nodes.iter().map(away)).await.into_iter().collect();
         first = first.and(underlay.fell(&record));
         let above = record.cgroup("");
         first = first.and(node::blocking(move || remove_group(&above)).await);

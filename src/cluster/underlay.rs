@@ -155,8 +155,8 @@ impl Underlay {
         let links = delete(&mut self.links(), &record.bridge());
         let gone = [Command::DeleteTable(table(record)), Command::DeleteTable(crate::faults::table(record))];
         let mut firewall = self.firewall.lock().unwrap_or_else(PoisonError::into_inner);
-        let tables = gone.into_iter().map(|command| batch::apply_deletions(&mut firewall, vec![command]));
-        let tables = tables.fold(Ok(()), |all, one| all.and(one));
+        let tried: Vec<_> = gone.into_iter().map(|command| batch::apply_deletions(&mut firewall, vec![command])).collect();
+        let tables: std::result::Result<(), _> = tried.into_iter().collect();
         links.and(tables.map_err(|refused| refused.cause).doing(|| "remove the underlay's firewall"))
     }
 
