@@ -27,7 +27,8 @@ fn join(nodes: &Nodes) {
     assert!(said.starts_with("Swarm initialized: current node (") && said.contains("is now a manager."), "D18: {said}");
     assert!(said.contains("run 'minidock swarm join-token manager' and follow the instructions."), "D18: {said}");
     // pasted as older clients printed it, over several lines
-    let pasted = line.replace(" --token", " \\\n    --token").replace(" SWMTKN", " SWMTKN");
+    let manager = format!("{}:2377", nodes.address("node1"));
+    let pasted = line.replace(" --token", " \\\n    --token").replace(&format!(" {manager}"), &format!(" \\\n    {manager}"));
     assert_eq!(nodes.inside("node2", &pasted), "This node joined a swarm as a worker.", "D19");
 }
 
