@@ -21,8 +21,10 @@ fn inside(nodes: &Nodes, node: &str, container: &str, script: &str) -> String {
 
 #[track_caller]
 fn answers(nodes: &Nodes, node: &str, container: &str, name: &str) {
-    let said = inside(nodes, node, container, &format!("ping -c1 -W2 {name}"));
-    assert!(said.contains(" 0% packet loss"), "{container} on {node} asks {name}: {said}");
+    // that somebody has come to a network is told to the other nodes by the managers, a moment after it is true on its own
+    wait_for(&format!("{name} to answer {container} on {node}"), || {
+        inside(nodes, node, container, &format!("ping -c1 -W2 {name}")).contains(" 0% packet loss")
+    });
 }
 
 fn networks(nodes: &Nodes, node: &str) -> Vec<String> {
