@@ -12,7 +12,8 @@
 //!
 //! Nodes that are not on the line are named at the end: what is missing is said, as Docker does.
 //!
-//! Laws: when the reader goes, every connection made for it goes. *See:* swarmkit `manager/logbroker`.
+//! Laws: when the reader goes, every connection made for it goes; a node speaks for itself only, and whatever becomes of its
+//! connection, it is waited for no longer. *See:* swarmkit `manager/logbroker`.
 //! *Next room:* [`crate::agent::logs`]
 
 use super::Manager;
@@ -28,10 +29,7 @@ use crate::{
 use minidock_base::{Error, Result};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -46,7 +44,7 @@ const CALL_BACK: Duration = Duration::from_secs(10);
 /// Who waits for which lines.
 #[derive(Default)]
 pub struct Exchange {
-    next: AtomicU64,
+    /// By a number drawn at random: only who was asked knows it.
     waiting: Mutex<HashMap<u64, mpsc::Sender<Told>>>,
 }
 
@@ -55,7 +53,7 @@ type Told = (String, Option<Portion>);
 
 impl Exchange {
     fn open(&self) -> (u64, mpsc::Receiver<Told>) {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = rand::random();
         let (tx, rx) = mpsc::channel(WAITING);
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tx);
         (id, rx)
@@ -65,10 +63,10 @@ impl Exchange {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// A node tells; until it has told all, or nobody listens.
+    /// A node tells; until it has told all, or nobody listens. A connection that breaks ends what it tells, and the reader is told why.
     ///
     /// # Errors
-    /// The connection broke.
+    /// 403: the caller is no node.
     pub async fn hear(&self, caller: &Caller, id: u64, mut ear: Ear<Portion>) -> Result<()> {
         let node = caller.node()?.node_id.clone();
         let known = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
@@ -78,10 +76,15 @@ impl Exchange {
         }
         loop {
             let portion = tokio::select! {
-                portion = ear.hear() => portion?,
+                portion = ear.hear() => portion,
                 () = listener.closed() => return Ok(()),
             };
-            let portion = portion.unwrap_or_else(|| Portion { last: true, ..Portion::default() });
+            let end = |error| Portion { error, last: true, ..Portion::default() };
+            let mut portion = match portion {
+                Ok(portion) => portion.unwrap_or_else(|| end(None)),
+                Err(error) => end(Some(error.to_wire())),
+            };
+            portion.lines.retain(|line| line.node_id == node);
             let last = portion.last;
             if listener.send((node.clone(), Some(portion))).await.is_err() || last {
                 return Ok(());
@@ -179,7 +182,7 @@ async fn collect(
                 }
                 None => break,
             },
-            () = &mut deadline, if begun.len() < expected.len() => {
+            () = &mut deadline, if !expected.is_subset(&begun) => {
                 let silent: Vec<String> = expected.difference(&begun).cloned().collect();
                 expected.retain(|node| begun.contains(node));
                 absent.extend(silent);
@@ -230,5 +233,84 @@ pub async fn tell(manager: &Arc<Manager>, wish: LogsWish, mut ear: Ear<()>, mut 
         if portion.last {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::logs::LogStream,
+        ca::Subject,
+        wire::line::{Stream, line},
+    };
+    use jiff::Timestamp;
+    use minidock_spec::swarm::node::Role;
+    use std::net::SocketAddr;
+
+    fn caller(node: &str) -> Caller {
+        let subject = Subject { node_id: node.into(), role: Role::Worker, cluster_id: "c".into() };
+        Caller { subject: Some(subject), address: SocketAddr::from(([127, 0, 0, 1], 1)) }
+    }
+
+    fn said_by(node: &str) -> LogLine {
+        LogLine {
+            task_id: "t".into(),
+            node_id: node.into(),
+            service_id: String::new(),
+            stream: LogStream::Stdout,
+            time: Timestamp::UNIX_EPOCH,
+            bytes: b"hello\n".to_vec(),
+            details: String::new(),
+        }
+    }
+
+    fn cable() -> (Ear<Portion>, Mouth<Portion>) {
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let (here, there): (Box<dyn Stream>, Box<dyn Stream>) = (Box::new(here), Box::new(there));
+        (line::<_, ()>(here).0, line::<(), _>(there).1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_never_calls_back_is_named_though_others_are_through() {
+        let (tell, told) = mpsc::channel(WAITING);
+        let (lines, mut read) = mpsc::channel(WAITING);
+        let expected = ["quick".to_string(), "dead".to_string()].into();
+        tokio::spawn(collect(expected, Vec::new(), told, lines));
+        tell.send(("quick".into(), None)).await.expect("it is listened to");
+        tell.send(("quick".into(), Some(Portion { last: true, ..Portion::default() }))).await.expect("it is listened to");
+        let missing = tokio::time::timeout(CALL_BACK * 2, read.recv()).await.expect("no longer than it may take");
+        let missing = missing.expect("a warning").expect_err("one is missing");
+        assert!(missing.message().contains("node dead is not available"), "{}", missing.message());
+        assert!(read.recv().await.is_none(), "and that is all");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_ends_what_its_node_tells() {
+        let exchange = Exchange::default();
+        let (id, mut told) = exchange.open();
+        let (here, mut there) = tokio::io::duplex(64);
+        let here: Box<dyn Stream> = Box::new(here);
+        tokio::io::AsyncWriteExt::write_all(&mut there, b"\0\0\x10\0Shalf").await.expect("half a frame");
+        drop(there);
+        exchange.hear(&caller("w1"), id, line::<_, ()>(here).0).await.expect("the reader is told, nobody else");
+        assert!(matches!(told.recv().await, Some((_, None))));
+        let Some((node, Some(portion))) = told.recv().await else { panic!("nothing is told") };
+        assert_eq!((node.as_str(), portion.last, portion.error.is_some()), ("w1", true, true));
+    }
+
+    #[tokio::test]
+    async fn a_node_tells_its_own_lines_only_and_only_under_a_number_it_was_given() {
+        let exchange = Exchange::default();
+        let (id, mut told) = exchange.open();
+        let (next, _) = exchange.open();
+        assert_ne!(next, id.wrapping_add(1), "numbers cannot be counted up to");
+        let (ear, mut mouth) = cable();
+        let portion = Portion { lines: vec![said_by("w1"), said_by("w2")], last: true, ..Portion::default() };
+        mouth.say(&portion).await.expect("said");
+        exchange.hear(&caller("w1"), id, ear).await.expect("heard");
+        assert!(matches!(told.recv().await, Some((_, None))));
+        let Some((_, Some(portion))) = told.recv().await else { panic!("nothing is told") };
+        assert_eq!(portion.lines, [said_by("w1")]);
     }
 }
