@@ -4,6 +4,9 @@
 //! asked and from where, for it has checked the certificate and the leader has not seen it. Sessions are not sent on: the agent
 //! is told where to call.
 //!
+//! A certificate outlives what the swarm thinks of its bearer, so that is looked up in the tables besides. Not for messages of
+//! consensus: a manager that lags behind would refuse the very leader from whom it could learn better.
+//!
 //! ```text
 //!   node ── Renew ──► manager ── Relay { node, Renew } ──► leader ──► ledger
 //! ```
@@ -71,19 +74,23 @@ impl Clerk for AtDesk {
 
     fn tell_logs<'a>(
         &'a self,
-        _: &'a Caller,
+        caller: &'a Caller,
         wish: LogsWish,
         ear: Ear<()>,
         mouth: Mouth<Portion>,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(super::logs::tell(&self.0, wish, ear, mouth))
+        Box::pin(async move {
+            self.0.still_is(caller.manager()?, Role::Manager)?;
+            super::logs::tell(&self.0, wish, ear, mouth).await
+        })
     }
 }
 
 impl Manager {
     async fn answer(&self, caller: &Caller, ask: Ask) -> Result<Value> {
         if let Some(subject) = &caller.subject {
-            self.still_is(subject, &ask)?;
+            let for_managers = matches!(ask, Ask::Wish(_) | Ask::Relay { .. } | Ask::Resign | Ask::Enlist { .. });
+            self.still_is(subject, if for_managers { Role::Manager } else { Role::Worker })?;
         }
         match ask {
             Ask::Root => self.root(),
@@ -97,9 +104,10 @@ impl Manager {
         }
     }
 
-    /// A certificate is good for months; what the swarm thinks of its bearer may have changed since.
-    fn still_is(&self, subject: &Subject, ask: &Ask) -> Result<()> {
-        let for_managers = matches!(ask, Ask::Wish(_) | Ask::Relay { .. } | Ask::Resign | Ask::Enlist { .. });
+    /// A certificate is good for months; what the swarm thinks of its bearer may have changed since: it must be a node still, and
+    /// a manager still if `least` says so.
+    fn still_is(&self, subject: &Subject, least: Role) -> Result<()> {
+        let for_managers = least == Role::Manager;
         self.view(|tables| match tables.node(&subject.node_id) {
             _ if tables.cluster().is_none() => Ok(()), // this manager has just come and knows nobody
             None => Err(admission::removed(&subject.node_id)),
