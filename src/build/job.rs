@@ -137,7 +137,10 @@ impl Job {
             },
         };
         match fits(&image.config, platform) {
-            true => Ok(image),
+            true => {
+                self.hold(&image);
+                Ok(image)
+            }
             false => Err(Error::not_found(format!(
                 "image with reference {name} was found but its platform (linux/{}) does not match the specified platform ({platform})",
                 image.config.architecture

@@ -123,7 +123,6 @@ impl Stage {
             Base::Stage(index) => self.job.stage(index).await?,
             Base::Image(name) => Some(self.job.image(&name, &platform, &self.voice).await?),
         };
-        self.image.iter().for_each(|image| self.job.hold(image));
         if let Some(image) = &self.image {
             self.running.config = image.config.config.clone();
             self.running.config.open_stdin = false;
