@@ -76,7 +76,7 @@ impl Lender {
 
     /// Makes the state show what is lent now. A list that cannot be read lends nothing new and takes nothing away.
     pub fn show(&mut self, content: &Content, state: &mut State) {
-        let stamp = self.stamp();
+        self.seen = self.stamp(); // one that cannot be read is read again when it is another one
         let index: Index = match state_file::load(&self.index) {
             Ok(Some(index)) => index,
             Ok(None) => return,
@@ -85,7 +85,6 @@ impl Lender {
                 return;
             }
         };
-        self.seen = stamp;
         state.tags.note(|list| list.retain(|d| !d.annotations.contains_key(LENT)));
         for descriptor in index.manifests.iter().filter(|d| !d.annotations.contains_key(HIDDEN)) {
             if let Some((entry, image)) = self.borrowed(content, state, descriptor) {
@@ -133,8 +132,8 @@ fn key(name: Option<&Reference>) -> String {
     name.map(Reference::canonical).unwrap_or_default()
 }
 
-/// Who, at a borrower, needs this image of ours: its containers, and its own list if that has a name for it. `run` is where its passing records lie. Read
-/// from its files, for it may be asleep; what cannot be read needs nothing.
+/// Who, at a borrower, needs this image of ours: its containers, and its own list if that has a name for it or an image that stands on its layers. `run` is
+/// where its passing records lie. Read from its files, for it may be asleep; what cannot be read needs nothing.
 pub fn users_at(lender: &Path, borrower: &Path, run: &Path, image: &Digest) -> Vec<User> {
     let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let kept = entries(borrower.join("containers")).map(|folder| folder.join("container.json"));
@@ -148,13 +147,21 @@ pub fn users_at(lender: &Path, borrower: &Path, run: &Path, image: &Digest) -> V
         }
     }
     let index: Option<Index> = state_file::load(&borrower.join("index.json")).ok().flatten();
-    let is_it = |d: &Descriptor| {
-        let at = |root: &Path| fs::read(root.join("blobs/sha256").join(d.digest.hex())).ok();
-        let manifest = at(borrower).or_else(|| at(lender)).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        manifest.is_some_and(|manifest| manifest["config"]["digest"].as_str() == Some(image.as_str()))
+    let read = |digest: &Digest| {
+        let at = |root: &Path| fs::read(root.join("blobs/sha256").join(digest.hex())).ok();
+        at(borrower).or_else(|| at(lender)).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+    };
+    let layers = |config: &Digest| read(config)?["rootfs"]["diff_ids"].as_array().filter(|layers| !layers.is_empty()).cloned();
+    let ours = layers(image);
+    let needs_it = |d: &Descriptor| {
+        let config = read(&d.digest).and_then(|manifest| Digest::parse(manifest["config"]["digest"].as_str()?).ok());
+        let Some(config) = config else { return false };
+        // what a node has built upon a lent image has its upper layers there, and the lower ones here
+        let stands_on = |ours: &Vec<Value>| layers(&config).is_some_and(|theirs| theirs.starts_with(ours));
+        config == *image || ours.as_ref().is_some_and(stands_on)
     };
     let own = |d: &&Descriptor| !d.annotations.contains_key(LENT);
-    if index.is_some_and(|index| index.manifests.iter().filter(own).any(is_it)) {
+    if index.is_some_and(|index| index.manifests.iter().filter(own).any(needs_it)) {
         let name = borrower.file_name().unwrap_or_default().to_string_lossy().into_owned();
         users.push(User { container: format!("of {name}"), running: false });
     }
@@ -163,7 +170,7 @@ pub fn users_at(lender: &Path, borrower: &Path, run: &Path, image: &Digest) -> V
 
 #[cfg(test)]
 mod tests {
-    use crate::{Store, remove::Removal};
+    use crate::{Store, commit::Commit, remove::Removal};
     use minidock_base::paths::Paths;
     use minidock_spec::reference::Reference;
     use std::path::Path;
@@ -222,5 +229,32 @@ mod tests {
         again.remove("mine", Removal::default(), &|_| Vec::new()).expect("nobody uses it");
         assert!(lender.resolve("alpine").is_ok() && lender.lower_dirs(&lender.resolve("alpine").expect("there")).is_ok());
         assert_eq!(names(&store(node.path(), Some(host.path()))), ["busybox:latest"]);
+    }
+
+    #[test]
+    fn what_a_node_has_built_upon_a_lent_image_needs_its_layers() {
+        let (host, node) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let lender = store(host.path(), None);
+        image(&lender, "alpine");
+        let borrower = store(node.path(), Some(host.path()));
+        let users = |image| super::users_at(host.path(), node.path(), node.path(), image).len();
+        let lent = borrower.resolve("alpine").expect("lent");
+        assert_eq!(users(&lent.id), 0, "to be shown is not to be needed");
+        let upper = tempfile::tempdir().expect("a folder");
+        std::fs::write(upper.path().join("more"), "more").expect("a file");
+        let built = Commit {
+            base: &lent,
+            upper: upper.path(),
+            config: lent.config.config.clone(),
+            author: "",
+            comment: "",
+            created_by: "",
+            name: Some(Reference::parse("built").expect("a name")),
+        };
+        let built = borrower.commit(&built).expect("committed");
+        assert_ne!(built.id, lent.id);
+        assert_eq!((users(&lent.id), users(&built.id)), (1, 1));
+        borrower.remove("built", Removal::default(), &|_| Vec::new()).expect("nobody uses it");
+        assert_eq!(users(&lent.id), 0);
     }
 }
