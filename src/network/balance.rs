@@ -86,6 +86,8 @@ struct State {
     dealer: Dealer,
     there: BTreeSet<Ipv4Addr>,
     gone: VecDeque<Ipv4Addr>,
+    /// Those of them that the kernel was told of.
+    told: BTreeSet<Ipv4Addr>,
 }
 
 impl Balance {
@@ -96,7 +98,12 @@ impl Balance {
     pub fn open(sandbox: &Sandbox) -> Result<Balance> {
         let opened = sandbox.visit(|| Socket::open(Line::Netfilter))?.doing(|| "open a line to the sandbox's firewall")?;
         let socket = opened.named(sandbox::prefix(sandbox.place()));
-        let state = State { dealer: Dealer::new(ground(), socket), there: BTreeSet::new(), gone: VecDeque::new() };
+        let state = State {
+            dealer: Dealer::new(ground(), socket),
+            there: BTreeSet::new(),
+            gone: VecDeque::new(),
+            told: BTreeSet::new(),
+        };
         Ok(Balance { seed: hash(sandbox.place()), state: Mutex::new(state) })
     }
 
@@ -119,29 +126,34 @@ impl Balance {
         let ours = |flow: &Flow| services.iter().any(|service| IpAddr::from(service.vip) == flow.to.0);
         let deals: Deals = services.iter().map(deal).collect();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.dealer.set(deals, there, ours)?;
+        if state.dealer.set(deals, there, ours)? {
+            state.told.clear();
+        }
         state.remember(there)
     }
 }
 
 impl State {
-    /// Writes down who has gone.
+    /// Writes down who has gone: what the kernel does not know yet, or knows still. After a failure that is so once more.
     fn remember(&mut self, there: &BTreeSet<Ipv4Addr>) -> Result<()> {
-        let mut gone: VecDeque<Ipv4Addr> = self.gone.iter().copied().filter(|address| !there.contains(address)).collect();
-        gone.extend(self.there.difference(there));
-        gone.drain(..gone.len().saturating_sub(REMEMBERED));
-        let before = std::mem::replace(&mut self.gone, gone);
+        self.gone.retain(|address| !there.contains(address));
+        self.gone.extend(self.there.difference(there));
+        self.gone.drain(..self.gone.len().saturating_sub(REMEMBERED));
         self.there.clone_from(there);
-        let table = || ground().table;
+        let gone: BTreeSet<Ipv4Addr> = self.gone.iter().copied().collect();
         let element = |address: &Ipv4Addr| Element::of(vec![Value::Address((*address).into())]);
-        let forgotten = before.iter().filter(|address| !self.gone.contains(address));
-        let forgotten = forgotten.map(|address| Command::DeleteElements(table(), GONE, vec![element(address)]));
-        let mut commands: Vec<Command> = forgotten.collect();
-        if !self.gone.is_empty() {
-            // said again each time: the table may be a new one
-            commands.push(Command::AddElements(table(), GONE, self.gone.iter().map(element).collect()));
+        let forgotten = self.told.difference(&gone).map(|back| vec![element(back)]);
+        let mut commands: Vec<Command> = forgotten.map(|back| Command::DeleteElements(ground().table, GONE, back)).collect();
+        let new: Vec<Element> = gone.difference(&self.told).map(element).collect();
+        if !new.is_empty() {
+            commands.push(Command::AddElements(ground().table, GONE, new));
         }
-        batch::apply_deletions(self.dealer.socket(), commands).map_err(|e| e.cause).doing(|| "write down who has gone")
+        if !commands.is_empty() {
+            let done = batch::apply_deletions(self.dealer.socket(), commands);
+            done.map_err(|e| e.cause).doing(|| "write down who has gone")?;
+            self.told = gone;
+        }
+        Ok(())
     }
 }
 

@@ -83,25 +83,29 @@ impl Dealer {
     }
 
     /// Makes these the deals. Connections to tasks that are not `there` are cut off: those that we dealt out, and, if a daemon
-    /// before us may have dealt some, those that are `ours` by their looks.
+    /// before us may have dealt some, those that are `ours` by their looks. Gives back whether the table was made anew: then what
+    /// else was put into it is gone.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn set(&mut self, wanted: Deals, there: &BTreeSet<Ipv4Addr>, ours: impl Fn(&Flow) -> bool) -> Result<()> {
+    pub fn set(&mut self, wanted: Deals, there: &BTreeSet<Ipv4Addr>, ours: impl Fn(&Flow) -> bool) -> Result<bool> {
         let changes = self.told.as_ref().map(|told| self.ground.difference(told, &wanted));
-        let done = match changes {
-            Some(changes) if changes.is_empty() && !self.is_there()? => self.apply(&self.ground.whole(&wanted)),
+        let doing = || "deal connections out to tasks";
+        let is_new = match changes {
+            None => true,
+            Some(changes) if changes.is_empty() => !self.is_there()?,
             Some(changes) => match self.apply(&changes) {
                 // whoever may change this firewall has thrown our table away
-                Err(refused) if refused.only_missing() => self.apply(&self.ground.whole(&wanted)),
-                other => other,
+                Err(refused) if refused.only_missing() => true,
+                other => other.map(|()| false).map_err(|e| e.cause).doing(doing)?,
             },
-            None => self.apply(&self.ground.whole(&wanted)),
         };
-        done.map_err(|e| e.cause).doing(|| "deal connections out to tasks")?;
+        if is_new {
+            self.apply(&self.ground.whole(&wanted)).map_err(|e| e.cause).doing(doing)?;
+        }
         self.cut_off(&wanted, there, ours);
         self.told = Some(wanted);
-        Ok(())
+        Ok(is_new)
     }
 
     /// What the kernel was told last.
@@ -150,8 +154,8 @@ impl Dealer {
             None => forget_those(&mut self.socket, dead),
             Some(_) if gone.is_empty() => Ok(()),
             Some(_) => {
-                let each = |socket: &mut Socket| gone.iter().try_for_each(|gone| forget_answered_by(socket, *gone));
-                each(&mut self.socket).or_else(|_older_kernel| forget_those(&mut self.socket, dead))
+                let forget = |gone: &Ipv4Addr| conntrack::forget_answered_by(&mut self.socket, (*gone).into());
+                gone.iter().try_for_each(forget).or_else(|_older_kernel| forget_those(&mut self.socket, dead))
             }
         };
         if let Err(failed) = done {
@@ -162,10 +166,6 @@ impl Dealer {
         let led = wanted.values().flat_map(|deal| &deal.tasks).filter(|task| !task.is_loopback());
         self.led.extend(led);
     }
-}
-
-fn forget_answered_by(socket: &mut Socket, address: Ipv4Addr) -> Result<(), CallFailed> {
-    conntrack::forget_answered_by(socket, address.into())
 }
 
 /// Forgets the connections of IPv4 that are picked; does not look for them where there are none at all.

@@ -78,6 +78,7 @@ pub struct Mesh {
 struct State {
     dealer: Dealer,
     held: BTreeMap<(Protocol, u16), Vec<Held>>,
+    /// As the table was told.
     ingress: Option<String>,
 }
 
@@ -111,8 +112,9 @@ impl Mesh {
         let ours = |flow: &Flow| doors.iter().any(|d| (d.protocol.number(), d.published) == (flow.protocol, flow.to.1));
         let deals: Deals = open.iter().map(|door| deal_of(door)).collect();
         let quiet: BTreeSet<u16> = state.changed_from_nobody(&open);
-        state.dealer.set(deals, there, ours).doing(|| "open the ports of the mesh")?;
-        state.lead_into(ingress)?;
+        if state.dealer.set(deals, there, ours).doing(|| "open the ports of the mesh")? {
+            state.ingress = None;
+        }
         if !quiet.is_empty() {
             // what a client kept sending while nobody was there is remembered as "for the machine itself"
             let stale = |flow: &Flow| {
@@ -123,6 +125,7 @@ impl Mesh {
             }
         }
         state.held.retain(|(protocol, port), _| open.iter().any(|d| (d.protocol, d.published) == (*protocol, *port)));
+        state.lead_into(ingress)?;
         Ok(refused)
     }
 
@@ -168,12 +171,12 @@ impl State {
     /// Tells the table which link is that of the ingress network.
     fn lead_into(&mut self, ingress: Option<&str>) -> Result<()> {
         let link = |name: &str| vec![Element::of(vec![Value::Ifname(name.into())])];
-        let mut commands = Vec::new();
-        if let Some(before) = self.ingress.as_deref().filter(|before| Some(*before) != ingress) {
-            commands.push(Command::DeleteElements(table(), INGRESS, link(before)));
+        if self.ingress.as_deref() == ingress {
+            return Ok(());
         }
-        // said again each time: the table may be a new one
-        commands.extend(ingress.map(|name| Command::AddElements(table(), INGRESS, link(name))));
+        let before = self.ingress.as_deref().map(|before| Command::DeleteElements(table(), INGRESS, link(before)));
+        let now = ingress.map(|name| Command::AddElements(table(), INGRESS, link(name)));
+        let commands = before.into_iter().chain(now).collect();
         let done = batch::apply_deletions(self.dealer.socket(), commands);
         done.map_err(|e| e.cause).doing(|| "lead the mesh into the ingress network")?;
         self.ingress = ingress.map(str::to_string);
