@@ -39,6 +39,8 @@ use std::{
 use tokio::{sync::watch, task::spawn_blocking};
 
 const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+/// So many bytes of entries go to another member together.
+const TOGETHER: usize = 4 << 20;
 const KEPT: TableDefinition<&str, &[u8]> = TableDefinition::new("kept");
 
 /// The file, and the key to it. Clones share both.
@@ -160,13 +162,19 @@ impl LogStore {
         self.kept("snapshot")
     }
 
-    /// Entries whose index lies in `range`, in order.
-    pub(crate) fn entries(&self, range: impl RangeBounds<u64>) -> io::Result<Vec<Entry<Kind>>> {
+    /// Entries whose index lies in `range`, in order: the first one, and so many more as are at most `most_bytes` together.
+    pub(crate) fn entries(&self, range: impl RangeBounds<u64>, most_bytes: usize) -> io::Result<Vec<Entry<Kind>>> {
         let read = self.open.database.begin_read().map_err(failed)?;
         let log = read.open_table(LOG).map_err(failed)?;
-        let mut found = Vec::new();
+        let (mut found, mut left) = (Vec::new(), most_bytes);
         for record in log.range(range).map_err(failed)? {
-            found.push(self.decode(record.map_err(failed)?.1.value())?);
+            let record = record.map_err(failed)?.1;
+            match left.checked_sub(record.value().len()) {
+                Some(rest) => left = rest,
+                None if found.is_empty() => left = 0,
+                None => break,
+            }
+            found.push(self.decode(record.value())?);
         }
         Ok(found)
     }
@@ -252,7 +260,14 @@ impl RaftLogReader<Kind> for LogStore {
     ) -> Result<Vec<Entry<Kind>>, StorageError<u64>> {
         let bounds: (Bound<u64>, Bound<u64>) = (range.start_bound().cloned(), range.end_bound().cloned());
         let store = self.clone();
-        on_disk(move || store.entries(bounds)).await.map_err(reading)
+        on_disk(move || store.entries(bounds, usize::MAX)).await.map_err(reading)
+    }
+
+    /// What goes to another member in one message. One that was away gets what it has missed in several: a message must arrive
+    /// within the time between two heartbeats, and must fit into whatever carries it.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry<Kind>>, StorageError<u64>> {
+        let store = self.clone();
+        on_disk(move || store.entries(start..end, TOGETHER)).await.map_err(reading)
     }
 }
 

@@ -88,7 +88,7 @@ fn rewrite(store: &LogStore, machine: &dyn Machine, only: &Member) -> io::Result
         last = meta.last_log_id;
     }
     let after = last.map_or(0, |id: LogId<u64>| id.index + 1);
-    for entry in store.entries(after..)? {
+    for entry in store.entries(after.., usize::MAX)? {
         if let EntryPayload::Normal(command) = &entry.payload {
             machine.apply(entry.log_id.index, &command.0);
         }

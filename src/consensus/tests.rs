@@ -303,3 +303,24 @@ async fn a_damaged_log_is_refused_by_name_and_index() {
     let error = LogStore::open(&group.home.path().join("1"), Arc::new(Flawed)).err().expect("it is refused");
     assert!(error.message().contains("read entry") && error.message().contains("raft-1.redb"), "{}", error.message());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_to_another_member_together_is_bounded_and_never_nothing() {
+    let group = Group::of(1).await;
+    for text in ["a".repeat(3 << 20), "b".repeat(3 << 20), "c".to_string(), "d".to_string()] {
+        group.write(&text).await;
+    }
+    group.kill(1).await;
+    let mut store = LogStore::open(&group.home.path().join("1"), Arc::new(Plain)).expect("a log");
+    let (first, end) = (store.entries(.., 0).expect("one")[0].log_id.index, 1 + store.len().expect("a log"));
+    let all = store.entries(.., usize::MAX).expect("all").len();
+    let indices = |entries: Vec<openraft::Entry<Kind>>| entries.iter().map(|e| e.log_id.index).collect::<Vec<_>>();
+    let mut reached = Vec::new();
+    while reached.len() < all {
+        let from = first + reached.len() as u64;
+        let together = openraft::RaftLogReader::limited_get_log_entries(&mut store, from, end + first).await.expect("some");
+        assert!(!together.is_empty() && together.len() < all, "{together:?}");
+        reached.extend(indices(together));
+    }
+    assert_eq!(reached, (first..first + all as u64).collect::<Vec<_>>());
+}
