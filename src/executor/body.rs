@@ -29,14 +29,12 @@ use minidock_spec::{
         task::{ContainerSpec, Task},
     },
 };
-use minidock_swarm::agent::expand::Words;
+use minidock_swarm::{agent::expand::Words, allocator::is_of_the_node};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// By which a task's container is found.
 pub const TASK_ID: &str = "com.docker.swarm.task.id";
-/// Networks that each machine has of its own.
-const OF_THE_NODE: [&str; 3] = ["host", "bridge", "none"];
 
 /// The container that a task asks for.
 ///
@@ -164,7 +162,7 @@ fn networks(task: &Task) -> (String, NetworkingConfig) {
         };
         endpoints.insert(attachment.network.id.clone(), Some(settings));
     }
-    let own = task.spec.networks.iter().map(|n| n.target.as_str()).find(|target| OF_THE_NODE.contains(target));
+    let own = task.spec.networks.iter().map(|n| n.target.as_str()).find(|target| is_of_the_node(target));
     let first = task.networks.iter().find(|a| !a.network.spec.ingress).or(task.networks.first());
     let mode = match (own, first) {
         (Some(own), _) => own.to_string(),

@@ -14,14 +14,13 @@
 //! *See:* swarmkit `agent/session.go`. *Next room:* [`super::worker`]
 
 use super::{Heard, Post, logs, worker::Worker};
-use crate::wire::line::{AgentSays, Ear, Hello, ManagerSays, Mouth};
+use crate::wire::line::{AgentSays, Hello, ManagerSays, Mouth};
 use minidock_base::{Error, Result};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
-use tokio_util::task::AbortOnDropHandle;
 
 /// The first pause between two calls, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -75,32 +74,13 @@ pub async fn keep(post: &Post, worker: &Arc<Worker>) {
 /// One session, until it ends.
 async fn hold(post: &Post, worker: &Arc<Worker>, address: &str) -> Result<Ending> {
     let (ear, mut mouth) = post.phone.session(address).await?;
-    let (heard, _listening) = listen(ear);
+    let (heard, _listening) = ear.listen();
     let description = worker.executor.describe().await?;
     let hello = Hello { description, address: post.address.clone(), data_path_address: post.data_path_address.clone() };
     say(&mut mouth, &AgentSays::Hello(Box::new(hello))).await?;
     worker.reporter.again();
     let mut session = Session { post, worker, address, mouth, period: PERIOD, whole: true, telling: JoinSet::new() };
     session.speak(heard).await
-}
-
-/// Hears in a task of its own, for hearing is not to be broken off half-way.
-fn listen(mut ear: Ear<ManagerSays>) -> (mpsc::Receiver<Result<ManagerSays>>, AbortOnDropHandle<()>) {
-    let (tx, rx) = mpsc::channel(16);
-    let listening = tokio::spawn(async move {
-        loop {
-            let heard = match ear.hear().await {
-                Ok(Some(message)) => Ok(message),
-                Ok(None) => Err(Error::unavailable("the manager has hung up")),
-                Err(error) => Err(error),
-            };
-            let over = heard.is_err();
-            if tx.send(heard).await.is_err() || over {
-                return;
-            }
-        }
-    });
-    (rx, AbortOnDropHandle::new(listening))
 }
 
 async fn say(mouth: &mut Mouth<AgentSays>, message: &AgentSays) -> Result<()> {

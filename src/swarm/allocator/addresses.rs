@@ -30,7 +30,10 @@ pub fn choose(pools: &[String], size: u32, used: &[Net]) -> Option<Net> {
             if !used.iter().any(|u| u.overlaps(&subnet)) {
                 return Some(subnet);
             }
-            at = at.checked_add(step)?;
+            match at.checked_add(step) {
+                Some(next) => at = next,
+                None => break, // this pool is used up; the next may not be
+            }
         }
     }
     None

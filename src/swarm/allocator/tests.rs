@@ -100,3 +100,11 @@ fn a_full_network_is_named() {
     let task = tables.task("t").expect("it is there");
     assert_eq!(task.status.err, "no address is left in network small (10.9.0.0/30)");
 }
+
+#[test]
+fn a_pool_that_is_used_up_does_not_keep_from_the_next() {
+    let pools = ["::/0".to_string(), "10.0.0.0/8".to_string()];
+    let used = [addresses::net("::/0").expect("a network")];
+    let chosen = addresses::choose(&pools, 8, &used).expect("one is left");
+    assert_eq!(chosen.to_string(), "10.0.0.0/8");
+}

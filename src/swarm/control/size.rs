@@ -10,16 +10,19 @@ use super::refusal;
 use crate::store::Tables;
 use minidock_base::{Kind, Result, units::human_bytes};
 use minidock_spec::swarm::{
-    node::{Availability, NodeState},
+    node::{Availability, Node, NodeState},
     service::ServiceSpec,
 };
+use std::sync::Arc;
 
-/// Up to so many tasks nobody counts; a container costs its machine so much at the least; a job may end so often; and what the
-/// managers carry for one service, its spec in every task.
+/// Up to so many tasks nobody counts; a container costs its machine so much at the least; a job may end so often.
 const FEW: u64 = 10_000;
 const LEAST_BYTES: i64 = 4 << 20;
 const MOST_COMPLETIONS: u64 = 100_000;
-const MOST_BYTES: u64 = 256 << 20;
+/// What the managers carry for one service, its spec in every task; and a spec by itself, which goes with the one before it into
+/// one message between managers.
+const MOST_BYTES: u64 = 32 << 20;
+const MOST_OF_ONE: u64 = 4 << 20;
 
 /// What the nodes cannot hold is refused before anything is made.
 ///
@@ -34,12 +37,12 @@ pub fn check(tables: &Tables, spec: &ServiceSpec) -> Result<()> {
             "let each task do more",
         );
     }
-    let at_once = job.map_or(wanted, |job| job.max_concurrent.unwrap_or(1).min(wanted));
+    let is_ready = |n: &&Arc<Node>| n.status.state == NodeState::Ready && n.spec.availability == Availability::Active;
     if spec.mode.is_global() {
-        return Ok(());
+        return carry(spec, tables.nodes().filter(is_ready).count() as u64);
     }
-    let ready = tables.nodes().filter(|n| n.status.state == NodeState::Ready && n.spec.availability == Availability::Active);
-    let memory: i64 = ready.map(|n| n.description.resources.memory_bytes).sum();
+    let at_once = job.map_or(wanted, |job| job.max_concurrent.unwrap_or(1).min(wanted));
+    let memory: i64 = tables.nodes().filter(is_ready).map(|n| n.description.resources.memory_bytes).sum();
     let most = u64::try_from(memory / LEAST_BYTES).unwrap_or_default();
     if at_once > FEW.max(most) {
         let all = human_bytes(memory as f64);
@@ -48,12 +51,18 @@ pub fn check(tables: &Tables, spec: &ServiceSpec) -> Result<()> {
         );
         return refuse(text, "ask for less, or add nodes");
     }
+    carry(spec, at_once)
+}
+
+/// The spec is in every task, and every manager has all of them.
+fn carry(spec: &ServiceSpec, at_once: u64) -> Result<()> {
     let bytes = serde_json::to_vec(spec).map_or(0, |text| text.len() as u64);
-    match bytes.saturating_mul(at_once) > MOST_BYTES {
-        true => refuse(
-            format!("a spec of {} in each of {at_once} tasks is more than the managers can carry", human_bytes(bytes as f64)),
-            "put what is long into a config: minidock config create",
-        ),
-        false => Ok(()),
-    }
+    let text = match bytes {
+        _ if bytes > MOST_OF_ONE => format!("a spec of {} is more than the managers can carry", human_bytes(bytes as f64)),
+        _ if bytes.saturating_mul(at_once) > MOST_BYTES => {
+            format!("a spec of {} in each of {at_once} tasks is more than the managers can carry", human_bytes(bytes as f64))
+        }
+        _ => return Ok(()),
+    };
+    Err(refusal(Kind::Forbidden, text).hint("put what is long into a config: minidock config create"))
 }

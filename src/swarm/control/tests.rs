@@ -147,10 +147,17 @@ fn a_slip_of_the_finger_is_refused_before_the_machines_fall_over() {
     };
     assert!(desk.refused(job(u64::MAX)).contains("completions"));
     desk.ask(job(5000)).expect("one after another");
-    let mut long = web("long");
-    long.mode = ServiceMode::replicas(1500);
+    let mut long = ServiceSpec { mode: ServiceMode::replicas(1500), ..web("long") };
     long.task_template.container_spec.as_mut().expect("a container").env = vec!["x".repeat(1 << 20)];
-    assert!(desk.refused(create(long)).contains("more than the managers can carry"));
+    assert!(desk.refused(create(long.clone())).contains("in each of 1500 tasks is more than the managers can carry"));
+    long.mode = ServiceMode::replicas(20);
+    desk.ask(create(long.clone())).expect("few of them");
+    long.name = "longer".into();
+    long.task_template.container_spec.as_mut().expect("a container").env = vec!["x".repeat(5 << 20)];
+    for mode in [ServiceMode::replicas(1), ServiceMode { global: Some(Default::default()), ..ServiceMode::default() }] {
+        long.mode = mode;
+        assert!(desk.refused(create(long.clone())).contains("a spec of 5MiB is more than the managers can carry"));
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{broadcast::error::RecvError, mpsc};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 /// A node that calls says what it is within this time.
 const HELLO: Duration = Duration::from_secs(10);
@@ -106,12 +106,11 @@ pub async fn hold(
     ledger.beat(&node);
     register(&ledger, &node, *hello, caller).await?;
     let (orders, ended) = manager.sessions.begin(&node);
-    let (from_node, _listening) = listen(ear);
+    let (from_node, _listening) = ear.listen();
     let session = Session {
         manager,
         ledger: &ledger,
         node: &node,
-        caller,
         mouth,
         told: View::default(),
         managers: Vec::new(),
@@ -121,20 +120,6 @@ pub async fn hold(
         outcome = session.speak(from_node, orders) => outcome,
         () = ended.cancelled() => Ok(()),
     }
-}
-
-/// Hears in a task of its own, for hearing is not to be broken off half-way.
-fn listen(mut ear: Ear<AgentSays>) -> (mpsc::Receiver<Result<AgentSays>>, AbortOnDropHandle<()>) {
-    let (tx, rx) = mpsc::channel(16);
-    let listening = tokio::spawn(async move {
-        while let Some(said) = ear.hear().await.transpose() {
-            let over = said.is_err();
-            if tx.send(said).await.is_err() || over {
-                return;
-            }
-        }
-    });
-    (rx, AbortOnDropHandle::new(listening))
 }
 
 /// What the node is, and that it is there.
@@ -164,7 +149,6 @@ struct Session<'a> {
     manager: &'a Manager,
     ledger: &'a Ledger,
     node: &'a str,
-    caller: &'a Caller,
     mouth: Mouth<ManagerSays>,
     told: View,
     /// Where it was told that the managers are.
@@ -231,7 +215,7 @@ impl Session<'_> {
                 }
                 self.terms().await?;
             }
-            AgentSays::Hello(hello) => register(self.ledger, self.node, *hello, self.caller).await?,
+            AgentSays::Hello(_) => return Err(Error::invalid(format!("node {} has said already what it is", self.node))),
             AgentSays::Bye => {
                 self.ledger.bye(self.node);
                 return Ok(false);

@@ -60,8 +60,9 @@ impl<'a> Draft<'a> {
         Ok(changes)
     }
 
-    /// What has changed, in batches of at most so many rows. Nothing: no batch.
-    pub fn batches(self, most: usize) -> Vec<Vec<Action>> {
+    /// What has changed, in batches of at most so many rows and, but for a row that is larger by itself, so many bytes. Nothing: no
+    /// batch.
+    pub fn batches(self, most_rows: usize, most_bytes: usize) -> Vec<Vec<Action>> {
         let Some(changed) = &self.changed else { return Vec::new() };
         let (mut gone, mut written) = (Vec::new(), Vec::new());
         for (table, id) in self.touched {
@@ -74,8 +75,26 @@ impl<'a> Draft<'a> {
             }
         }
         gone.append(&mut written);
-        gone.chunks(most).map(<[Action]>::to_vec).collect()
+        cut(gone, most_rows, most_bytes)
     }
+}
+
+fn cut(actions: Vec<Action>, most_rows: usize, most_bytes: usize) -> Vec<Vec<Action>> {
+    let (mut batches, mut bytes): (Vec<Vec<Action>>, usize) = (Vec::new(), 0);
+    for action in actions {
+        let size = serde_json::to_vec(&action).map_or(0, |text| text.len());
+        match batches.last_mut().filter(|batch| batch.len() < most_rows && bytes + size <= most_bytes) {
+            Some(batch) => {
+                batch.push(action);
+                bytes += size;
+            }
+            None => {
+                batches.push(vec![action]);
+                bytes = size;
+            }
+        }
+    }
+    batches
 }
 
 fn versioned(mut row: Row, index: u64) -> Row {
@@ -110,7 +129,7 @@ mod tests {
         }
         draft.write(vec![Action::Put(service("b", "db"))]).expect("a new one");
         draft.write(vec![Action::Delete(Table::Service, "b".into())]).expect("and gone");
-        let batches = draft.batches(100);
+        let batches = draft.batches(100, 1 << 20);
         assert_eq!((batches.len(), batches[0].len()), (1, 1));
         apply(&mut tables, 2, batches.into_iter().flatten().collect());
         assert_eq!(tables.service("a").expect("it is there").spec.mode.wanted(), 3);
@@ -123,7 +142,7 @@ mod tests {
         let mut draft = Draft::new(&tables, Timestamp::UNIX_EPOCH);
         draft.write(vec![Action::Delete(Table::Service, "z".into())]).expect("gone");
         draft.write(vec![Action::Put(service("a", "web"))]).expect("the name is free");
-        let batches = draft.batches(100);
+        let batches = draft.batches(100, 1 << 20);
         apply(&mut tables, 2, batches.into_iter().flatten().collect());
         assert_eq!(tables.named(Table::Service, "web"), Some("a"));
     }
@@ -133,6 +152,16 @@ mod tests {
         let tables = Tables::default();
         let mut draft = Draft::new(&tables, Timestamp::UNIX_EPOCH);
         draft.write(Vec::new()).expect("nothing");
-        assert!(draft.batches(1).is_empty());
+        assert!(draft.batches(1, 1).is_empty());
+    }
+
+    #[test]
+    fn a_batch_ends_where_it_would_be_too_long_and_what_is_long_by_itself_goes_alone() {
+        let tables = Tables::default();
+        let mut draft = Draft::new(&tables, Timestamp::UNIX_EPOCH);
+        let rows = [("a", 10_000), ("b", 10_000), ("c", 50_000), ("d", 10_000)];
+        draft.write(rows.map(|(id, size)| Action::Put(service(id, &id.repeat(size)))).to_vec()).expect("new ones");
+        let batches = draft.batches(100, 25_000);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
     }
 }

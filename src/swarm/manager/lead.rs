@@ -11,12 +11,12 @@
 //! ```
 //!
 //! Laws: nobody else writes while somebody leads; a turn runs on a thread for long work, never between two messages of
-//! consensus. A leader that cannot have its turn agreed on keeps the reports and tries again; whoever waits for an answer is
-//! told. *Next room:* [`super::clerk`]
+//! consensus. A leader whose turn is broken off, or is not agreed on, keeps the reports and tries again; whoever waits for an answer
+//! is told. *Next room:* [`super::clerk`]
 
 use super::{
     Manager,
-    turn::{self, Decide, Entry, Report, Reports, Turn},
+    turn::{self, Decide, Entry, Reports, Turn},
 };
 use crate::{
     ca::token::base36,
@@ -83,9 +83,9 @@ impl Ledger {
     pub fn report(&self, node: &str, statuses: Vec<(String, TaskStatus)>) {
         let mut reports = lock(&self.reports);
         for (task, status) in statuses {
-            let newer = reports.get(&task).is_none_or(|r| r.node_id != node || r.status.state <= status.state);
-            if newer {
-                reports.insert(task, Report { node_id: node.to_string(), status });
+            let by = (task, node.to_string());
+            if reports.get(&by).is_none_or(|known| known.state <= status.state) {
+                reports.insert(by, status);
             }
         }
         drop(reports);
@@ -115,8 +115,8 @@ impl Ledger {
     /// What could not be agreed on is tried again, unless something newer has come.
     fn give_back(&self, old: Reports) {
         let mut reports = lock(&self.reports);
-        for (task, report) in old {
-            reports.entry(task).or_insert(report);
+        for (by, status) in old {
+            reports.entry(by).or_insert(status);
         }
     }
 }
@@ -140,20 +140,23 @@ pub(super) async fn lead(manager: Arc<Manager>, ledger: Arc<Ledger>, mut waiting
             next.push(entry);
         }
         note_foreign(&manager, &mut changes, &mut dirty);
-        let reports = ledger.take_reports();
-        let took = decide(manager.clone(), ledger.clone(), std::mem::take(&mut next), reports, dirty).await;
-        let Some((turn, reports, kept)) = took else { return };
-        dirty = kept;
-        let wake = turn.wake;
-        let agreed = agree(&manager, turn).await;
+        let reports = Arc::new(ledger.take_reports());
+        let decided = decide(manager.clone(), ledger.clone(), std::mem::take(&mut next), reports.clone(), dirty).await;
+        let agreed = match decided {
+            Ok((turn, kept)) => {
+                let wake = turn.wake;
+                agree(&manager, turn).await.map(|()| (wake, kept))
+            }
+            Err(error) => Err(error),
+        };
         forget_own(&mut changes);
-        let pause = match agreed {
-            Ok(()) => until(wake),
+        let pause;
+        (pause, dirty) = match agreed {
+            Ok((wake, kept)) => (until(wake), kept),
             Err(error) => {
-                tracing::warn!("the managers could not agree: {}", error.message());
-                ledger.give_back(reports);
-                dirty = manager.view(Dirty::all);
-                AGAIN
+                tracing::warn!("a turn has come to nothing: {}", error.message());
+                ledger.give_back(Arc::unwrap_or_clone(reports));
+                (AGAIN, manager.view(Dirty::all))
             }
         };
         tokio::select! {
@@ -176,14 +179,15 @@ fn until(wake: Option<Timestamp>) -> Duration {
     left.map_or(NAP, |left| Duration::try_from(left).unwrap_or_default().min(NAP))
 }
 
-/// The turn, on a thread where it may take its time.
+/// The turn, on a thread where it may take its time. One that panics is over, and leadership is not: its entries are gone, the rest
+/// is decided again from the tables.
 async fn decide(
     manager: Arc<Manager>,
     ledger: Arc<Ledger>,
     entries: Vec<Entry>,
-    reports: Reports,
+    reports: Arc<Reports>,
     mut dirty: Dirty,
-) -> Option<(Turn, Reports, Dirty)> {
+) -> Result<(Turn, Dirty)> {
     let work = move || {
         let mut id = new_id;
         let mut context = Context { now: Timestamp::now(), new_id: &mut id };
@@ -191,9 +195,9 @@ async fn decide(
             let beats = lock(&ledger.beats);
             turn::take(tables, entries, &reports, &beats, &mut dirty, &mut context)
         });
-        (turn, reports, dirty)
+        (turn, dirty)
     };
-    tokio::task::spawn_blocking(work).await.inspect_err(|e| tracing::error!("a turn was broken off: {e}")).ok()
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::system(e.to_string()).during("decide what is to be written"))
 }
 
 /// Has a turn agreed on, and tells whoever waits.

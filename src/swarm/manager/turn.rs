@@ -30,6 +30,8 @@ use tokio::sync::oneshot;
 const ROUNDS: usize = 8;
 /// Rows in one batch: what is agreed on must not hold up heartbeats between managers.
 pub const MOST_ROWS: usize = 1000;
+/// And bytes: it has to reach the others, and their disks, within the time between two heartbeats.
+pub const MOST_BYTES: usize = 4 << 20;
 
 /// From tables to actions.
 pub type Decide = Box<dyn FnOnce(&Tables, &mut Context) -> Decided + Send>;
@@ -40,15 +42,9 @@ pub struct Entry {
     pub answer: oneshot::Sender<Result<Value>>,
 }
 
-/// What an agent said of a task.
-#[derive(Clone, Debug)]
-pub struct Report {
-    pub node_id: String,
-    pub status: TaskStatus,
-}
-
-/// The newest of each task, by its ID.
-pub type Reports = BTreeMap<String, Report>;
+/// What agents said of tasks: the newest, by the task's ID and the node's that said it. Whether the task is that node's is known
+/// in the turn, so nobody displaces what another has said.
+pub type Reports = BTreeMap<(String, String), TaskStatus>;
 
 /// What a turn has come to.
 #[derive(Default)]
@@ -92,7 +88,7 @@ pub fn take(
     write(&mut draft, judged.actions, dirty);
     let later = rounds(&mut draft, dirty, context);
     turn.wake = [judged.wake, later].into_iter().flatten().min();
-    turn.batches = draft.batches(MOST_ROWS);
+    turn.batches = draft.batches(MOST_ROWS, MOST_BYTES);
     turn
 }
 
@@ -126,9 +122,9 @@ fn note(dirty: &mut Dirty, draft: &Draft, changes: &[Change]) {
 /// differ by an hour, and delays and windows are measured on the leader's.
 fn heard(tables: &Tables, reports: &Reports, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
-    for (id, report) in reports {
-        let Some(task) = tables.task(id).filter(|t| t.node_id == report.node_id) else { continue };
-        let (was, mut is) = (&task.status, report.status.clone());
+    for ((id, node_id), status) in reports {
+        let Some(task) = tables.task(id).filter(|t| t.node_id == *node_id) else { continue };
+        let (was, mut is) = (&task.status, status.clone());
         is.timestamp = if is.state == was.state { was.timestamp } else { Some(now) };
         if is.state < was.state || is == *was {
             continue;
@@ -229,7 +225,7 @@ mod tests {
         let task = world.tables.tasks().next().expect("a task").clone();
         let mut report = |node: &str, state: TaskState| {
             let status = TaskStatus { timestamp: Some(Timestamp::MAX), state, ..TaskStatus::default() };
-            let reports = Reports::from([(task.id.clone(), Report { node_id: node.into(), status })]);
+            let reports = Reports::from([((task.id.clone(), node.into()), status)]);
             world.turn(Vec::new(), &reports);
             world.tables.task(&task.id).expect("it is there").status.clone()
         };

@@ -10,7 +10,9 @@
 //!             └ manager: opened when the papers say manager, ended when they say worker
 //! ```
 //!
-//! Laws: papers are on disk before they are used; a manager asks for its voice until it has it. *Next room:* [`super::found`]
+//! Laws: papers are on disk before they are used; a manager asks for its voice until it has it. *Next room:* [`manager`]
+
+mod manager;
 
 use super::{
     Setup,
@@ -19,11 +21,11 @@ use super::{
 use crate::{
     agent::{self, Heard, Post},
     ca::{self, identity::Identity},
-    manager::{Manager, Start},
+    manager::Manager,
     wire::{Ask, Papers, phone::Phone},
 };
 use jiff::Timestamp;
-use minidock_base::{Doing, Error, Result};
+use minidock_base::{Error, Result};
 use minidock_spec::swarm::{local::RemoteManager, node::Role};
 use rustls::ServerConfig;
 use serde_json::Value;
@@ -31,10 +33,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Between two attempts to be heard by the managers.
@@ -49,13 +48,15 @@ pub struct Life {
     pub setup: Arc<Setup>,
     pub folder: Folder,
     record: Mutex<Record>,
-    keys: Mutex<Keys>,
-    /// As the keys on disk are sealed; empty: they are not.
+    /// As the keys on disk are sealed; empty: they are not. Locked before `keys`, for as long as they are written.
     unlock: Mutex<String>,
+    keys: Mutex<Keys>,
     pub phone: Arc<Phone>,
     papers: watch::Sender<Arc<ServerConfig>>,
     managers: watch::Sender<Vec<String>>,
-    manager: Mutex<Option<Arc<Manager>>>,
+    manager: watch::Sender<Option<Arc<Manager>>>,
+    /// Held while the manager is opened or ended: one of both at a time.
+    turning: tokio::sync::Mutex<()>,
     /// The agent has been heard by a leader.
     heard: watch::Sender<bool>,
     /// Why this node is of no use to its swarm any more.
@@ -87,7 +88,8 @@ impl Life {
             phone,
             papers,
             managers,
-            manager: Mutex::default(),
+            manager: watch::Sender::default(),
+            turning: tokio::sync::Mutex::new(()),
             heard: watch::Sender::new(false),
             trouble: Mutex::default(),
             closing: CancellationToken::new(),
@@ -100,38 +102,22 @@ impl Life {
     }
 
     pub fn manager(&self) -> Option<Arc<Manager>> {
-        lock(&self.manager).clone()
+        self.manager.borrow().clone()
+    }
+
+    /// Sees each promotion and each demotion from now on.
+    pub fn turns(&self) -> watch::Receiver<Option<Arc<Manager>>> {
+        self.manager.subscribe()
     }
 
     pub fn identity(&self) -> Identity {
         lock(&self.keys).identity.clone()
     }
 
-    /// Opens the desk and the log: this machine as manager. `alone`: without the others, for good.
-    ///
-    /// # Errors
-    /// The port is taken, the log cannot be opened.
-    pub async fn open_manager(&self, alone: bool) -> Result<Arc<Manager>> {
-        let (record, keys) = (self.record(), lock(&self.keys).clone());
-        let listener = TcpListener::bind(record.listen).await.map_err(|e| {
-            Error::unavailable(e.to_string())
-                .during(format!("listen on {}, where the others call a manager", record.listen))
-                .hint("another swarm node may run here: --listen-addr chooses another address or port")
-        })?;
-        let start = Start {
-            node_id: record.node_id,
-            raft_id: record.raft_id,
-            address: record.advertise.to_string(),
-            folder: self.folder.raft(),
-            seal: Arc::new(keys.log),
-            phone: self.phone.clone(),
-            listener,
-            papers: self.papers.subscribe(),
-            alone,
-        };
-        let manager = Manager::open(start).await?;
-        *lock(&self.manager) = Some(manager.clone());
-        Ok(manager)
+    /// The keys, and what they are sealed with on disk.
+    pub fn keys(&self) -> (Keys, String) {
+        let unlock = lock(&self.unlock);
+        (lock(&self.keys).clone(), unlock.clone())
     }
 
     /// Begins to live: the agent calls, papers are kept fresh. A manager asks for its voice until it has it.
@@ -228,135 +214,42 @@ impl Life {
     }
 
     /// Asks for new papers, and becomes what they say.
-    async fn renew(self: &Arc<Self>) -> Result<()> {
+    pub(super) async fn renew(self: &Arc<Self>) -> Result<()> {
         let (key, request) = ca::request()?;
         let papers = self.ask_managers(&Ask::Renew { request }).await?;
         let papers: Papers = serde_json::from_value(papers).map_err(|e| Error::system(e.to_string()))?;
         let identity = Identity { certificate: papers.certificate, key, root: papers.root };
         let (caller, listener) = (identity.caller()?, identity.listener()?);
-        let keys = Keys { identity, log: lock(&self.keys).log.clone() };
-        self.folder.write_keys(&keys, &lock(&self.unlock).clone())?;
-        *lock(&self.keys) = keys;
+        self.change_keys(|known, unlock| (Keys { identity, log: known.log.clone() }, unlock.to_string()))?;
         self.phone.renew(caller);
         self.papers.send_replace(listener);
         tracing::info!(role = papers.role.name(), "new papers");
         self.managers_are(papers.managers);
-        match (papers.role, self.manager()) {
-            (Role::Manager, None) => self.become_manager().await,
-            (Role::Worker, Some(_)) => {
+        match (papers.role, self.record().raft_id) {
+            (Role::Manager, 0) => self.become_manager().await,
+            (Role::Manager, _) | (Role::Worker, 0) => Ok(()), // a manager that is being mended is one still
+            (Role::Worker, _) => {
                 self.stop_manager(true).await;
                 Ok(())
             }
-            _ => Ok(()),
         }
     }
 
-    /// Asks one manager after another, this one last.
+    /// Asks one manager after another, this one last; not after this life has ended.
     pub async fn ask_managers(&self, ask: &Ask) -> Result<Value> {
         let mut last = Error::unavailable("no manager is known");
         let known = self.managers.borrow().clone();
         for address in known {
-            match self.phone.ask(&address, ask).await {
+            let answer = tokio::select! {
+                answer = self.phone.ask(&address, ask) => answer,
+                () = self.closing.cancelled() => return Err(late_end()),
+            };
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err(error) => last = error,
             }
         }
         Err(last.during(format!("ask the managers for {}", ask.name())))
-    }
-
-    /// The papers say manager: an empty log, an open desk, and then a voice.
-    pub async fn become_manager(self: &Arc<Self>) -> Result<()> {
-        self.folder.forget_log()?;
-        let record = {
-            let mut record = lock(&self.record);
-            record.raft_id = rand::random::<u64>() >> 1 | 1;
-            record.clone()
-        };
-        self.folder.write(&record)?;
-        self.open_manager(false).await.doing(|| "become a manager")?;
-        self.work.spawn(self.clone().ask_for_voice());
-        Ok(())
-    }
-
-    /// A manager that has come back: the others may not know its voice yet, or its address.
-    pub fn ask_again(self: &Arc<Self>) {
-        self.work.spawn(self.clone().ask_for_voice());
-    }
-
-    async fn ask_for_voice(self: Arc<Self>) {
-        let record = self.record();
-        let ask = Ask::Enlist { raft_id: record.raft_id, address: record.advertise.to_string() };
-        loop {
-            match self.ask_managers(&ask).await {
-                Ok(_) => return,
-                Err(error) => tracing::debug!("no voice yet: {}", error.message()),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
-                () = self.closing.cancelled() => return,
-            }
-            if self.manager().is_none() {
-                return;
-            }
-        }
-    }
-
-    /// A manager whose log could not be written (a full disk, say) is opened again when it can be.
-    async fn mend_manager(self: Arc<Self>) {
-        let mut pause = AGAIN;
-        while !self.closing.is_cancelled() {
-            let manager = self.manager();
-            let failed = async {
-                match manager.as_ref().and_then(|m| m.consensus().ok()) {
-                    Some(consensus) => Some(consensus.failed().await),
-                    None => None,
-                }
-            };
-            let why = tokio::select! {
-                why = failed => why,
-                () = self.closing.cancelled() => return,
-            };
-            let same = |now: &Option<Arc<Manager>>| match (now, &manager) {
-                (Some(now), Some(then)) => Arc::ptr_eq(now, then),
-                _ => false,
-            };
-            if let Some(why) = why.filter(|_| same(&self.manager())) {
-                tracing::error!("this manager takes no part any more, and tries again: {why}");
-                self.stop_manager(false).await;
-                while let Err(error) = self.open_manager(false).await {
-                    tracing::error!("this manager cannot take part: {}", error.message());
-                    pause = (pause * 2).min(LOOK / 6);
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.closing.cancelled() => return,
-                    }
-                }
-                self.ask_again();
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.closing.cancelled() => return,
-            }
-        }
-    }
-
-    /// Ends the manager; `for_good`: with its log.
-    pub async fn stop_manager(&self, for_good: bool) {
-        let manager = lock(&self.manager).take();
-        if let Some(manager) = manager {
-            manager.stop().await;
-        }
-        if for_good {
-            let record = {
-                let mut record = lock(&self.record);
-                record.raft_id = 0;
-                record.clone()
-            };
-            let forgotten = self.folder.write(&record).and_then(|()| self.folder.forget_log());
-            if let Err(error) = forgotten {
-                tracing::warn!("a manager's log is still here: {}", error.message());
-            }
-        }
     }
 
     /// A manager's keys are sealed as the swarm wants it: with another key, or not at all, as soon as that is agreed on.
@@ -389,24 +282,34 @@ impl Life {
     }
 
     fn seal_keys(&self, wanted: String) {
-        let mut sealed_with = lock(&self.unlock);
-        if *sealed_with == wanted {
-            return;
-        }
-        match self.folder.write_keys(&lock(&self.keys), &wanted) {
-            Ok(()) => *sealed_with = wanted,
-            Err(error) => tracing::error!("this manager's keys are not sealed as they should be: {}", error.message()),
+        if let Err(error) = self.change_keys(|keys, _| (keys.clone(), wanted)) {
+            tracing::error!("this manager's keys are not sealed as they should be: {}", error.message());
         }
     }
 
-    /// The daemon ends, or the node leaves: nothing of this life runs any more.
+    /// From keys, and what they are sealed with, to others: on disk, then here. A worker's are never sealed: nobody would unlock it,
+    /// and what managers must keep to themselves it does not have.
+    fn change_keys(&self, change: impl FnOnce(&Keys, &str) -> (Keys, String)) -> Result<()> {
+        let mut unlock = lock(&self.unlock);
+        let mut keys = lock(&self.keys);
+        let (new, wanted) = change(&keys, &unlock);
+        let wanted = if new.identity.subject()?.role == Role::Manager { wanted } else { String::new() };
+        if *unlock != wanted || keys.identity.certificate != new.identity.certificate {
+            self.folder.write_keys(&new, &wanted)?;
+            (*keys, *unlock) = (new, wanted);
+        }
+        Ok(())
+    }
+
+    /// The daemon ends, or the node leaves: nothing of this life runs any more. The manager last: what runs beside it may just be
+    /// opening it.
     pub async fn end(&self) {
         self.closing.cancel();
-        self.stop_manager(false).await;
         self.work.close();
         if tokio::time::timeout(Duration::from_secs(3), self.work.wait()).await.is_err() {
             tracing::warn!("something of this node still runs");
         }
+        self.stop_manager(false).await;
     }
 }
 

@@ -37,12 +37,12 @@ use minidock_spec::swarm::{
     local::{ClusterInfo, InitRequest, JoinRequest, LocalNodeState, SwarmInfo},
     node::Role,
 };
-use record::{Folder, Found, Record};
+use record::{Folder, Found, Keys, Record};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
 };
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::Notify;
 
 /// What a node is told once.
 pub struct Setup {
@@ -99,9 +99,25 @@ impl Swarm {
         self.turned.notify_waiters();
     }
 
-    /// Done when this machine's part has begun or ended since this was called. (A promotion is seen only by asking.)
-    pub fn turned(&self) -> Notified<'_> {
-        self.turned.notified()
+    /// Done when this machine's part has begun or ended, or it was promoted or demoted, since this was called.
+    pub fn turned(&self) -> impl Future<Output = ()> {
+        let turned = self.turned.notified();
+        let turns = match self.state() {
+            State::In(life) => Some(life.turns()),
+            _ => None,
+        };
+        async move {
+            let promoted = async {
+                match turns {
+                    Some(mut turns) => drop(turns.changed().await), // a life that is gone has turned, too
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = turned => {}
+                () = promoted => {}
+            }
+        }
     }
 
     /// The `Swarm` object of `GET /info`.
@@ -139,25 +155,26 @@ impl Swarm {
         Ok(id)
     }
 
-    /// `--force-new-cluster`: the life ends, and begins again without the others.
+    /// `--force-new-cluster`: the life ends, and begins again without the others. What it knows it takes along: on disk its keys may
+    /// be sealed.
     async fn alone(&self, request: &InitRequest) -> Result<Arc<Life>> {
-        if let State::In(life) = self.state() {
-            if life.manager().is_none() {
-                return Err(nothing_to_force());
+        let (record, keys, unlock) = match self.state() {
+            State::In(life) if life.record().raft_id != 0 => {
+                life.end().await;
+                let (keys, unlock) = life.keys();
+                (life.record(), keys, unlock)
             }
-            life.end().await;
-        }
-        let again = async {
-            match Folder(self.setup.folder.clone()).read()? {
-                Found::Nothing => Err(nothing_to_force()),
-                Found::Locked(_) => Err(locked()),
-                Found::Here(found) if found.0.raft_id == 0 => Err(nothing_to_force()),
-                Found::Here(found) => found::alone(self.setup.clone(), found.0, found.1, String::new(), request).await,
-            }
+            State::In(_) => return Err(nothing_to_force()),
+            _ => match Folder(self.setup.folder.clone()).read()? {
+                Found::Here(found) if found.0.raft_id != 0 => (found.0, found.1, String::new()),
+                Found::Nothing | Found::Here(_) => return Err(nothing_to_force()),
+                Found::Locked(_) => return Err(locked()),
+            },
         };
-        let alone = again.await;
+        let alone = found::alone(self.setup.clone(), record.clone(), keys.clone(), unlock.clone(), request).await;
         if let Err(error) = &alone {
-            self.set(resume(&self.setup).await.unwrap_or_else(|_| State::Broken(error.message())));
+            let as_before = live(&self.setup, record, keys, unlock).await;
+            self.set(as_before.map_or_else(|_| State::Broken(error.message()), State::In));
         }
         alone
     }
@@ -223,8 +240,7 @@ impl Swarm {
             });
         };
         let keys = Folder(self.setup.folder.clone()).unlock(key)?;
-        let life = Life::new(self.setup.clone(), *record, keys, key.trim().to_string())?;
-        go_on(&life).await?;
+        let life = live(&self.setup, *record, keys, key.trim().to_string()).await?;
         self.set(State::In(life));
         Ok(())
     }
@@ -280,16 +296,13 @@ async fn resume(setup: &Arc<Setup>) -> Result<State> {
     match (Folder(setup.folder.clone()).read())? {
         Found::Nothing => Ok(State::Out),
         Found::Locked(record) => Ok(State::Locked(record)),
-        Found::Here(found) => {
-            let life = Life::new(setup.clone(), found.0, found.1, String::new())?;
-            go_on(&life).await?;
-            Ok(State::In(life))
-        }
+        Found::Here(found) => live(setup, found.0, found.1, String::new()).await.map(State::In),
     }
 }
 
-/// As manager, if it was one; as worker in any case.
-async fn go_on(life: &Arc<Life>) -> Result<()> {
+/// A life as it was: as manager, if it was one; as worker in any case.
+async fn live(setup: &Arc<Setup>, record: Record, keys: Keys, unlock: String) -> Result<Arc<Life>> {
+    let life = Life::new(setup.clone(), record, keys, unlock)?;
     let is_manager = life.identity().subject()?.role == Role::Manager;
     match (is_manager, life.record().raft_id) {
         (true, 0) => life.become_manager().await?,
@@ -303,7 +316,7 @@ async fn go_on(life: &Arc<Life>) -> Result<()> {
         (false, _) => {}
     }
     life.begin();
-    Ok(())
+    Ok(life)
 }
 
 fn of_life(life: &Life) -> SwarmInfo {

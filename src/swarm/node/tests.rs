@@ -135,21 +135,22 @@ async fn a_worker_is_promoted_and_a_leader_is_demoted() {
             }
         }
     };
+    let turned = worker.turned();
     role(&worker, Role::Manager).await.expect("promoted");
+    tokio::time::timeout(Duration::from_secs(10), turned).await.expect("whoever waits for a turn is told of a promotion");
+    assert!(worker.manager().is_ok(), "it is a manager now");
     until(&worker, "a fourth voice", |t| t.nodes().filter(|n| n.raft_id != 0).count() == 4).await;
     let leader = nodes[1].manager().expect("a manager").leadership().leader.expect("a leader");
     let old = nodes.iter().find(|n| n.info().node_id == leader).expect("one of them");
     if old.info().node_id != nodes[1].info().node_id {
+        let turned = old.turned();
         role(old, Role::Worker).await.expect("demoted");
         until(&worker, "its voice is gone", |t| {
             let node = t.node(&leader).expect("it stays a node");
             node.raft_id == 0 && node.certified_role == Role::Worker
         })
         .await;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while old.manager().is_ok() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        tokio::time::timeout(Duration::from_secs(10), turned).await.expect("and of a demotion");
         assert!(old.manager().is_err(), "it is a worker now");
     }
     worker.manager().expect("a manager").wish(service("web", 4)).await.expect("created");

@@ -1,18 +1,18 @@
 //! # The replica: the tables of one manager
 //!
 //! The [`Tables`] behind a lock, kept up by [`minidock_consensus`]: every committed batch is applied here in the same order as on
-//! every other manager. Whoever wants to change something calls [`Replica::update`] with a function from the tables to
-//! actions; one at a time is decided, agreed on and applied, so that no decision on this manager is outdated by another.
+//! every other manager. Whoever leads decides on them and has the outcome agreed on by [`Replica::propose`]; whoever wants to know
+//! what has changed calls [`Replica::watch`].
 //!
-//! ```text
-//!   update(|tables| actions)  ──►  propose ──► majority ──► apply ──► changes ──► watchers wake
-//! ```
+//! Laws: one writer, the leader; what would not fit into one message between managers is refused before it is proposed, for
+//! what is in the log must reach everybody.
+//!
 //!
 //! *See:* swarmkit `manager/state/store/memory.go`, `raft.go`. *Next room:* [`crate::round`]
 
 use super::{Action, Batch, Change, Refused, Tables};
 use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, units::human_bytes};
 use minidock_consensus::{Consensus, Machine, Refusal};
 use std::{
     sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard},
@@ -22,6 +22,8 @@ use tokio::sync::broadcast;
 
 /// How long a change may wait for a majority.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The largest change: a quarter of what fits into a frame.
+const LARGEST: usize = 16 << 20;
 /// Changes a watcher may lag behind before it must read everything again.
 const BACKLOG: usize = 1024;
 
@@ -70,12 +72,11 @@ impl Machine for Replicated {
 pub struct Replica {
     replicated: Arc<Replicated>,
     consensus: OnceLock<Arc<Consensus>>,
-    writer: tokio::sync::Mutex<()>,
 }
 
 impl Replica {
     pub fn new(replicated: Arc<Replicated>) -> Replica {
-        Replica { replicated, consensus: OnceLock::new(), writer: tokio::sync::Mutex::new(()) }
+        Replica { replicated, consensus: OnceLock::new() }
     }
 
     /// Connects the tables to the group that agrees on them; once.
@@ -101,26 +102,16 @@ impl Replica {
         self.replicated.changes.subscribe()
     }
 
-    /// Decides on the tables as they are, and has it agreed on. What `decide` returns besides the actions is returned once they
-    /// are applied. No actions: nothing is proposed.
-    ///
-    /// # Errors
-    /// What `decide` says; 503 without a leader or a majority; 409 when another manager was faster.
-    pub async fn update<T>(&self, now: Timestamp, decide: impl FnOnce(&Tables) -> Result<(Vec<Action>, T)>) -> Result<T> {
-        let _one_at_a_time = self.writer.lock().await;
-        let (actions, value) = self.view(decide)?;
-        if !actions.is_empty() {
-            self.propose(now, actions).await?;
-        }
-        Ok(value)
-    }
-
     /// Has actions agreed on that were decided on these tables; only for whoever writes alone: the leader's turns.
     ///
     /// # Errors
-    /// 503 without a leader or a majority; 409 when another manager was faster.
+    /// 400: they are too large. 503 without a leader or a majority; 409 when another manager was faster.
     pub(crate) async fn propose(&self, at: Timestamp, actions: Vec<Action>) -> Result<()> {
         let command = serde_json::to_vec(&Batch { at, actions }).map_err(|e| Error::system(e.to_string()))?;
+        if command.len() > LARGEST {
+            let (size, most) = (human_bytes(command.len() as f64), human_bytes(LARGEST as f64));
+            return Err(Error::invalid(format!("a change of {size} is more than the {most} that managers agree on at once")));
+        }
         let answer = self.consensus()?.propose(command, LIMIT).await.map_err(|refusal: Refusal| Error::from(refusal))?;
         let outcome: Result<(), Refused> = serde_json::from_slice(&answer).map_err(|e| Error::system(e.to_string()))?;
         outcome.map_err(|refused| refused.into_error())
@@ -162,14 +153,23 @@ mod tests {
         let first = replica(folder.path()).await;
         first.consensus().expect("a group").found("one").await.expect("founded");
         let mut watch = first.watch();
-        while first.update(Timestamp::UNIX_EPOCH, |_| Ok((service("web"), ()))).await.is_err() {}
+        while first.propose(Timestamp::UNIX_EPOCH, service("web")).await.is_err() {}
         assert_eq!(watch.recv().await.expect("a change").len(), 1);
-        let again = first.update(Timestamp::UNIX_EPOCH, |_| Ok((service("web"), ()))).await.expect_err("out of sequence");
+        let again = first.propose(Timestamp::UNIX_EPOCH, service("web")).await.expect_err("out of sequence");
         assert!(again.message().contains("update out of sequence"), "{}", again.message());
         first.consensus().expect("a group").stop().await;
         let second = replica(folder.path()).await;
         while second.view(|t| t.service("web").is_none()) {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_no_message_could_carry_is_refused_before_it_is_in_the_log() {
+        let replica = Replica::new(Replicated::new()); // of no group: what gets as far as being proposed is refused with 503
+        let large = replica.propose(Timestamp::UNIX_EPOCH, service(&"x".repeat(LARGEST / 2))).await.expect_err("too large");
+        assert!(large.message().contains("is more than the 16MiB"), "{}", large.message());
+        let small = replica.propose(Timestamp::UNIX_EPOCH, service("web")).await.expect_err("no group");
+        assert!(small.message().contains("has not joined"), "{}", small.message());
     }
 }

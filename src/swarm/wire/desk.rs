@@ -2,7 +2,7 @@
 //!
 //! Accepts connections, reads from each caller's certificate who it is, lets it ask what it may, and hands the question to the
 //! [`Clerk`], who knows the answers. A caller may ask one thing after another on one connection; one that says nothing for long
-//! before it has shown a certificate is hung up on.
+//! before it has shown a certificate is hung up on, and so is one without a certificate that sends much.
 //!
 //! *Next room:* [`super::phone`]
 
@@ -126,10 +126,12 @@ async fn call(stream: TcpStream, address: SocketAddr, acceptor: TlsAcceptor, cle
     let caller = Caller { subject, address };
     let mut stream: Box<dyn Stream> = Box::new(stream);
     loop {
-        let next = frame::receive(&mut stream);
         let next = match caller.subject {
-            Some(_) => next.await?,
-            None => tokio::time::timeout(STRANGER, next).await.map_err(late)??,
+            Some(_) => frame::receive(&mut stream, frame::LIMIT).await?,
+            None => {
+                let next = frame::receive(&mut stream, frame::OF_A_STRANGER);
+                tokio::time::timeout(STRANGER, next).await.map_err(late)??
+            }
         };
         let Some((kind, payload)) = next else { return Ok(()) };
         let answer = match kind {

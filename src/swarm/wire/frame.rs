@@ -7,6 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The most a frame may hold.
 pub const LIMIT: usize = 64 << 20;
+/// The most that somebody without a certificate may send: a token and a request are a few kilobytes.
+pub const OF_A_STRANGER: usize = 64 << 10;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +61,11 @@ pub async fn send(out: &mut (impl AsyncWrite + Unpin), kind: Kind, payload: &[u8
     out.flush().await.map_err(broken)
 }
 
-/// The next frame; `None` when the other side has ended the connection between two frames.
+/// The next frame, of at most `limit` bytes; `None` when the other side has ended the connection between two frames.
 ///
 /// # Errors
-/// The connection broke within a frame; what came is no frame.
-pub async fn receive(from: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Kind, Vec<u8>)>> {
+/// The connection broke within a frame; what came is no frame, or too large a one.
+pub async fn receive(from: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<(Kind, Vec<u8>)>> {
     let mut head = [0; 5];
     match from.read_exact(&mut head[..1]).await {
         Ok(_) => {}
@@ -73,8 +75,8 @@ pub async fn receive(from: &mut (impl AsyncRead + Unpin)) -> Result<Option<(Kind
     from.read_exact(&mut head[1..]).await.map_err(broken)?;
     let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let kind = Kind::of(head[4]).ok_or_else(|| Error::invalid(format!("{:#04x} is no kind of frame", head[4])))?;
-    if length > LIMIT {
-        return Err(Error::invalid(format!("a frame of {length} bytes was announced: {LIMIT} are allowed")));
+    if length > limit {
+        return Err(Error::invalid(format!("a frame of {length} bytes was announced: {limit} are allowed")));
     }
     let mut payload = Vec::new();
     let read = from.take(length as u64).read_to_end(&mut payload).await.map_err(broken)?; // grows with what really comes

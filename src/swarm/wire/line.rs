@@ -11,7 +11,14 @@ use minidock_base::{Error, Result};
 use minidock_spec::swarm::{local::RemoteManager, node::NodeDescription, task::TaskStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, split},
+    sync::mpsc,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+/// So many messages may wait to be heeded.
+const UNHEEDED: usize = 16;
 
 /// Anything that carries bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -21,7 +28,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// What an agent says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AgentSays {
-    /// First, and again when it has changed: what this node is.
+    /// First, and once: what this node is.
     Hello(Box<Hello>),
     /// It lives.
     Beat,
@@ -77,12 +84,12 @@ pub fn line<H, S>(stream: Box<dyn Stream>) -> (Ear<H>, Mouth<S>) {
 }
 
 impl<T: DeserializeOwned> Ear<T> {
-    /// The next message; `None` when the other side has hung up. Not to be cancelled half-way: give it a task of its own.
+    /// The next message; `None` when the other side has hung up. Not to be cancelled half-way: see [`Ear::listen`].
     ///
     /// # Errors
     /// The connection broke, or what came cannot be read.
     pub async fn hear(&mut self) -> Result<Option<T>> {
-        match frame::receive(&mut self.from).await? {
+        match frame::receive(&mut self.from, frame::LIMIT).await? {
             Some((Kind::Session, payload)) => {
                 let message = serde_json::from_slice(&payload);
                 message.map(Some).map_err(|e| Error::invalid(e.to_string()).during("read what another node says"))
@@ -90,6 +97,22 @@ impl<T: DeserializeOwned> Ear<T> {
             Some((kind, _)) => Err(Error::invalid(format!("a {kind:?} frame has no place in a session"))),
             None => Ok(None),
         }
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Ear<T> {
+    /// Hears in a task of its own, until the other side hangs up or an error has been passed on, or the handle is dropped.
+    pub fn listen(mut self) -> (mpsc::Receiver<Result<T>>, AbortOnDropHandle<()>) {
+        let (tx, rx) = mpsc::channel(UNHEEDED);
+        let listening = tokio::spawn(async move {
+            while let Some(heard) = self.hear().await.transpose() {
+                let over = heard.is_err();
+                if tx.send(heard).await.is_err() || over {
+                    return;
+                }
+            }
+        });
+        (rx, AbortOnDropHandle::new(listening))
     }
 }
 

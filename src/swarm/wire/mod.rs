@@ -14,8 +14,8 @@
 //! * [`phone`]: the caller's end, with connections kept open for the next call.
 //! * [`line`]: an agent's session with the dispatcher.
 //!
-//! Laws: a frame is at most 64 MiB; whoever sends more, or nonsense, is hung up on. A caller without a certificate may ask for the
-//! root and for a certificate, nothing else. *See:* RFC 8446; swarmkit's gRPC services stand in its `api/*.proto`.
+//! Laws: a frame is at most 64 MiB, a stranger's 64 KiB; whoever sends more, or nonsense, is hung up on. A caller without a
+//! certificate may ask for the root and for a certificate, nothing else. *See:* RFC 8446; swarmkit's gRPC services stand in its `api/*.proto`.
 //! *Next room:* [`desk`]
 
 pub mod desk;

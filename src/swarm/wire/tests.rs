@@ -153,8 +153,18 @@ async fn nonsense_is_hung_up_on_and_the_desk_stays_open() {
     let manager = desk.phone("m2", Role::Manager);
     assert!(manager.raft(&desk.address, b"still here").await.is_ok());
     let too_long = [0xff, 0xff, 0xff, 0xff, b'A'];
-    assert!(frame::receive(&mut &too_long[..]).await.is_err());
-    assert!(frame::receive(&mut &b"\0\0\0\x05Ahalf"[..9]).await.is_err());
-    assert!(frame::receive(&mut &b"\0\0\0\0?"[..]).await.is_err());
-    assert_eq!(frame::receive(&mut &b""[..]).await.expect("an end"), None);
+    assert!(frame::receive(&mut &too_long[..], frame::LIMIT).await.is_err());
+    assert!(frame::receive(&mut &b"\0\0\0\x05Ahalf"[..9], frame::LIMIT).await.is_err());
+    assert!(frame::receive(&mut &b"\0\0\0\0?"[..], frame::LIMIT).await.is_err());
+    assert_eq!(frame::receive(&mut &b""[..], frame::LIMIT).await.expect("an end"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_that_sends_much_is_hung_up_on_and_a_node_is_not() {
+    let desk = desk().await;
+    let long = |request| Ask::Join { token: String::new(), request, availability: Availability::Active };
+    let much = long("x".repeat(frame::OF_A_STRANGER));
+    let guest = Phone::new(ca::identity::guest(&desk.root.certificate).expect("papers"));
+    assert!(guest.ask(&desk.address, &much).await.is_err(), "it is not even read");
+    assert_eq!(desk.phone("w1", Role::Worker).ask(&desk.address, &much).await.expect("an answer"), "to join");
 }
