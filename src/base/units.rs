@@ -116,6 +116,29 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| bad())
 }
 
+/// Nanoseconds as Go prints a duration: `1h0m0s`, `1m30s`, `1.5s`, `500ms`, `0s`. [`parse_duration`] reads it back.
+pub fn go_duration(nanoseconds: i64) -> String {
+    let (sign, total) = (if nanoseconds < 0 { "-" } else { "" }, nanoseconds.unsigned_abs());
+    let fraction = |rest: u64, width: usize| match rest {
+        0 => String::new(),
+        _ => format!(".{rest:0width$}").trim_end_matches('0').to_string(),
+    };
+    match total {
+        0 => "0s".into(),
+        1..1_000 => format!("{sign}{total}ns"),
+        1_000..1_000_000 => format!("{sign}{}{}µs", total / 1_000, fraction(total % 1_000, 3)),
+        1_000_000..1_000_000_000 => format!("{sign}{}{}ms", total / 1_000_000, fraction(total % 1_000_000, 6)),
+        _ => {
+            let (seconds, rest) = (total / 1_000_000_000, fraction(total % 1_000_000_000, 9));
+            match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+                (0, 0, s) => format!("{sign}{s}{rest}s"),
+                (0, m, s) => format!("{sign}{m}m{s}{rest}s"),
+                (h, m, s) => format!("{sign}{h}h{m}m{s}{rest}s"),
+            }
+        }
+    }
+}
+
 /// `About a minute`, `3 hours`: how long ago, in the words of `ps`.
 pub fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -160,7 +183,39 @@ mod tests {
         assert_eq!(human_duration(Duration::from_secs(3 * 3600)), "3 hours");
     }
 
+    #[test]
+    fn durations_are_printed_as_go_prints_them() {
+        for (nanoseconds, text) in [
+            (0, "0s"),
+            (5_000_000_000, "5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (500_000_000, "500ms"),
+            (1_500_000_000, "1.5s"),
+            (65_000_000_001, "1m5.000000001s"),
+            (1_500_000, "1.5ms"),
+            (1_005, "1.005µs"),
+            (7, "7ns"),
+            (-2_000_000_000, "-2s"),
+        ] {
+            assert_eq!(go_duration(nanoseconds), text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_duration_is_read_as_it_is_printed(whole in 0i64..4_000_000, part in 0i64..1000) {
+            // parse_duration adds in floating point: to the millisecond it is exact
+            let n = whole * 1_000_000_000 + part * 1_000_000;
+            let back = parse_duration(&go_duration(n)).expect("a duration").as_nanos() as i64;
+            prop_assert!((back - n).abs() < 1000, "{} {}", back, n);
+        }
+
+        #[test]
+        fn no_number_makes_the_printer_panic(n in any::<i64>()) {
+            let _ = go_duration(n);
+        }
+
         #[test]
         fn no_text_makes_the_parsers_panic(text in "\\PC{0,24}") {
             let _ = (parse_bytes(&text), parse_duration(&text), parse_cpus(&text));

@@ -19,11 +19,11 @@ use crate::{
     instruction::{Command, What},
     scope::Scope,
 };
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, units};
 use minidock_linux::signal;
 use minidock_spec::engine::container::{ContainerConfig, HealthConfig};
 use serde_json::json;
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 
 /// The shell when no `SHELL` has set another.
 pub const SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -244,7 +244,7 @@ fn go_quoted(text: &str) -> String {
 
 /// A health check as Go's `%q` prints the pointer to it.
 fn go_health(health: &HealthConfig) -> String {
-    let duration = |nanoseconds: i64| go_quoted(&go_duration(Duration::from_nanos(nanoseconds.unsigned_abs())));
+    let duration = |nanoseconds: i64| go_quoted(&units::go_duration(nanoseconds));
     let retries = char::from_u32(u32::try_from(health.retries).unwrap_or(0)).unwrap_or('\0');
     let retries = match retries {
         c if (c as u32) < 0x20 => match c {
@@ -263,30 +263,6 @@ fn go_health(health: &HealthConfig) -> String {
     };
     let times = [health.interval, health.timeout, health.start_period].map(duration).join(" ");
     format!("&{{{} {times} '{retries}'}}", go_list(&health.test))
-}
-
-/// `1m30s`, `500ms`, `0s`: a duration as Go prints it.
-fn go_duration(duration: Duration) -> String {
-    let nanoseconds = duration.as_nanos();
-    if nanoseconds == 0 {
-        return "0s".into();
-    }
-    if nanoseconds < 1_000_000_000 {
-        let (unit, size) = match nanoseconds {
-            n if n < 1_000 => ("ns", 1.0),
-            n if n < 1_000_000 => ("µs", 1e3),
-            _ => ("ms", 1e6),
-        };
-        return format!("{}{unit}", nanoseconds as f64 / size);
-    }
-    let whole = duration.as_secs();
-    let (hours, minutes, seconds) =
-        (whole / 3600, whole / 60 % 60, (whole % 60) as f64 + f64::from(duration.subsec_nanos()) / 1e9);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
 }
 
 #[cfg(test)]
@@ -342,7 +318,7 @@ mod tests {
 
     #[test]
     fn durations_are_told_as_go_tells_them() {
-        let told = |ms| go_duration(Duration::from_millis(ms));
+        let told = |ms: i64| units::go_duration(ms * 1_000_000);
         assert_eq!([told(0), told(500), told(1500), told(90_000), told(3_600_000)], ["0s", "500ms", "1.5s", "1m30s", "1h0m0s"]);
     }
 }

@@ -124,11 +124,11 @@ fn rollout(text: &mut String, which: &str, config: Option<&UpdateConfig>) {
     put(text, which, "Config:");
     put(text, " Parallelism:\t", &config.parallelism.to_string());
     if config.delay > 0 {
-        put(text, " Delay:\t\t", &go_duration(config.delay));
+        put(text, " Delay:\t\t", &units::go_duration(config.delay));
     }
     put(text, " On failure:\t", &config.failure_action);
     if config.monitor > 0 {
-        put(text, " Monitoring Period: ", &go_duration(config.monitor));
+        put(text, " Monitoring Period: ", &units::go_duration(config.monitor));
     }
     put(text, " Max failure ratio: ", &config.max_failure_ratio.to_string());
     put(text, &format!(" {:<19}", format!("{which} order:")), &config.order);
@@ -170,34 +170,6 @@ fn ports(text: &mut String, service: &Service) {
     *text += " \n";
 }
 
-/// Nanoseconds as Go's `time.Duration` prints them: `1m30s`, `500ms`.
-pub fn go_duration(nanos: i64) -> String {
-    let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
-    let fraction = |unit: u64| {
-        let part = format!("{:.9}", (nanos % unit) as f64 / unit as f64);
-        let part = part.trim_start_matches('0').trim_end_matches('0').trim_end_matches('.');
-        format!("{}{part}", nanos / unit)
-    };
-    let text = match nanos {
-        0 => "0s".into(),
-        1..1_000 => format!("{nanos}ns"),
-        1_000..1_000_000 => format!("{}µs", fraction(1_000)),
-        1_000_000..1_000_000_000 => format!("{}ms", fraction(1_000_000)),
-        _ => {
-            let minutes = nanos / 60_000_000_000;
-            let seconds = nanos % 60_000_000_000;
-            let rest = format!("{:.9}", seconds as f64 / 1e9);
-            let rest = rest.trim_end_matches('0').trim_end_matches('.');
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => format!("{rest}s"),
-                (0, minutes) => format!("{minutes}m{rest}s"),
-                (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
-            }
-        }
-    };
-    format!("{sign}{text}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,22 +198,5 @@ mod tests {
              RollbackConfig:\n Parallelism:\t1\n On failure:\tpause\n Monitoring Period: 5s\n Max failure ratio: 0\n Rollback order:    stop-first\nContainerSpec:\n Image:\t\talpine:latest\n \
              Args:\t\tsleep 1000 \n Env:\t\tA=1 \n Init:\t\tfalse\nResources:\nEndpoint Mode:\tvip\n\n"
         );
-    }
-
-    #[test]
-    fn durations_are_printed_as_go_prints_them() {
-        for (nanos, text) in [
-            (0, "0s"),
-            (5_000_000_000, "5s"),
-            (90_000_000_000, "1m30s"),
-            (3_600_000_000_000, "1h0m0s"),
-            (500_000_000, "500ms"),
-            (1_500_000_000, "1.5s"),
-            (1_500_000, "1.5ms"),
-            (7, "7ns"),
-            (-2_000_000_000, "-2s"),
-        ] {
-            assert_eq!(go_duration(nanos), text);
-        }
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! *See:* docker/cli `cli/command/service/formatter.go`. *Next room:* [`super::logs`]
 
-use super::pretty::{go_duration, pairs, put};
+use super::pretty::{pairs, put};
+use minidock_base::units;
 use minidock_spec::{engine::container::HealthConfig, swarm::container::ContainerSpec};
 
 /// `ContainerSpec:` and what follows it.
@@ -81,10 +82,10 @@ fn files(text: &mut String, spec: &ContainerSpec) {
 /// `Healthcheck:` stands at the end of the page.
 pub fn healthcheck(text: &mut String, check: &HealthConfig) {
     *text += " Healthcheck:\n";
-    put(text, "  Interval = ", &go_duration(check.interval));
+    put(text, "  Interval = ", &units::go_duration(check.interval));
     put(text, "  Retries = ", &check.retries.to_string());
-    put(text, "  StartPeriod =\t", &go_duration(check.start_period));
-    put(text, "  Timeout =\t", &go_duration(check.timeout));
+    put(text, "  StartPeriod =\t", &units::go_duration(check.start_period));
+    put(text, "  Timeout =\t", &units::go_duration(check.timeout));
     if check.test.is_empty() {
         return;
     }
