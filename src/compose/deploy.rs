@@ -8,7 +8,7 @@ use crate::shape::{Field, Kind, Shape};
 
 pub static DEPLOY: Shape = Shape(&[
     Field::new("mode", Kind::Text),
-    Field::new("replicas", Kind::Int).kept(),
+    Field::new("replicas", Kind::Count).kept(),
     Field::new("labels", Kind::Pairs),
     Field::new("update_config", Kind::Struct(&UPDATE)).kept(),
     Field::new("rollback_config", Kind::Struct(&UPDATE)).kept(),
@@ -19,7 +19,7 @@ pub static DEPLOY: Shape = Shape(&[
 ]);
 
 static UPDATE: Shape = Shape(&[
-    Field::new("parallelism", Kind::Int).kept(),
+    Field::new("parallelism", Kind::Count).kept(),
     Field::new("delay", Kind::Duration),
     Field::new("failure_action", Kind::Text),
     Field::new("monitor", Kind::Duration),
@@ -44,14 +44,14 @@ static RESERVATIONS: Shape = Shape(&[
 static RESTART: Shape = Shape(&[
     Field::new("condition", Kind::Text),
     Field::new("delay", Kind::Duration),
-    Field::new("max_attempts", Kind::Int).kept(),
+    Field::new("max_attempts", Kind::Count).kept(),
     Field::new("window", Kind::Duration),
 ]);
 
 static PLACEMENT: Shape = Shape(&[
     Field::new("constraints", Kind::Texts),
     Field::new("preferences", Kind::List(&Kind::Struct(&PREFERENCE))),
-    Field::new("max_replicas_per_node", Kind::Int),
+    Field::new("max_replicas_per_node", Kind::Count),
 ]);
 
 static PREFERENCE: Shape = Shape(&[Field::new("spread", Kind::Text)]);

@@ -160,9 +160,9 @@ impl Node {
         }
     }
 
-    /// A count: what is below nothing is nothing.
+    /// A count; the tables have refused what is below nothing.
     pub fn count(&self, key: &str) -> Option<u64> {
-        self.int(key).map(|number| u64::try_from(number).unwrap_or(0))
+        self.int(key).and_then(|number| u64::try_from(number).ok())
     }
 
     pub fn float(&self, key: &str) -> Option<f64> {

@@ -105,8 +105,8 @@ static LOGGING: Shape = Shape(&[Field::new("driver", Kind::Text), Field::new("op
 static PLACE: Shape = Shape(&[
     Field::new("aliases", Kind::Texts).replaced(),
     Field::new("driver_opts", Kind::Pairs),
-    Field::new("ipv4_address", Kind::Text),
-    Field::new("ipv6_address", Kind::Text),
+    Field::new("ipv4_address", Kind::Short(short::address, &Kind::Text)),
+    Field::new("ipv6_address", Kind::Short(short::address, &Kind::Text)),
 ]);
 
 static PORT: Shape = Shape(&[
@@ -134,10 +134,11 @@ static VOLUME_OPTIONS: Shape = Shape(&[Field::new("nocopy", Kind::Bool), Field::
 static TMPFS: Shape = Shape(&[Field::new("size", Kind::Size)]);
 
 /// Keys that a swarm cannot honour and that change too much to be left out.
-pub const FORBIDDEN: [(&str, &str); 8] = [
+pub const FORBIDDEN: [(&str, &str); 9] = [
     ("cpu_quota", "Set resource limits using deploy.resources"),
     ("cpu_shares", "Set resource limits using deploy.resources"),
     ("cpuset", "Set resource limits using deploy.resources"),
+    ("credential_spec", "It is for Windows containers; minidock runs Linux ones."),
     ("extends", "Support for `extends` is not implemented yet."),
     ("mem_limit", "Set resource limits using deploy.resources"),
     ("memswap_limit", "Set resource limits using deploy.resources"),

@@ -21,6 +21,7 @@ use crate::{
     node::{At, Entry, Map, Node, What},
     scalar, values, words,
 };
+use minidock_base::units;
 
 /// A table: the keys of one mapping, in the order in which Docker prints them.
 pub struct Shape(pub &'static [Field]);
@@ -54,6 +55,8 @@ pub enum Kind {
     Any,
     Bool,
     Int,
+    /// A whole number from 0 on: -1 does not mean "without limit" here.
+    Count,
     Number,
     Text,
     /// Go's `1m30s`.
@@ -129,6 +132,7 @@ pub fn fit(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node
         }
         Kind::Bool => truth(&node).map(What::Bool),
         Kind::Int => number(&node).map(What::Int),
+        Kind::Count => number(&node).and_then(|n| if n < 0 { Err("cannot be negative") } else { Ok(What::Int(n)) }),
         // a whole number is shown as one
         Kind::Number => {
             float(&node).map(|n| if n.fract() == 0.0 && n.abs() < 9e15 { What::Int(n as i64) } else { What::Float(n) })
@@ -136,7 +140,7 @@ pub fn fit(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node
         Kind::Text => node.as_text().map(|text| What::Text(text.to_string())).ok_or("must be a string"),
         Kind::Duration => match node.as_text() {
             Some(text) => {
-                values::nanoseconds(text).map(|n| What::Text(values::duration(n))).ok_or("Does not match format 'duration'")
+                values::nanoseconds(text).map(|n| What::Text(units::go_duration(n))).ok_or("Does not match format 'duration'")
             }
             None => Err("must be a string"),
         },
@@ -185,7 +189,7 @@ fn advice(kind: &Kind, node: &Node) -> Option<String> {
         (Kind::Text | Kind::Duration | Kind::Memory, What::Int(_) | What::Float(_) | What::Bool(_)) => {
             Some(format!("put it in quotes: \"{}\"", scalar::shown(&node.what).unwrap_or_default()))
         }
-        (Kind::Int | Kind::Number | Kind::Bool, What::Text(text)) => Some(format!("without quotes: {text}")),
+        (Kind::Int | Kind::Count | Kind::Number | Kind::Bool, What::Text(text)) => Some(format!("without quotes: {text}")),
         (Kind::Duration, What::Text(_)) => Some("such as 10s, 1m30s or 500ms".into()),
         _ => None,
     }

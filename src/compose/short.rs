@@ -127,6 +127,15 @@ pub fn depends_on(node: Node, path: &str, findings: &mut Findings) -> Node {
     Node::new(What::List(names.collect()), &node.at)
 }
 
+/// An address of one's own on a network: only one task could have it.
+pub fn address(node: Node, path: &str, findings: &mut Findings) -> Node {
+    findings.warn(
+        &node.at,
+        format_args!("{path} is ignored: a swarm gives each task an address; services find each other by name"),
+    );
+    node
+}
+
 /// A network, volume, secret or config: nothing at all, or `external: {name: x}`.
 pub fn outer(mut node: Node, path: &str, findings: &mut Findings) -> Node {
     let at = node.at.clone();

@@ -21,10 +21,12 @@ pub fn workload(scope: &Scope, service: &ServiceSpec, notes: &mut Vec<String>) -
         metadata["annotations"] = Value::Object(annotations);
     }
     let mut pod = pod(scope, service, &mut note);
+    gaps(scope, service, &mut note);
     let selector = json!({"matchLabels": {"app.kubernetes.io/name": name.as_str()}});
     let mode = &service.mode;
     let (version, kind, spec) = if mode.is_job() {
-        let failing = service.task_template.restart_policy.as_ref().is_some_and(|policy| policy.condition != "none");
+        // without a policy a swarm tries again, too
+        let failing = service.task_template.restart_policy.as_ref().is_none_or(|policy| policy.condition != "none");
         pod["spec"]["restartPolicy"] = if failing { "OnFailure" } else { "Never" }.into();
         let wanted = if mode.is_global() { 1 } else { mode.wanted() };
         if mode.is_global() {
@@ -94,6 +96,44 @@ fn pod(scope: &Scope, service: &ServiceSpec, note: &mut dyn FnMut(String)) -> Va
         }
     }
     json!({"metadata": {"labels": labels}, "spec": spec})
+}
+
+/// Notes on what a manifest has no word for.
+fn gaps(scope: &Scope, service: &ServiceSpec, note: &mut dyn FnMut(String)) {
+    let task = &service.task_template;
+    let Some(container) = &task.container_spec else { return };
+    if !container.stop_signal.is_empty() {
+        note(format!("stop signal {}: a pod is stopped with its image's STOPSIGNAL, or SIGTERM", container.stop_signal));
+    }
+    if !container.groups.is_empty() {
+        note(format!("groups {}: write their numbers as supplementalGroups", container.groups.join(", ")));
+    }
+    for id in container.user.split(':').filter(|id| !id.is_empty() && id.parse::<u32>().is_err()) {
+        note(format!("user or group {id}: only numbers are known there; the image's own user is taken"));
+    }
+    if container.oom_score_adj != 0 {
+        note("an OOM score: follows there from what is requested and limited".into());
+    }
+    let most = task.placement.as_ref().map_or(0, |placement| placement.max_replicas);
+    if most > 0 {
+        note(format!("at most {most} on a node: write it as topologySpreadConstraints, or an anti-affinity"));
+    }
+    for alias in
+        task.networks.iter().flat_map(|network| &network.aliases).filter(|alias| label(alias) != scope.inside(&service.name))
+    {
+        note(format!("alias {alias}: make another Service of that name"));
+    }
+    let Some(endpoint) = &service.endpoint_spec else { return };
+    for port in endpoint.ports.iter().filter(|port| port.publish_mode == "host") {
+        note(format!(
+            "port {} of the host: it becomes a load balancer's; hostPort would be the node's own",
+            port.published_port
+        ));
+    }
+    // without ports the name leads to the copies anyway
+    if endpoint.mode == "dnsrr" && !endpoint.ports.is_empty() {
+        note("endpoint mode dnsrr: with ports there is one address in front; clusterIP: None would show all".into());
+    }
 }
 
 /// Constraints that name a label or a role; others are noted.

@@ -28,10 +28,6 @@ pub fn mode(service: &Entry) -> Result<ServiceMode> {
     };
     let (mode, replicas) = (deploy.text("mode"), deploy.count("replicas"));
     let at = deploy.get("mode").map_or(&deploy.at, |node| &node.at);
-    if deploy.int("replicas").is_some_and(|n| n < 0) {
-        let at = deploy.get("replicas").map_or(at, |node| &node.at);
-        return Err(wrong(at, &service.key, "replicas cannot be negative"));
-    }
     match mode.as_str() {
         "" | "replicated" => Ok(ServiceMode { replicated: Some(Replicated { replicas }), ..ServiceMode::default() }),
         "replicated-job" => Ok(ServiceMode {
@@ -66,7 +62,7 @@ pub fn update(deploy: Option<&Node>, key: &str) -> Option<UpdateConfig> {
 /// `resources`: limits and reservations.
 ///
 /// # Errors
-/// CPUs that are no number.
+/// CPUs that are no number; a reservation of what the nodes do not count.
 pub fn resources(service: &Entry) -> Result<Option<ResourceRequirements>> {
     let Some(resources) = service.node.get("deploy").and_then(|deploy| deploy.get("resources")) else { return Ok(None) };
     let amounts = |key: &str| -> Result<Option<Amounts>> {
@@ -78,6 +74,10 @@ pub fn resources(service: &Entry) -> Result<Option<ResourceRequirements>> {
                 wrong(at, &service.key, error.message())
             })?,
         };
+        if let Some(wish) = node.get("generic_resources").and_then(|list| list.items().first()) {
+            return Err(wrong(&wish.at, &service.key, "generic_resources are not counted: nodes know of CPUs and memory only")
+                .hint("label the nodes that have one (minidock node update --label-add gpu=1 NODE) and choose them by placement.constraints (node.labels.gpu == 1)"));
+        }
         let memory_bytes = node.text("memory").parse().unwrap_or(0);
         Ok(Some(Amounts { nano_cpus, memory_bytes, pids: node.int("pids").unwrap_or(0) }))
     };

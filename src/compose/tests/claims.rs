@@ -117,6 +117,27 @@ fn every_mistake_has_its_file_line_and_key() {
             "services: {a: {image: x, cpuset: '0'}}",
             "0.yml:1:26: Compose file contains unsupported options: services.a.cpuset: Set resource limits using deploy.resources",
         ),
+        (
+            "services: {a: {image: x, credential_spec: {file: c.json}}}",
+            "0.yml:1:26: Compose file contains unsupported options: services.a.credential_spec: It is for Windows containers; minidock runs Linux ones.",
+        ),
+        ("services: {a: {image: x, deploy: {replicas: -1}}}", "0.yml:1:45: services.a.deploy.replicas cannot be negative"),
+        (
+            "services: {a: {image: x, deploy: {restart_policy: {max_attempts: -1}}}}",
+            "0.yml:1:66: services.a.deploy.restart_policy.max_attempts cannot be negative",
+        ),
+        (
+            "services: {a: {image: x, deploy: {update_config: {parallelism: -1}}}}",
+            "0.yml:1:64: services.a.deploy.update_config.parallelism cannot be negative",
+        ),
+        (
+            "services: {a: {image: x, deploy: {placement: {max_replicas_per_node: -1}}}}",
+            "0.yml:1:70: services.a.deploy.placement.max_replicas_per_node cannot be negative",
+        ),
+        (
+            "services: {a: {image: x, deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: gpu, value: 2}}]}}}}}",
+            "0.yml:1:82: service a: generic_resources are not counted: nodes know of CPUs and memory only",
+        ),
         ("version: 3\nservices: {}", "0.yml:1:10: version must be a string"),
         ("version: '2'\nservices: {}", "0.yml:1:10: unsupported Compose file version: 2"),
         ("services: {a: {image: x}, a: {image: y}}", "0.yml:1:27: mapping key \"a\" already defined at line 1"),
@@ -175,6 +196,14 @@ fn unknown_keys_are_named_and_never_silently_dropped() {
     assert_eq!(project.warnings, wanted);
     assert_eq!(project.unsupported, ["build", "restart"]);
     assert_eq!(project.deprecated.len(), 1);
+}
+
+#[test]
+fn an_address_of_ones_own_is_named_and_not_silently_dropped() {
+    let text =
+        "services:\n  a:\n    image: x\n    networks:\n      n: {aliases: [b], ipv4_address: 10.9.0.9}\nnetworks: {n: }\n";
+    let wanted = "0.yml:5:39: services.a.networks.n.ipv4_address is ignored: a swarm gives each task an address; services find each other by name";
+    assert_eq!(loaded(&[text]).expect("a project").warnings, [wanted]);
 }
 
 /// `everything.web.json` is what Docker's client sent for the same file, and one mount more: it drops a service's `tmpfs` without a word.
@@ -237,6 +266,27 @@ fn a_stack_becomes_manifests_for_kubernetes() {
         minidock_compose::yaml::read("k8s", document).expect("YAML");
     }
     assert!(notes.iter().any(|note| note.starts_with("service web: ulimits")), "{notes:?}");
+}
+
+#[test]
+fn what_a_manifest_cannot_say_is_noted_by_name() {
+    let text = "services:\n  a:\n    image: x\n    user: bob:7\n    stop_signal: SIGQUIT\n    oom_score_adj: 5\n    ports: [{target: 80, published: 8000, mode: host}]\n    networks: {n: {aliases: [other, a]}}\n    deploy: {endpoint_mode: dnsrr, placement: {max_replicas_per_node: 2}}\n  j:\n    image: x\n    deploy: {mode: replicated-job}\nnetworks: {n: }\n";
+    let (yaml, notes) = minidock_compose::kubernetes::render("st", &stack(text).expect("a stack"));
+    for what in [
+        "stop signal SIGQUIT",
+        "user or group bob",
+        "an OOM score",
+        "at most 2 on a node",
+        "alias other",
+        "port 8000",
+        "endpoint mode dnsrr",
+    ] {
+        let noted = notes.iter().filter(|note| note.starts_with(&format!("service a: {what}"))).count();
+        assert_eq!(noted, 1, "{what}: {notes:?}");
+    }
+    assert_eq!(notes.len(), 7, "{notes:?}");
+    // a job without a policy is tried again, as in a swarm
+    assert!(yaml.contains("restartPolicy: OnFailure"), "{yaml}");
 }
 
 #[test]
