@@ -67,14 +67,25 @@ async fn start(mut call: Call, cluster: Arc<Cluster>, id: &str) -> Result<Answer
     let wish: ExecStart = call.json_or_default().await?;
     let started = cluster.shells.start(&cluster, id, wish.console_size.map(|[rows, columns]| (rows, columns)))?;
     let tty = matches!(started, Started::Terminal(..));
-    let id = id.to_string();
+    let seat = Seat { cluster, id: id.to_string() };
     hijack(&mut call, tty, async move |io| {
-        let joined = streams::join(started, io, |status| cluster.shells.end(&id, status)).await;
+        let joined = streams::join(started, io, |status| seat.cluster.shells.end(&seat.id, status)).await;
         if let Err(error) = joined {
             tracing::warn!("{error}");
-            cluster.shells.end(&id, 125);
         }
     })
+}
+
+/// A caller's place at a program. Whoever loses it, or never gets it, leaves a program that has ended.
+struct Seat {
+    cluster: Arc<Cluster>,
+    id: String,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.cluster.shells.end(&self.id, 125); // unless it is known how it ended
+    }
 }
 
 fn ended(cluster: &Cluster, id: &str) -> Result<Answer> {

@@ -28,6 +28,8 @@ const PORT: u16 = 2377;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is asked meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often a node is edited anew when others change it at the same time.
+const ATTEMPTS: u32 = 5;
 
 /// Makes the new nodes part of the cluster's swarm; the first manager of a new cluster begins it.
 ///
@@ -37,7 +39,8 @@ pub async fn join(paths: &Paths, record: &Record, new: &[Node]) -> Result<()> {
     let standing: Vec<&Node> = record.nodes.iter().filter(|node| !new.contains(node)).collect();
     let (at, first) = match manager(paths, &standing).await {
         Some(found) => found,
-        None => match new.iter().find(|node| node.manager) {
+        // a manager that is silent still is one: a second swarm would be founded beside the first
+        None => match new.iter().find(|node| node.manager && standing.is_empty()) {
             Some(first) => (first, begin(paths, first).await.doing(|| format!("begin a swarm on {}", first.name))?),
             None => {
                 return Err(Error::unavailable("no manager answers: nobody can let new nodes in").hint("minidock cluster ls"));
@@ -92,30 +95,31 @@ async fn enter(paths: &Paths, node: &Node, at: &Node, token: &str) -> Result<()>
 async fn label(paths: &Paths, manager: &Docker, new: &[Node]) -> Result<()> {
     for node in new.iter().filter(|node| !node.labels.is_empty()) {
         let (.., id, _) = said(paths, &node.name).await?;
-        let doing = || format!("label {}", node.name);
-        // somebody may have changed the node in between: it has just become ready, say
-        for attempt in 1.. {
-            let route = Route::new("/nodes/{}", [&id]);
-            let mut row: Value = manager.get(&route).await.doing(doing)?;
-            let version = row["Version"]["Index"].as_u64().unwrap_or_default();
-            let pairs = node.labels.iter().filter_map(|label| label.split_once('='));
-            row["Spec"]["Labels"] =
-                pairs.map(|(key, value)| (key.to_string(), json!(value))).collect::<serde_json::Map<_, _>>().into();
-            let update = Route::new("/nodes/{}/update", [&id]).pair("version", version);
-            let done = match manager.send(Wish::post(&update).json(&row["Spec"])?).await {
-                Ok(answer) => answer.bytes().await.map(drop),
-                Err(error) => Err(error),
-            };
-            match done {
-                Err(error) if attempt < 5 && error.message().contains("out of sequence") => {}
-                done => {
-                    done.doing(doing)?;
-                    break;
-                }
-            }
-        }
+        let pairs = node.labels.iter().filter_map(|label| label.split_once('='));
+        let labels: serde_json::Map<_, _> = pairs.map(|(key, value)| (key.to_string(), json!(value))).collect();
+        change(manager, &id, |spec| spec["Labels"] = labels.clone().into()).await.doing(|| format!("label {}", node.name))?;
     }
     Ok(())
+}
+
+/// Edits what is wished of a node. Somebody may have changed the node in between (it has just become ready, say): then once more.
+async fn change(manager: &Docker, id: &str, edit: impl Fn(&mut Value)) -> Result<()> {
+    let mut left = ATTEMPTS;
+    loop {
+        let mut row: Value = manager.get(&Route::new("/nodes/{}", [id])).await?;
+        let version = row["Version"]["Index"].as_u64().unwrap_or_default();
+        edit(&mut row["Spec"]);
+        let update = Route::new("/nodes/{}/update", [id]).pair("version", version);
+        let done = match manager.send(Wish::post(&update).json(&row["Spec"])?).await {
+            Ok(answer) => answer.bytes().await.map(drop),
+            refused => refused.map(drop),
+        };
+        left -= 1;
+        match done {
+            Err(error) if left > 0 && error.message().contains("out of sequence") => {}
+            done => return done,
+        }
+    }
 }
 
 /// What a node's daemon says of itself: its part in a swarm, whether it is a manager, its node ID, how many containers run.
@@ -150,11 +154,7 @@ pub async fn leave(paths: &Paths, record: &Record, name: &str) -> Result<()> {
     }
     let doing = || format!("take {name} out of the swarm");
     if is_manager {
-        let mut row: Value = stays.get(&Route::new("/nodes/{}", [&id])).await.doing(doing)?;
-        let version = row["Version"]["Index"].as_u64().unwrap_or_default();
-        row["Spec"]["Role"] = json!("worker");
-        let update = Route::new("/nodes/{}/update", [&id]).pair("version", version);
-        stays.send(Wish::post(&update).json(&row["Spec"])?).await.doing(doing)?.bytes().await?;
+        change(&stays, &id, |spec| spec["Role"] = json!("worker")).await.doing(doing)?;
         // the others must have agreed to do without its voice before it falls silent
         let until = Instant::now() + PATIENCE;
         while said(paths, name).await.is_ok_and(|(_, is_manager, ..)| is_manager) && Instant::now() < until {

@@ -131,8 +131,11 @@ impl Cluster {
                 .hint("minidock cluster add makes more nodes, minidock cluster down ends it"));
         }
         let underlay = self.underlay()?;
-        let record = self.begin(&underlay, wish).await.doing(|| "make the cluster")?;
-        let done = self.populate(&underlay, record, &wish.nodes).await;
+        let done = async {
+            let record = self.begin(&underlay, wish).await.doing(|| "make the cluster")?;
+            self.populate(&underlay, record, &wish.nodes).await
+        };
+        let done = done.await;
         drop(work);
         if let Err(error) = done {
             let _ = self.down().await; // what went wrong first is what the user must read
@@ -276,9 +279,11 @@ impl Cluster {
         let above = record.cgroup("");
         first = first.and(node::blocking(move || remove_group(&above)).await);
         first.doing(|| "take the cluster away")?;
-        *self.lock() = None;
         node::remove(&self.paths.cluster_runs())?;
-        node::remove(&self.paths.cluster())
+        node::remove(&self.paths.cluster())?;
+        *self.lock() = None; // last: who cannot finish may be asked again
+        self.shells.forget();
+        Ok(())
     }
 
     /// `start`, `stop`, `kill`, `pause`, `unpause`.

@@ -8,9 +8,9 @@
 //!                                 resize ──► TIOCSWINSZ        ended ──► its status
 //! ```
 //!
-//! * [`Shells`] remembers them until the daemon ends; the streams belong to whoever called [`Shells::start`].
+//! * [`Shells`] remembers how each ended for [`KEPT`]; the streams belong to whoever called [`Shells::start`].
 //!
-//! Laws: a program begins in the caller's folder if the node has it; what it is given as environment is the node's ([`crate::machine::orders::Orders::environment`]), the caller's terminal type, and what was asked for;
+//! Laws: what was started has an end, whatever becomes of its caller; it is started once; a program begins in the caller's folder if the node has it; what it is given as environment is the node's ([`crate::machine::orders::Orders::environment`]), the caller's terminal type, and what was asked for;
 //! when the caller goes, the program gets SIGHUP (by its terminal) or SIGKILL. *See:* Engine API, Exec. Next room: [`crate::streams`]
 
 use crate::{
@@ -26,8 +26,14 @@ use std::{
     path::Path,
     process::Stdio,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::process::{Child, Command};
+
+/// How long a program's status can be asked for.
+const KEPT: Duration = Duration::from_secs(60);
+/// As a shell has it: the program could not be run.
+const NEVER_RAN: i32 = 125;
 
 /// All programs that were started in nodes.
 #[derive(Default)]
@@ -36,9 +42,11 @@ pub struct Shells(Mutex<HashMap<String, Shell>>);
 struct Shell {
     node: String,
     wish: ExecCreate,
+    started: bool,
     /// The terminal, while it runs.
     master: Option<OwnedFd>,
-    ended: Option<i32>,
+    /// Its status, and since when it is known.
+    ended: Option<(i32, Instant)>,
 }
 
 /// A program that has been started.
@@ -64,39 +72,29 @@ impl Shells {
             return Err(Error::invalid("No exec command specified"));
         }
         let id = id::random_id();
-        self.lock().insert(id.clone(), Shell { node: node.into(), wish, master: None, ended: None });
+        let mut all = self.lock();
+        all.retain(|_, shell| shell.ended.is_none_or(|(_, since)| since.elapsed() < KEPT));
+        all.insert(id.clone(), Shell { node: node.into(), wish, started: false, master: None, ended: None });
         Ok(id)
     }
 
-    /// Executes it.
+    /// Executes it. Whoever has the streams says how it ended ([`Shells::end`]), or that they were never had.
     ///
     /// # Errors
-    /// No such number; the node has ended meanwhile.
+    /// No such number; it was started already; the node has ended meanwhile.
     pub fn start(&self, cluster: &Cluster, id: &str, size: Option<(u16, u16)>) -> Result<Started> {
         let mut all = self.lock();
         let shell = all.get_mut(id).ok_or_else(|| no_such(id))?;
-        let (file, whom) = cluster.entrance(&shell.node)?;
-        let orders = Orders::load(&file)?;
-        let mut command = Command::new("/proc/self/exe");
-        command.args(["machine", "enter"]).arg(&file).arg(whom).args(&shell.wish.cmd).env_clear().envs(orders.environment());
-        command.env("TERM", "xterm").env("PS1", prompt(&orders)).env(WORKDIR, &shell.wish.working_dir).current_dir("/");
-        command.envs(shell.wish.env.iter().filter_map(|variable| variable.split_once('=')));
-        command.kill_on_drop(true);
-        let doing = || format!("execute {:?} in {}", shell.wish.cmd[0], orders.name);
-        if !shell.wish.tty {
-            let stdin = if shell.wish.attach_stdin { Stdio::piped() } else { Stdio::null() };
-            return Ok(Started::Pipes(
-                command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(doing)?,
-            ));
+        match (shell.started, shell.ended) {
+            (_, Some(_)) => return Err(Error::conflict(format!("exec command {id} has already run"))),
+            (true, None) => return Err(Error::conflict(format!("exec command {id} is already running"))),
+            (false, None) => shell.started = true,
         }
-        let pty = tty::open_pty(Path::new("/dev/ptmx")).doing(doing)?;
-        if let Some((rows, columns)) = size {
-            tty::resize(&pty.master, rows, columns).doing(doing)?;
+        let begun = shell.begin(cluster, size);
+        if begun.is_err() {
+            shell.end(NEVER_RAN);
         }
-        let slave = || pty.slave.try_clone().doing(doing);
-        let child = command.stdin(slave()?).stdout(slave()?).stderr(slave()?).spawn().doing(doing)?;
-        shell.master = Some(pty.master.try_clone().doing(doing)?);
-        Ok(Started::Terminal(child, pty.master))
+        begun
     }
 
     /// Changes the size of its terminal; a program without one, or one that has ended, is left alone.
@@ -110,11 +108,16 @@ impl Shells {
         }
     }
 
-    /// Notes how it ended.
+    /// Notes how it ended, and lets its terminal go; what was noted first counts.
     pub fn end(&self, id: &str, status: i32) {
         if let Some(shell) = self.lock().get_mut(id) {
-            (shell.ended, shell.master) = (Some(status), None);
+            shell.end(status);
         }
+    }
+
+    /// Nothing of what was to be run will be: its nodes are gone.
+    pub(crate) fn forget(&self) {
+        self.lock().retain(|_, shell| shell.started);
     }
 
     /// How it ended; none while it runs. Whether it has a terminal.
@@ -122,7 +125,41 @@ impl Shells {
     /// # Errors
     /// No such number.
     pub fn ended(&self, id: &str) -> Result<(Option<i32>, bool)> {
-        self.lock().get(id).map(|shell| (shell.ended, shell.wish.tty)).ok_or_else(|| no_such(id))
+        let all = self.lock();
+        let shell = all.get(id).ok_or_else(|| no_such(id))?;
+        Ok((shell.ended.map(|(status, _)| status), shell.wish.tty))
+    }
+}
+
+impl Shell {
+    fn begin(&mut self, cluster: &Cluster, size: Option<(u16, u16)>) -> Result<Started> {
+        let (file, whom) = cluster.entrance(&self.node)?;
+        let orders = Orders::load(&file)?;
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["machine", "enter"]).arg(&file).arg(whom).args(&self.wish.cmd).env_clear().envs(orders.environment());
+        command.env("TERM", "xterm").env("PS1", prompt(&orders)).env(WORKDIR, &self.wish.working_dir).current_dir("/");
+        command.envs(self.wish.env.iter().filter_map(|variable| variable.split_once('=')));
+        command.kill_on_drop(true);
+        let doing = || format!("execute {:?} in {}", self.wish.cmd[0], orders.name);
+        if !self.wish.tty {
+            let stdin = if self.wish.attach_stdin { Stdio::piped() } else { Stdio::null() };
+            return Ok(Started::Pipes(
+                command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(doing)?,
+            ));
+        }
+        let pty = tty::open_pty(Path::new("/dev/ptmx")).doing(doing)?;
+        if let Some((rows, columns)) = size {
+            tty::resize(&pty.master, rows, columns).doing(doing)?;
+        }
+        let slave = || pty.slave.try_clone().doing(doing);
+        let child = command.stdin(slave()?).stdout(slave()?).stderr(slave()?).spawn().doing(doing)?;
+        self.master = Some(pty.master.try_clone().doing(doing)?);
+        Ok(Started::Terminal(child, pty.master))
+    }
+
+    fn end(&mut self, status: i32) {
+        self.master = None;
+        self.ended.get_or_insert((status, Instant::now()));
     }
 }
 

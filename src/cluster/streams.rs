@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * With pipes, what the program says travels in Docker's frames, and the end of the caller's input is the end of the program's.
-//! * With a terminal there are no frames; a caller that goes takes the terminal along, and the program is told (SIGHUP).
+//! * With a terminal there are no frames, and no end of the input (that is a key, Ctrl-D): a caller that sends no more has gone. It takes the
+//!   terminal along: when the last master is closed the kernel hangs up, and the program is told (SIGHUP).
 //!
 //! Laws: the program's last words are passed on before its status is known; a caller that has gone ends a program without a terminal.
 //! *See:* Engine API, attach; pty(7). Next room: [`crate::join`]
@@ -116,18 +117,30 @@ async fn terminal<T: AsyncRead + AsyncWrite + Send + 'static>(
     let mut said = pipe::Receiver::from_owned_fd_unchecked(master.try_clone().doing(doing)?).doing(doing)?;
     let mut keys = pipe::Sender::from_owned_fd_unchecked(master).doing(doing)?;
     let (mut from, mut to) = split(io);
+    let (gone, mut caller_gone) = oneshot::channel::<()>();
     let keys = tokio::spawn(async move {
         let _ = tokio::io::copy(&mut from, &mut keys).await; // the program may have ended, the caller may have gone
+        let _ = gone.send(()); // nobody may wait for it any more
     });
     let mut buffer = vec![0; PIECE];
-    // EIO: nobody has the slave any more
-    while let Ok(n @ 1..) = said.read(&mut buffer).await {
+    loop {
+        let read = tokio::select! {
+            biased; // last words first
+            read = said.read(&mut buffer) => read,
+            Ok(()) = &mut caller_gone => {
+                let _ = child.start_kill(); // a silent prompt would never notice
+                break;
+            }
+        };
+        let Ok(n @ 1..) = read else { break }; // EIO: nobody has the slave any more
         if to.write_all(&buffer[..n]).await.and(to.flush().await).is_err() {
-            break; // the caller has gone: the program hears it by its terminal
+            let _ = child.start_kill(); // nobody listens any more
+            break;
         }
     }
     keys.abort();
     let _ = keys.await; // it held the terminal, too
+    // killed is only who waits in the node for the program: that one is hung up on when `ended` lets the last master go
     drop(said);
     let ended = child.wait().await.doing(|| "wait for the program")?;
     Ok((status(ended), to))
