@@ -18,12 +18,9 @@ use minidock_swarm::{
     node::Swarm,
     store::{Change, Row},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
-
-/// How often a machine that is no manager looks whether it has become one.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Publishes what changes in the swarm's tables for as long as the daemon lives and this machine is a manager.
 pub async fn follow(swarm: Arc<Swarm>, engine: Arc<Engine>, closing: CancellationToken) {
@@ -32,26 +29,25 @@ pub async fn follow(swarm: Arc<Swarm>, engine: Arc<Engine>, closing: Cancellatio
 
 async fn follow_on(swarm: &Swarm, engine: &Engine) {
     loop {
-        let turned = swarm.turned();
-        let Ok(manager) = swarm.manager() else {
-            // when the turn is a promotion nobody tells
-            let _ = tokio::time::timeout(LOOK, turned).await;
+        let mut turned = pin!(swarm.turned());
+        // only what it tells is kept: a manager that has left must be free to go
+        let Ok(mut changes) = swarm.manager().map(|manager| manager.watch()) else {
+            turned.await;
             continue;
         };
-        let mut changes = manager.watch();
         loop {
             let told = tokio::select! {
+                biased; // what a manager said last is told before the next takes its place
                 told = changes.recv() => told,
-                // a manager that has left its swarm changes no more, and another may have taken its place
-                () = tokio::time::sleep(LOOK) => match swarm.manager() {
-                    Ok(now) if Arc::ptr_eq(&now, &manager) => continue,
-                    _ => break,
-                },
+                () = &mut turned => break,
             };
             match told {
                 Ok(list) => list.iter().for_each(|change| publish(engine, change)),
                 Err(RecvError::Lagged(lost)) => tracing::debug!(lost, "some events of the swarm were not told"),
-                Err(RecvError::Closed) => break,
+                Err(RecvError::Closed) => {
+                    turned.await;
+                    break;
+                }
             }
         }
     }

@@ -32,7 +32,6 @@ use minidock_swarm::{
     manager::Manager,
     store::{Table, Tables},
 };
-use regex::Regex;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -164,11 +163,12 @@ pub fn list(call: &Call, filters: &Filters, detailed: bool) -> Result<Vec<Value>
     let local = list::list(&call.engine, filters, detailed)?;
     let (mut all, mut ids) = (Vec::new(), BTreeSet::new());
     if let Ok(manager) = call.manager() {
+        let matches = list::matches(filters);
         manager.view(|tables| {
             for network in tables.networks() {
                 ids.insert(network.id.clone());
                 let network_shown = shown(network);
-                if fits(filters, &network_shown, is_used(tables, &network.id)) {
+                if matches(&network.spec.name, &network.id) && fits(filters, &network_shown, is_used(tables, &network.id)) {
                     all.push(with_nulls(&network_shown));
                 }
             }
@@ -186,17 +186,11 @@ fn is_used(tables: &Tables, id: &str) -> bool {
 }
 
 fn fits(filters: &Filters, network: &Shown, used: bool) -> bool {
-    let matches = |key: &str, text: &str| {
-        let mut values = filters.values(key).peekable();
-        values.peek().is_none() || values.any(|v| v == text || Regex::new(v).is_ok_and(|r| r.is_match(text)))
-    };
     let dangling = filters.boolean("dangling", false).ok().filter(|_| filters.contains("dangling"));
     filters.exact("driver", &network.driver)
         && filters.exact("scope", "swarm")
         && filters.exact("type", "custom")
         && filters.labels("label", &network.labels)
-        && matches("name", &network.name)
-        && matches("id", &network.id)
         && dangling.is_none_or(|wanted| wanted != used)
 }
 
@@ -325,7 +319,9 @@ mod tests {
         });
         assert_eq!(with_nulls(&shown(&network)), expected);
         let filters = |text: &str| Filters::parse(text).expect("well formed");
-        assert!(fits(&filters(r#"{"scope":["swarm"],"name":["^ba"],"dangling":["true"]}"#), &shown(&network), false));
+        assert!(fits(&filters(r#"{"scope":["swarm"],"dangling":["true"]}"#), &shown(&network), false));
+        assert!(list::matches(&filters(r#"{"name":["^ba"],"id":["n"]}"#))("back", "n"));
+        assert!(!list::matches(&filters(r#"{"name":["^ck"]}"#))("back", "n"));
         assert!(!fits(&filters(r#"{"scope":["local"]}"#), &shown(&network), false));
         assert!(!fits(&filters(r#"{"dangling":["true"]}"#), &shown(&network), true));
     }

@@ -29,17 +29,12 @@ pub fn list(engine: &Arc<Engine>, filters: &Filters, detailed: bool) -> Result<V
     if let Some(other) = filters.values("type").find(|v| !matches!(*v, "builtin" | "custom")) {
         return Err(Error::invalid(format!("invalid filter: 'type'='{other}'")));
     }
-    let patterns = |key: &str| filters.values(key).filter_map(|v| Regex::new(v).ok()).collect::<Vec<_>>();
-    let (names, ids) = (patterns("name"), patterns("id"));
-    let matches = |key: &str, patterns: &[Regex], text: &str| {
-        !filters.contains(key) || patterns.iter().any(|p| p.is_match(text)) || filters.values(key).any(|v| v == text)
-    };
+    let matches = matches(filters);
     let fits = |network: &Record| {
         let used = is_predefined(&network.name) || !engine.networks.members(&network.id).is_empty();
         let kind = if is_predefined(&network.name) { "builtin" } else { "custom" };
         filters.exact("driver", network.driver.word())
-            && matches("name", &names, &network.name)
-            && matches("id", &ids, &network.id)
+            && matches(&network.name, &network.id)
             && filters.labels("label", &network.labels)
             && filters.exact("scope", network.driver.scope())
             && filters.exact("type", kind)
@@ -47,6 +42,16 @@ pub fn list(engine: &Arc<Engine>, filters: &Filters, detailed: bool) -> Result<V
     };
     let shown = |network: Arc<Record>| if detailed { describe(engine, &network) } else { network.to_api() };
     Ok(engine.networks.all().into_iter().filter(|n| fits(n)).map(shown).collect())
+}
+
+/// Whether a network of this name and ID passes the filters `name` and `id`: what is no pattern is a word.
+pub fn matches(filters: &Filters) -> impl Fn(&str, &str) -> bool {
+    let patterns = |key: &str| filters.values(key).filter_map(|v| Regex::new(v).ok()).collect::<Vec<_>>();
+    let (names, ids) = (patterns("name"), patterns("id"));
+    let one = |key: &str, patterns: &[Regex], text: &str| {
+        !filters.contains(key) || patterns.iter().any(|p| p.is_match(text)) || filters.values(key).any(|v| v == text)
+    };
+    move |name, id| one("name", &names, name) && one("id", &ids, id)
 }
 
 fn dangling(filters: &Filters) -> Result<Option<bool>> {
