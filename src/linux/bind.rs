@@ -15,7 +15,7 @@
 //!   (TIME_WAIT). SO_REUSEADDR passes them by, but it also passes, and lets pass, anyone else who sets it and does not listen yet. So after
 //!   a refusal we bind with it and listen for an instant, which is the kernel's test for real owners; then stop listening (the port stays
 //!   ours: it was asked for by number), and take the option back.
-//! * A UDP socket that nobody reads would collect what reaches it: its buffer is made as small as can be.
+//! * A UDP socket that nobody reads would collect what reaches it: its buffer is made as small as can be, until somebody reads ([`widen`]).
 //!
 //! See: bind(2), socket(7), tcp(7); `net/ipv4/inet_connection_sock.c`. Next room: [`crate::netlink`]
 
@@ -24,7 +24,13 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, listen, shutdown, socket_with, sockopt},
 };
-use std::{net::SocketAddr, os::fd::OwnedFd};
+use std::{
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+};
+
+/// Bytes that a socket collects if nobody says otherwise (`net.core.rmem_default`).
+const USUAL: usize = 212_992;
 
 /// Takes a TCP port.
 ///
@@ -53,6 +59,16 @@ pub fn udp(address: SocketAddr) -> Result<OwnedFd, CallFailed> {
         bind(&socket, &address)?;
         Ok::<_, Errno>(socket)
     })
+}
+
+/// Gives a socket of [`udp`] the usual buffer, for somebody is going to read it.
+///
+/// # Errors
+/// The kernel's.
+#[track_caller]
+pub fn widen(socket: impl AsFd) -> Result<(), CallFailed> {
+    let shown = || vec!["SOL_SOCKET".into(), "SO_RCVBUF".into(), USUAL.to_string()];
+    action::call("setsockopt", shown, || sockopt::set_socket_recv_buffer_size(socket, USUAL))
 }
 
 fn shown(kind: &'static str, address: SocketAddr) -> impl FnOnce() -> Vec<String> {
@@ -152,6 +168,19 @@ mod tests {
         assert!(udp((LOOPBACK, port).into()).is_err_and(|e| e.is(libc::EADDRINUSE)));
         drop(ours);
         UdpSocket::bind((LOOPBACK, port)).expect("free again");
+        let ours = udp(any(port)).expect("free");
+        let client = UdpSocket::bind((LOOPBACK, 0)).expect("loopback");
+        let datagrams = |count: usize| {
+            (0..count).for_each(|_| assert_eq!(client.send_to(&[0; 1000], (LOOPBACK, port)).expect("sent"), 1000))
+        };
+        let ours = UdpSocket::from(ours);
+        ours.set_nonblocking(true).expect("a socket");
+        let read = || std::iter::from_fn(|| ours.recv(&mut [0; 1000]).ok()).count();
+        datagrams(100);
+        assert!(read() < 10, "what nobody reads is not collected");
+        widen(&ours).expect("open");
+        datagrams(100);
+        assert_eq!(read(), 100);
         let nowhere = udp(SocketAddr::new("192.0.2.1".parse().expect("an address"), port)).expect_err("not ours");
         assert!(nowhere.is(libc::EADDRNOTAVAIL) && nowhere.to_string().contains("192.0.2.1"), "{nowhere}");
     }

@@ -21,7 +21,6 @@
 
 use minidock_base::{Doing, Result};
 use minidock_linux::{
-    errno::CallFailed,
     netfilter::{
         Family, Table, batch,
         command::{Chain, Command},
@@ -151,11 +150,12 @@ impl Dealer {
             IpAddr::V6(_) => false,
         };
         let done = match self.told {
-            None => forget_those(&mut self.socket, dead),
+            None => conntrack::forget_those(&mut self.socket, dead).map(drop),
             Some(_) if gone.is_empty() => Ok(()),
             Some(_) => {
                 let forget = |gone: &Ipv4Addr| conntrack::forget_answered_by(&mut self.socket, (*gone).into());
-                gone.iter().try_for_each(forget).or_else(|_older_kernel| forget_those(&mut self.socket, dead))
+                let told = gone.iter().try_for_each(forget);
+                told.or_else(|_older_kernel| conntrack::forget_those(&mut self.socket, dead).map(drop))
             }
         };
         if let Err(failed) = done {
@@ -165,14 +165,6 @@ impl Dealer {
         // what is led to loopback is refused there, and never remembered
         let led = wanted.values().flat_map(|deal| &deal.tasks).filter(|task| !task.is_loopback());
         self.led.extend(led);
-    }
-}
-
-/// Forgets the connections of IPv4 that are picked; does not look for them where there are none at all.
-pub(crate) fn forget_those(socket: &mut Socket, picked: impl Fn(&Flow) -> bool) -> Result<(), CallFailed> {
-    match conntrack::count(socket)? {
-        0 => Ok(()),
-        _ => conntrack::forget_those(socket, true, picked).map(drop),
     }
 }
 

@@ -25,7 +25,7 @@
 //! mesh", moby `libnetwork/service_linux.go`. *Next room:* [`crate::dns`]
 
 use crate::{
-    deal::{self, Deal, Dealer, Deals, Ground, turned},
+    deal::{Deal, Dealer, Deals, Ground, turned},
     model::Protocol,
     port_map::{Held, Ports, Wish},
 };
@@ -34,7 +34,7 @@ use minidock_linux::{
     netfilter::{
         Family, Table, batch,
         command::{Chain, Command, Hook, Purpose},
-        conntrack::Flow,
+        conntrack::{self, Flow},
         rule::{Field, Part, Rule},
         set::{Answer, Element, Set, Verdict},
         value::{Type, Value},
@@ -120,7 +120,7 @@ impl Mesh {
             let stale = |flow: &Flow| {
                 flow.protocol == Protocol::Udp.number() && quiet.contains(&flow.to.1) && flow.answers.0 == flow.to.0
             };
-            if let Err(failed) = deal::forget_those(state.dealer.socket(), stale) {
+            if let Err(failed) = conntrack::forget_those(state.dealer.socket(), stale) {
                 tracing::debug!("old packets to UDP ports of the mesh are not forgotten: {failed}");
             }
         }

@@ -60,18 +60,18 @@ pub struct Held {
 }
 
 impl Held {
-    /// The socket that holds the port, for whoever carries by hand what no rule can ([`crate::proxy`]). A UDP socket was made to
-    /// collect next to nothing: it is bound anew.
+    /// The socket that holds the port, for whoever carries by hand what no rule can ([`crate::proxy`]). That of UDP was made to
+    /// collect next to nothing, and is widened.
     ///
     /// # Errors
-    /// No descriptors left; in the moment between, somebody else has taken a UDP port.
-    pub fn socket(&mut self) -> std::io::Result<OwnedFd> {
-        if self.protocol == Protocol::Udp && !self.host.0.is_unspecified() {
-            self.socket = None;
-            self.socket = Some(std::net::UdpSocket::bind(SocketAddr::from(self.host))?.into());
-        }
+    /// No descriptors left.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
         let gone = || std::io::Error::other("the port is not held any more");
-        self.socket.as_ref().ok_or_else(gone)?.try_clone()
+        let socket = self.socket.as_ref().ok_or_else(gone)?;
+        if self.protocol == Protocol::Udp {
+            bind::widen(socket).map_err(|failed| failed.to_io())?;
+        }
+        socket.try_clone()
     }
 }
 

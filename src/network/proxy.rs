@@ -14,7 +14,8 @@
 //! * With the daemon it ends: connections that go through it do not survive a restart as the others do, new ones find the next
 //!   daemon listening. The container sees the host as its client.
 //!
-//! Laws: dropped, it listens no more and carries no more. *In the real world* Docker starts a `docker-proxy` for every published port, also
+//! Laws: dropped, it listens no more and carries no more: its sockets are closed when the drop returns, so the port is free for the next.
+//! *In the real world* Docker starts a `docker-proxy` for every published port, also
 //! for those that a rule carries. *See:* ipv6(7), `Documentation/networking/ip-sysctl.rst`. Next room: [`crate::nft`]
 
 use crate::{model::Protocol, port_map::Held};
@@ -23,7 +24,10 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Raw, UdpSocket as RawUdp},
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    },
     time::Duration,
 };
 use tokio::{
@@ -33,13 +37,18 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 /// How many may wait to be let in.
 const BACKLOG: u32 = 1024;
 /// A UDP client that says nothing for so long, and is told nothing, is forgotten; as with Docker.
 const SILENCE: Duration = Duration::from_secs(90);
-/// UDP clients at a time; who comes then must wait until another has been forgotten.
+/// Connections, or UDP clients, at a time; who comes then must wait until another has ended, or been forgotten.
 const MOST: usize = 1024;
+/// A container that says nothing for so long, not even no, is not there.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of the work is waited for.
+const END: Duration = Duration::from_secs(1);
 /// When there are no descriptors left to let anybody in.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -48,14 +57,22 @@ pub fn is_needed(host: IpAddr, target: IpAddr) -> bool {
     host == IpAddr::V6(Ipv6Addr::LOCALHOST) || host.is_ipv6() != target.is_ipv6()
 }
 
-/// Carries what comes to one port; until it is dropped.
+/// Carries what comes to one port; until it is dropped, which waits for the end: not to be done on a thread of the runtime.
 #[derive(Debug)]
 pub struct Proxy {
+    end: CancellationToken,
+    /// Nothing is ever sent: it is closed when the work is over, or dropped with its runtime.
+    over: Mutex<Receiver<()>>,
     work: JoinHandle<()>,
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        self.end.cancel();
+        let over = self.over.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if over.recv_timeout(END) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a door that is carried by hand has not closed within {END:?}");
+        }
         self.work.abort();
     }
 }
@@ -65,23 +82,31 @@ impl Proxy {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn open(held: &mut Held, target: SocketAddr) -> Result<Proxy> {
+    pub fn open(held: &Held, target: SocketAddr) -> Result<Proxy> {
         let words = format!("listen on {}/{}", SocketAddr::from(held.host), held.protocol);
         let doing = || words.clone();
         let socket = held.socket().doing(doing)?;
+        let (end, (working, over)) = (CancellationToken::new(), sync_channel(0));
+        let token = end.clone();
         let work = match held.protocol {
             Protocol::Tcp => {
                 let listener = listener(socket).doing(doing)?;
-                tokio::spawn(carry_tcp(listener, target))
+                tokio::spawn(async move {
+                    let _working = working; // dropped last
+                    carry_tcp(listener, target, token).await;
+                })
             }
             Protocol::Udp => {
                 let socket = RawUdp::from(socket);
                 socket.set_nonblocking(true).doing(doing)?;
                 let socket = UdpSocket::from_std(socket).doing(doing)?;
-                tokio::spawn(carry_udp(Arc::new(socket), target))
+                tokio::spawn(async move {
+                    let _working = working;
+                    carry_udp(Arc::new(socket), target, token).await;
+                })
             }
         };
-        Ok(Proxy { work })
+        Ok(Proxy { end, over: Mutex::new(over), work })
     }
 }
 
@@ -92,35 +117,42 @@ fn listener(socket: OwnedFd) -> std::io::Result<TcpListener> {
     TcpSocket::from_std_stream(socket).listen(BACKLOG)
 }
 
-async fn carry_tcp(listener: TcpListener, target: SocketAddr) {
+async fn carry_tcp(listener: TcpListener, target: SocketAddr, end: CancellationToken) {
     let mut carried = JoinSet::new(); // what is under way ends with us
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            () = end.cancelled() => break,
+            Some(_) = carried.join_next() => continue,
+            accepted = listener.accept(), if carried.len() < MOST => accepted,
+        };
+        match accepted {
             Ok((client, _)) => drop(carried.spawn(carry(client, target))),
             Err(error) => {
                 tracing::debug!(%target, "nobody can be let in: {error}");
                 sleep(BREATH).await;
             }
         }
-        while carried.try_join_next().is_some() {}
     }
+    drop(listener);
+    carried.shutdown().await;
 }
 
 /// One connection. A container that refuses it, or breaks it off, has its client see just that.
 async fn carry(mut client: TcpStream, target: SocketAddr) {
-    if let Ok(mut server) = TcpStream::connect(target).await {
+    if let Ok(Ok(mut server)) = timeout(PATIENCE, TcpStream::connect(target)).await {
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let _ = io::copy_bidirectional(&mut client, &mut server).await;
     }
 }
 
-async fn carry_udp(socket: Arc<UdpSocket>, target: SocketAddr) {
+async fn carry_udp(socket: Arc<UdpSocket>, target: SocketAddr, end: CancellationToken) {
     let (say, mut over) = mpsc::unbounded_channel();
     let mut clients: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut answers = JoinSet::new();
     let mut bytes = vec![0; 65_536];
     loop {
         let (count, client) = tokio::select! {
+            () = end.cancelled() => break,
             Some(gone) = over.recv() => {
                 clients.remove(&gone);
                 continue;
@@ -148,6 +180,7 @@ async fn carry_udp(socket: Arc<UdpSocket>, target: SocketAddr) {
             let _ = towards.send(&bytes[..count]).await;
         }
     }
+    answers.shutdown().await;
 }
 
 async fn towards(target: SocketAddr) -> std::io::Result<UdpSocket> {
@@ -201,10 +234,10 @@ mod tests {
     async fn a_connection_is_carried_both_ways_and_ends_with_the_proxy() {
         let server = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
         let target = server.local_addr().expect("bound");
-        let mut held = held(Protocol::Tcp);
+        let held = held(Protocol::Tcp);
         let door = SocketAddr::from(held.host);
         assert!(std::net::TcpStream::connect(door).is_err(), "nobody listens yet");
-        let proxy = Proxy::open(&mut held, target).expect("open");
+        let proxy = Proxy::open(&held, target).expect("open");
         let talk = move || {
             let mut client = std::net::TcpStream::connect(door).expect("listening");
             let (mut inside, _) = server.accept().expect("carried");
@@ -228,8 +261,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_datagram_finds_back_to_its_own_client() {
         let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback");
-        let mut held = held(Protocol::Udp);
-        let _proxy = Proxy::open(&mut held, server.local_addr().expect("bound")).expect("open");
+        let held = held(Protocol::Udp);
+        let _proxy = Proxy::open(&held, server.local_addr().expect("bound")).expect("open");
         let mut clients = Vec::new();
         for word in ["one", "two"] {
             let client = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
@@ -246,5 +279,25 @@ mod tests {
             let count = timeout(Duration::from_secs(5), client.recv(&mut bytes)).await.expect("carried").expect("open");
             assert_eq!(&bytes[..count], word.as_bytes());
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_door_can_be_opened_again_and_its_port_is_free_when_it_has_closed() {
+        let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback");
+        let target = server.local_addr().expect("bound");
+        let held = held(Protocol::Udp);
+        let door = SocketAddr::from(held.host);
+        let client = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("loopback");
+        let mut bytes = [0; 16];
+        for word in ["once", "more"] {
+            let proxy = Proxy::open(&held, target).expect("the port stays held meanwhile");
+            client.send_to(word.as_bytes(), door).await.expect("sent");
+            let (count, _) =
+                timeout(Duration::from_secs(5), server.recv_from(&mut bytes)).await.expect("carried").expect("open");
+            assert_eq!(&bytes[..count], word.as_bytes());
+            tokio::task::spawn_blocking(move || drop(proxy)).await.expect("no panic");
+        }
+        drop(held);
+        RawUdp::bind(door).expect("free at once");
     }
 }

@@ -220,6 +220,9 @@ fn settle(
             let old = std::mem::replace(&mut standing.published, doors);
             standing.proxies.clear();
             ground.table.unpublish(&old)?;
+            if standing.published.is_empty() {
+                standing.held.clear(); // nothing leads in this way; another way takes them anew
+            }
         }
         Some(_) => open_doors(&engine.networks, record, standing)?,
         None => {

@@ -118,8 +118,8 @@ pub(crate) fn by_rule(doors: &[Published]) -> Vec<Published> {
 pub(crate) fn carry(standing: &mut Standing) -> Result<()> {
     standing.proxies.clear();
     for door in standing.published.iter().filter(|door| proxy::is_needed(door.host.0, door.target.0)) {
-        let its = |held: &&mut Held| (held.protocol, held.host) == (door.protocol, door.host);
-        if let Some(held) = standing.held.iter_mut().find(its) {
+        let its = |held: &&Held| (held.protocol, held.host) == (door.protocol, door.host);
+        if let Some(held) = standing.held.iter().find(its) {
             standing.proxies.push(Proxy::open(held, door.target.into())?);
         }
     }

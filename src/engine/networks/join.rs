@@ -143,7 +143,9 @@ pub(crate) fn plug(
         let name = &network.name;
         return Err(Error::unavailable(format!("Could not attach to network {name}: the swarm has given no address on it")));
     }
+    let stays = network.ingress.then(|| networks.overlays.hold());
     let taken = networks.enter(&network.id, &container.id, [v4.map(IpAddr::from), v6.map(IpAddr::from)])?;
+    drop(stays);
     let (v4, v6) = split(taken);
     let prefix = |v4: bool, of: IpAddr| {
         network.subnets.iter().find(|p| p.subnet.is_v4() == v4 && p.subnet.contains(of)).map_or(0, |p| p.subnet.prefix())

@@ -27,14 +27,19 @@ use crate::{
         ground::{Ground, not_wanted},
         join::shown,
         names, overlay,
-        record::Driver,
+        record::{Driver, Record as Network},
         resolver,
         standing::{Cable, Standing},
         store::Networks,
     },
 };
 use minidock_base::{Result, paths::Paths};
-use minidock_network::{model::Published, nft::ruleset::Ruleset, port_map::Wish, sandbox::Sandbox};
+use minidock_network::{
+    model::{Endpoint, Published},
+    nft::ruleset::Ruleset,
+    port_map::Wish,
+    sandbox::Sandbox,
+};
 use minidock_spec::engine::network::EndpointResource;
 use std::{
     collections::BTreeSet,
@@ -107,13 +112,20 @@ fn serve_names(engine: &Engine, standing: &[(Arc<Kept>, Arc<Mutex<Standing>>)]) 
         if standing.cables.is_empty() {
             return;
         }
-        let served = sandbox_of(&standing, &record).and_then(|sandbox| {
-            overlay::members::balance(&engine.networks, &sandbox, &mut standing)?;
-            carry(&mut standing)?;
-            resolver::serve(&engine.networks, &record, &sandbox, &mut standing)
-        });
-        if let Err(error) = served {
-            tracing::warn!(id = container.id, "its name server could not be opened again: {}", error.message());
+        let told = |done: Result<()>, what: &str| {
+            if let Err(error) = done {
+                tracing::warn!(id = container.id, "{what}: {}", error.message());
+            }
+        };
+        told(carry(&mut standing), "its doors that are carried by hand could not be opened again");
+        match sandbox_of(&standing, &record) {
+            Ok(sandbox) => {
+                let balanced = overlay::members::balance(&engine.networks, &sandbox, &mut standing);
+                told(balanced, "it could not be told where services are");
+                let served = resolver::serve(&engine.networks, &record, &sandbox, &mut standing);
+                told(served, "its name server could not be opened again");
+            }
+            Err(error) => told(Err(error), "its sandbox cannot be visited"),
         }
     };
     let (runtime, share) = (tokio::runtime::Handle::current(), standing.len().div_ceil(AT_A_TIME).max(1));
@@ -145,19 +157,16 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
             }
             continue;
         };
-        let wishes = [endpoint.v4.map(|(a, _)| IpAddr::from(a)), endpoint.v6.map(|(a, _)| IpAddr::from(a))];
-        if let Err(error) = networks.enter(&network.id, &record.id, wishes) {
-            tracing::warn!(id = record.id, network = name, "its address is another's now: {}", error.message());
-        }
-        networks.describe(&network.id, &record.id, shown(endpoint));
+        regain_cable(networks, &network, endpoint, &mut standing);
         if let Some(attached) = &place.attached {
             networks.overlays.holds.take(&record.id, attached);
         }
-        if let Some(bridge) = network.to_bridge() {
-            standing.cables.push(Cable { network: name.clone(), bridge, endpoint: endpoint.clone() });
-        }
     }
-    regain_gateway(networks, record, &mut standing);
+    if let Some(endpoint) = &record.networking.gateway
+        && let Ok(network) = networks.find(&endpoint.network_id)
+    {
+        regain_cable(networks, &network, endpoint, &mut standing);
+    }
     // in the order of their interfaces, as they were plugged in
     standing.cables.sort_by_key(|c| (c.endpoint.inside.len(), c.endpoint.inside.clone()));
     let pin = engine.paths.netns(record.networking.sandbox_id.get(..12).unwrap_or("-"));
@@ -179,15 +188,13 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
     standing
 }
 
-/// Its place on the bridge that leads out.
-fn regain_gateway(networks: &Networks, record: &Container, standing: &mut Standing) {
-    let Some(endpoint) = &record.networking.gateway else { return };
-    let Ok(network) = networks.find(&endpoint.network_id) else { return };
-    let wishes = [endpoint.v4.map(|(a, _)| IpAddr::from(a)), None];
-    if let Err(error) = networks.enter(&network.id, &record.id, wishes) {
-        tracing::warn!(id = record.id, network = network.name, "its address is another's now: {}", error.message());
+/// Its place on one bridge.
+fn regain_cable(networks: &Networks, network: &Network, endpoint: &Endpoint, standing: &mut Standing) {
+    let wishes = [endpoint.v4.map(|(a, _)| IpAddr::from(a)), endpoint.v6.map(|(a, _)| IpAddr::from(a))];
+    if let Err(error) = networks.enter(&network.id, &standing.container, wishes) {
+        tracing::warn!(id = standing.container, network = network.name, "its address is another's now: {}", error.message());
     }
-    networks.describe(&network.id, &record.id, shown(endpoint));
+    networks.describe(&network.id, &standing.container, shown(endpoint));
     if let Some(bridge) = network.to_bridge() {
         standing.cables.push(Cable { network: network.name.clone(), bridge, endpoint: endpoint.clone() });
     }

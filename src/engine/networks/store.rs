@@ -135,6 +135,23 @@ impl Networks {
             return Err(Error::forbidden(format!("network {name} id {id} has active endpoints"))
                 .hint("minidock network disconnect, or stop the containers that network inspect lists"));
         }
+        self.erase(&mut index, id)
+    }
+
+    /// Forgets a network unless somebody is on it: in one deed, so that nobody comes in between. Gives back whether it is gone.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn forget_if_empty(&self, id: &str) -> Result<bool> {
+        let mut index = self.lock();
+        match index.get(id) {
+            Some(network) if !network.members.is_empty() => Ok(false),
+            Some(_) => self.erase(&mut index, id).map(|()| true),
+            None => Ok(true),
+        }
+    }
+
+    fn erase(&self, index: &mut BTreeMap<String, Network>, id: &str) -> Result<()> {
         match fs::remove_file(self.paths.network(id)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).doing(|| format!("remove {}", self.paths.network(id).display()));

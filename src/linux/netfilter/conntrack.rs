@@ -130,13 +130,16 @@ pub struct Flow {
     pub answers: (IpAddr, u16),
 }
 
-/// Forgets the connections of this address family (IPv4 or not) that are picked. Gives back how many there were.
+/// Forgets the connections of IPv4 that are picked; does not look for them where there are none at all. Gives back how many there were.
 ///
 /// # Errors
 /// The kernel's: EOPNOTSUPP when it has no connection table to look at.
 #[track_caller]
-pub fn forget_those(socket: &mut Socket, v4: bool, picked: impl Fn(&Flow) -> bool) -> Result<usize, CallFailed> {
-    let family = if v4 { libc::AF_INET } else { libc::AF_INET6 } as u8;
+pub fn forget_those(socket: &mut Socket, picked: impl Fn(&Flow) -> bool) -> Result<usize, CallFailed> {
+    if count(socket)? == 0 {
+        return Ok(0);
+    }
+    let family = libc::AF_INET as u8;
     let bodies = socket.dump("IPCTNL_MSG_CT_GET", || "conntrack -L".into(), request(GET, family))?;
     let mut forgotten = 0;
     for body in &bodies {

@@ -43,11 +43,11 @@ use crate::{
 };
 use attach::{Attacher, Holds};
 use minidock_base::Result;
-use minidock_network::mesh::Mesh;
+use minidock_network::{mesh::Mesh, model::Protocol};
 use raise::Raised;
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
 };
 use tokio::{sync::Notify, task::spawn_blocking};
 use wish::Wishes;
@@ -63,6 +63,8 @@ pub(crate) struct Overlays {
     /// What stands in the kernel, by network.
     raised: Mutex<BTreeMap<String, Raised>>,
     mesh: Mutex<Option<Mesh>>,
+    /// The ports of the mesh that another program had here when they were tried last.
+    refused: Mutex<BTreeSet<(Protocol, u16)>>,
     /// Rung after each [`realize`].
     came: Notify,
     /// Who asks the swarm for places of containers that are no tasks, and what it gave.
@@ -73,6 +75,11 @@ pub(crate) struct Overlays {
 impl Overlays {
     pub(crate) fn wanted(&self) -> Arc<Wishes> {
         self.wanted.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Until it is dropped no overlay is raised or taken away.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, BTreeMap<String, Raised>> {
+        self.raised.lock().expect("no holder panics")
     }
 
     fn exchange(&self, wishes: Arc<Wishes>) -> Arc<Wishes> {

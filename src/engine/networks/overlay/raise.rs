@@ -12,7 +12,7 @@
 //! * The ingress network is wanted everywhere and always, but raised only while a port is published or a task is on it.
 //!
 //! Laws: [`super::Overlays::raised`] is held from the question to the deed, so that an overlay that is wanted again while its last
-//! container leaves is not taken away. Next room: [`super::members`]
+//! container leaves is not taken away; whoever comes to the ingress network holds it, too, for that one goes while it is wanted. Next room: [`super::members`]
 
 use super::{
     records,
@@ -73,13 +73,13 @@ pub(crate) struct Raised {
 /// As [`raise`].
 pub(crate) fn overlay_of(ground: &Ground, underlay: Option<&Underlay>, wish: &OverlayWish) -> Result<Overlay> {
     let underlay = underlay.ok_or_else(|| Error::unavailable("this machine has no address among the swarm's nodes yet"))?;
-    let Record { id, subnets, options, .. } = records::record(wish, String::new(), 0)?;
+    let Record { id: network_id, subnets, options, .. } = records::record(wish, String::new(), 0)?;
     let mtu = match BridgeOptions::read(&options).unwrap_or_default().mtu {
         0 => overlay::mtu_over(&ground.home, underlay.address)?,
         wished => wished,
     };
     Ok(Overlay {
-        network_id: if wish.network.spec.ingress { "ingress".into() } else { id },
+        network_id,
         vni: records::number(wish)?,
         subnet: subnets[0].subnet,
         mtu,
@@ -115,10 +115,9 @@ pub(crate) fn again(networks: &Networks, ground: &Ground, id: &str) -> Result<()
 pub(crate) fn depart(networks: &Networks, id: &str) -> Result<()> {
     let mut raised = networks.overlays.raised.lock().expect("no holder panics");
     let is_wanted = networks.overlays.wanted().networks.iter().any(|w| w.network.id == id);
-    if is_wanted || !networks.members(id).is_empty() {
+    if is_wanted || !networks.forget_if_empty(id)? {
         return Ok(());
     }
-    networks.forget(id)?;
     take_away(networks.ground()?, &mut raised, id)
 }
 

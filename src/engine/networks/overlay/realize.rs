@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * What is wanted is written below the exec root before anything is done: a daemon that is killed half-way begins there.
-//! * A failure does not stop the rest, is returned when all is done, and makes the next call do everything once more.
+//! * A failure does not stop the rest, is returned when all is done, and makes the next call do everything once more. So does a port of
+//!   the mesh that another program has, though that is no failure: nobody's task must wait for it.
 //! * Sandboxes are visited only for networks on which something has changed; a task more costs each neighbour one nft transaction.
 //!
 //! Laws: one call at a time ([`super::Overlays::changing`]); what is wanted is exchanged before anybody is visited.
@@ -23,7 +24,10 @@ use crate::{
     networks::{create::publish, ground::Ground, standing::Standing},
 };
 use minidock_base::{Doing, Error, Result, state_file};
-use minidock_network::mesh::{Door, Mesh};
+use minidock_network::{
+    mesh::{Door, Mesh},
+    model::Protocol,
+};
 use std::{
     collections::BTreeSet,
     fs,
@@ -81,12 +85,14 @@ pub(crate) fn apply(engine: &Arc<Engine>, wishes: Wishes) -> Result<()> {
         .map(|wish| wish.network.id.as_str())
         .collect();
     failures.note(visit(engine, &changed));
-    failures.note(mesh(engine, ground, &now, everything));
+    let is_open = mesh(engine, ground, &now, everything);
+    let all_open = *is_open.as_ref().unwrap_or(&false);
+    failures.note(is_open.map(drop));
     for gone in before.networks.iter().filter(|old| find(&now, &old.network.id).is_none()) {
         members::forget_names(networks, &gone.network.id);
         failures.note(depart(networks, &gone.network.id));
     }
-    overlays.is_true.store(failures.first.is_none(), Ordering::Release);
+    overlays.is_true.store(failures.first.is_none() && all_open, Ordering::Release);
     overlays.came.notify_waiters();
     failures.first.map_or(Ok(()), Err)
 }
@@ -144,8 +150,9 @@ fn is_on(standing: &Standing, networks: &BTreeSet<&str>) -> bool {
     standing.cables.iter().any(|cable| networks.contains(cable.endpoint.network_id.as_str()))
 }
 
-/// The ports that every machine answers on. One that another program has here is told in the log; the other machines answer.
-fn mesh(engine: &Engine, ground: &Ground, now: &Wishes, everything: bool) -> Result<()> {
+/// The ports that every machine answers on. One that another program has here is told in the log, once; the other machines answer.
+/// Gives back whether all are open here.
+fn mesh(engine: &Engine, ground: &Ground, now: &Wishes, everything: bool) -> Result<bool> {
     let ingress = now.networks.iter().find(|wish| wish.network.spec.ingress);
     let link = ingress.and_then(|wish| Some(engine.networks.find(&wish.network.id).ok()?.link.clone()));
     let there: BTreeSet<Ipv4Addr> = ingress.iter().flat_map(|wish| members::everybody(wish)).collect();
@@ -161,14 +168,20 @@ fn mesh(engine: &Engine, ground: &Ground, now: &Wishes, everything: bool) -> Res
         .collect();
     let mut mesh = engine.networks.overlays.mesh.lock().expect("no holder panics");
     if mesh.is_none() && doors.is_empty() && !everything {
-        return Ok(());
+        return Ok(true);
     }
     if mesh.is_none() {
         *mesh = Some(Mesh::open(ground.ports.clone())?);
     }
-    let Some(mesh) = mesh.as_mut() else { return Ok(()) };
-    for (door, error) in mesh.set(link.as_deref(), &doors, &there)? {
-        tracing::warn!(port = door.published, "a port of the mesh is not ours on this machine: {}", error.message());
+    let Some(mesh) = mesh.as_mut() else { return Ok(true) };
+    let refused = mesh.set(link.as_deref(), &doors, &there)?;
+    let ports: BTreeSet<(Protocol, u16)> = refused.iter().map(|(door, _)| (door.protocol, door.published)).collect();
+    let mut known = engine.networks.overlays.refused.lock().expect("no holder panics");
+    if *known != ports {
+        for (door, error) in &refused {
+            tracing::warn!(port = door.published, "a port of the mesh is not ours on this machine: {}", error.message());
+        }
+        *known = ports;
     }
-    Ok(())
+    Ok(known.is_empty())
 }
