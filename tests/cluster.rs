@@ -3,14 +3,27 @@
 //! Each node is a machine of its own as far as anybody inside can tell: its processes, its network, its name, its disk; and the host can do to it what
 //! happens to machines: cut its power, freeze it, cut its cable. When the cluster goes, nothing stays.
 
+#[path = "http/mod.rs"]
+mod http;
+#[path = "props/network.rs"]
+mod network;
 #[path = "props/nodes.rs"]
 mod nodes;
 #[path = "props/mod.rs"]
 mod props;
 
+use http::{Wire, call};
+use network::Neighbour;
 use nodes::Nodes;
-use props::{Daemon, wait_for};
-use std::{collections::BTreeSet, fs, path::Path};
+use props::{Daemon, MINIDOCK, wait_for};
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 #[test]
 fn a_node_is_a_machine_of_its_own() {
@@ -172,13 +185,17 @@ fn cables_are_cut_one_way_or_both_and_healed() {
     for (from, to, arrives) in [("node1", "node3", true), ("node2", "node1", true), ("node1", "node2", false)] {
         nodes.inside(to, hear);
         wait_for("an ear for datagrams", || nodes.sh(to, "grep -q ':1B59 ' /proc/net/udp").status == 0);
+        let say = |from: &str, word: &str| {
+            nodes.inside(from, &format!("bash -c 'echo {word} >/dev/udp/{}/7001'", nodes.address(to)));
+        };
         // the neighbour's MAC was learnt above, when both ways were open
-        nodes.inside(from, &format!("bash -c 'echo word >/dev/udp/{}/7001'", nodes.address(to)));
-        let heard = || nodes.sh(to, "cat /run/heard").out == "word\n";
-        match arrives {
-            true => wait_for("the datagram", heard),
-            false => assert!(!heard(), "{from} → {to} is cut"),
+        say(from, "word");
+        if !arrives {
+            say("node3", "other"); // an ear keeps the first datagram only: had the word come through, it would stand there
         }
+        let heard = || nodes.sh(to, "cat /run/heard").out;
+        wait_for("a datagram", || heard().ends_with('\n'));
+        assert_eq!(heard(), if arrives { "word\n" } else { "other\n" }, "{from} → {to}");
     }
     assert!(nodes.host.run(&["cluster", "cut", "node1", "node9"]).fails(1).contains("no such node: node9"));
 }
@@ -380,18 +397,92 @@ fn the_host_reaches_published_ports_and_an_uplink_leads_out() {
             .out
             .contains("here")
     });
-    // a neighbour of the host: another namespace, on a cable of its own
-    let script = "ip netns add far 2>/dev/null; ip link add up0 type veth peer name up1 netns far && ip addr add 192.0.2.1/24 dev up0 && ip link set up0 up && \
-        ip -n far addr add 192.0.2.2/24 dev up1 && ip -n far link set up1 up && ip -n far link set lo up";
-    let made = nodes.host.sh(&script.replace("far", "far-$$").replace("far-$$", &format!("far{}", std::process::id())));
-    let far = format!("far{}", std::process::id());
-    assert_eq!(made.status, 0, "{}", made.err);
-    let listening = nodes.host.sh(&format!(
-        "ip netns exec {far} sh -c 'ip -br addr' && ip netns exec {far} bash -c 'exec 3<>/dev/tcp/{address}/8080' 2>&1; true"
-    ));
+    let neighbour = Neighbour::of(&nodes.host);
     let reached = nodes.on("node1", &["run", "--rm", "--network", "host", "alpine", "ping", "-c1", "-W2", "192.0.2.2"]);
-    let masked = nodes.host.sh(&format!("ip netns exec {far} ip neigh"));
-    nodes.host.sh(&format!("ip netns del {far}"));
-    assert_eq!(reached.status, 0, "{} {}", reached.err, listening.out);
+    let masked = neighbour.run(&["ip", "neigh"]);
+    assert_eq!(reached.status, 0, "{reached:?}");
     assert!(masked.out.contains("192.0.2.1"), "the host speaks for its nodes: {}", masked.out);
+}
+
+#[test]
+fn a_silent_manager_is_no_reason_to_found_a_second_swarm() {
+    let nodes = Nodes::up(&["--nodes", "2"]);
+    nodes.cluster(&["kill", "node1"]);
+    let refused = nodes.host.run(&["cluster", "add", "--manager"]).fails(1);
+    assert!(refused.contains("nobody can let new nodes in"), "{refused}");
+    assert_eq!(nodes.cluster(&["ls", "-q"]), "node1\nnode2");
+    nodes.cluster(&["start", "node1"]);
+    wait_for("a manager that lets a node in", || nodes.host.run(&["cluster", "add", "--manager"]).status == 0);
+    assert!(nodes.ok("node1", &["node", "ls", "--format", "{{.Hostname}}"]).contains("node3"));
+}
+
+#[test]
+fn a_down_that_could_not_finish_is_finished_by_the_next() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
+    let folder = nodes.host.data_root().join("cluster");
+    let busy = folder.join("busy");
+    fs::create_dir(&busy).expect("a folder");
+    nodes.host.sh(&format!("mount -t tmpfs busy {}", busy.display())).ok();
+    let refused = nodes.host.run(&["cluster", "down"]);
+    nodes.host.sh(&format!("umount {}", busy.display())).ok();
+    assert!(refused.fails(1).contains("busy") && folder.exists());
+    nodes.cluster(&["down"]);
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_caller_that_goes_takes_its_terminal_along() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
+    // silent ones and one that speaks, typed at or not
+    for (flags, program) in
+        [("-it", "exec sleep 4712"), ("-t", "exec sleep 4712"), ("-it", "while :; do echo 4712; sleep 0.02; done")]
+    {
+        let argv = [MINIDOCK, "cluster", "exec", flags, "node1", "--", "sh", "-c", &format!("echo here; {program}")];
+        let steps = json!([["expect", "here"], ["signal", 9]]);
+        let mut terminal = Command::new("python3")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/props/terminal.py"))
+            .env("MINIDOCK_HOST", nodes.host.host())
+            .env("MINIDOCK_CONFIG", nodes.host.folder.join("config"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is there");
+        let wish = json!({ "argv": argv, "steps": steps }).to_string();
+        terminal.stdin.take().expect("piped").write_all(wish.as_bytes()).expect("it reads");
+        let seen = terminal.wait_with_output().expect("it ends");
+        let seen: serde_json::Value = serde_json::from_slice(&seen.stdout).expect("JSON");
+        assert_eq!(seen["missed"], serde_json::Value::Null, "{seen}");
+        // the looker's own line is not meant: 471[2]
+        wait_for("the program to be hung up on", || nodes.sh("node1", "pgrep -f '471[2]'").status == 1);
+    }
+}
+
+#[test]
+fn a_program_in_a_node_is_started_once_and_has_an_end_whatever_becomes_of_its_caller() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
+    let socket = nodes.host.socket();
+    let create = |wish: serde_json::Value| {
+        let made = call(&socket, "POST", "/minidock/cluster/nodes/node1/exec", &wish.to_string()).is(201).json();
+        format!("/minidock/cluster/exec/{}", made["Id"].as_str().expect("an ID"))
+    };
+    let ended = |exec: &str| {
+        let seen = call(&socket, "GET", exec, "").is(200).json();
+        (seen["Running"].clone(), seen["ExitCode"].clone())
+    };
+    let exec = create(json!({ "Cmd": ["sh", "-c", "echo once >>/run/times; exit 3"] }));
+    assert_eq!(ended(&exec), (json!(true), json!(null)));
+    call(&socket, "POST", &format!("{exec}/start"), "{}").is(200);
+    assert_eq!(ended(&exec), (json!(false), json!(3)));
+    assert!(call(&socket, "POST", &format!("{exec}/start"), "{}").is(409).message().contains("has already run"));
+    assert_eq!(nodes.inside("node1", "cat /run/times"), "once");
+    // a connection that cannot become the program's: it has carried another request, and nobody asks for the upgrade
+    let exec = create(json!({ "Cmd": ["sh", "-c", "echo ready; exec sleep 4713"], "Tty": true }));
+    let mut wire = Wire::open(&socket);
+    wire.send("GET", "/_ping", "", b"");
+    let pong = wire.head();
+    wire.body(&pong);
+    wire.send("POST", &format!("{exec}/start"), "Content-Type: application/json\r\n", b"{}");
+    assert_eq!(wire.head().status, 400);
+    assert_eq!(ended(&exec), (json!(false), json!(125)));
+    wait_for("the program to end", || nodes.sh("node1", "pgrep -f '471[3]'").status == 1);
 }

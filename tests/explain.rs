@@ -40,7 +40,7 @@ for path in /proc/sys/kernel/domainname /proc/sysrq-trigger /sys/kernel/profilin
     if (echo 1 >> $path) 2>/dev/null; then echo "write $path yes"; else echo "write $path no"; fi
 done
 echo "oom $(cat /proc/self/oom_score_adj)"; echo "sysctl $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)"
-echo "fds $(ls /proc/$$/fd | tr '\n' ' ')"
+for fd in /proc/$$/fd/*; do [ -L "$fd" ] && echo "fd ${fd##*/}"; done
 tr '\0' '\n' < /proc/$$/environ | grep -v '^HOST=' | sort | sed 's/^/env /'
 mknod /tmp/disk b 8 0 2>/dev/null && echo "mknod yes" || echo "mknod no"
 (exec 3< /tmp/disk) 2>/dev/null && echo "disk readable" || echo "disk refused"

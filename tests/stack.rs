@@ -51,15 +51,14 @@ fn tasks(daemon: &Daemon, service: &str) -> Vec<String> {
     ids
 }
 
-/// Takes the stack away and waits until nothing of it is left, so that the daemon may go.
-fn leave(daemon: &Daemon, stack: &str) {
+/// Takes the stack away and waits until nothing of it is left.
+fn remove(daemon: &Daemon, stack: &str) {
     daemon.ok(&["stack", "rm", "--detach=false", stack]);
     assert_eq!(daemon.ok(&["stack", "ls", "--format", "{{.Name}}"]), "");
     wait_for("its networks to go", || {
         let names = daemon.ok(&["network", "ls", "--format", "{{.Name}}"]);
         !names.lines().any(|name| name.starts_with(&format!("{stack}_")))
     });
-    daemon.ok(&["swarm", "leave", "--force"]);
 }
 
 const SITE: &str = "
@@ -132,7 +131,7 @@ fn a_file_becomes_a_site_that_answers_and_goes_again() {
 
     // and from outside, by the port
     assert!(!daemon.sh("curl -s -m 5 http://127.0.0.1:8080/").ok().is_empty());
-    leave(&daemon, "lab");
+    remove(&daemon, "lab");
 }
 
 #[test]
@@ -170,7 +169,7 @@ fn deploying_again_changes_only_what_the_file_changed() {
     let pruned = deploy(&daemon, "--prune -c less.yml lab");
     assert!(pruned.starts_with("Removing service lab_db\nCreating network lab_default\nUpdating service lab_web"), "{pruned}");
     assert_eq!(daemon.ok(&["stack", "services", "--format", "{{.Name}}", "lab"]), "lab_web");
-    leave(&daemon, "lab");
+    remove(&daemon, "lab");
 }
 
 #[test]
@@ -229,7 +228,7 @@ fn what_is_wrong_with_a_file_leaves_nothing_behind() {
         assert!(odd.err.contains(wanted), "{}", odd.err);
     }
     odd.ok();
-    leave(&daemon, "lab");
+    remove(&daemon, "lab");
 }
 
 #[test]
@@ -247,7 +246,7 @@ fn a_secret_that_changed_is_refused_with_the_way_out() {
     // what a service uses cannot be removed from under it
     let said = daemon.run(&["secret", "rm", "lab_s"]).fails(1);
     assert!(said.contains("in use by") && said.contains("lab_web"), "{said}");
-    leave(&daemon, "lab");
+    remove(&daemon, "lab");
 }
 
 #[test]
@@ -279,7 +278,6 @@ fn secrets_and_configs_are_made_listed_shown_and_removed() {
     refused("minidock secret rm nope pw", "nope");
     assert_eq!(daemon.ok(&["secret", "ls", "-q"]), "", "the other one went all the same");
     assert_eq!(daemon.ok(&["config", "rm", "settings"]), "settings");
-    daemon.ok(&["swarm", "leave", "--force"]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn overlays_outlive_the_daemon_and_go_with_the_swarm() {
     nodes.ok("node2", &[&["run", "-d", "--name", "box", "--network", "over"], FOREVER].concat());
     nodes.ok("node1", &[&["run", "-d", "--name", "kit", "--network", "over"], FOREVER].concat());
     answers(&nodes, "node1", "kit", "box");
-    nodes.inside("node2", "kill -9 $(cat /run/minidock/daemon.pid)");
+    nodes.cluster(&["kill", "--daemon", "node2"]);
     answers(&nodes, "node1", "kit", "box");
     nodes.cluster(&["start", "node2"]);
     nodes.eventually("node2", &["ps"]);
@@ -152,7 +152,8 @@ fn overlays_outlive_the_daemon_and_go_with_the_swarm() {
     assert!(shown.contains("gateway_"), "its way out is known: {shown}");
     // it ends while nobody looks
     let pid = nodes.ok("node2", &["inspect", "--format", "{{.State.Pid}}", "box"]);
-    nodes.inside("node2", &format!("kill -9 $(cat /run/minidock/daemon.pid); kill -9 {pid}"));
+    nodes.cluster(&["kill", "--daemon", "node2"]);
+    nodes.inside("node2", &format!("kill -9 {pid}"));
     nodes.cluster(&["start", "node2"]);
     wait_for("its name is gone", || inside(&nodes, "node1", "kit", "nslookup box").contains("find box"));
     wait_for("and the network there", || is_clear(&nodes, "node2"));

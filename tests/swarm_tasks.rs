@@ -3,10 +3,13 @@
 //! A swarm of one: what a service asks for reaches its containers, what happens to them is told in Docker's words, and whatever a
 //! daemon dies in the middle of is put right by the next one.
 
+#[path = "props/network.rs"]
+mod network;
 #[path = "props/mod.rs"]
 mod props;
 
-use props::{Daemon, MINIDOCK, skip, wait_for};
+use network::{Running, start_inside};
+use props::{Daemon, MINIDOCK, Stop, skip, wait_for};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -18,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A daemon that is a swarm of its own, and leaves it before it goes.
+/// A daemon that is a swarm of its own.
 struct Node(Daemon);
 
 impl Node {
@@ -82,15 +85,6 @@ impl Deref for Node {
 impl DerefMut for Node {
     fn deref_mut(&mut self) -> &mut Daemon {
         &mut self.0
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let left = self.0.run(&["swarm", "leave", "--force"]);
-        if left.status != 0 && !std::thread::panicking() {
-            panic!("it cannot leave its swarm: {}", left.err);
-        }
     }
 }
 
@@ -475,11 +469,12 @@ fn no_request_is_lost_while_every_replica_is_replaced() {
     for (order, version) in [("start-first", "V=2"), ("stop-first", "V=3")] {
         let stop = AtomicBool::new(false);
         let asked = std::thread::scope(|scope| {
+            let asking = Stop(&stop);
             let askers: Vec<_> = (0..3).map(|_| scope.spawn(|| node.home.enter(|| ask_for_ever(8080, &stop)))).collect();
             let update =
                 ["service", "update", "--update-order", order, "--update-monitor", "100ms", "--env-add", version, "web"];
             node.ok(&update);
-            stop.store(true, Ordering::Relaxed);
+            drop(asking);
             askers.into_iter().map(|asker| asker.join().expect("an asker")).collect::<Vec<_>>()
         });
         let answered: usize = asked.iter().map(|(answered, _)| answered).sum();
@@ -495,15 +490,13 @@ fn logs_that_are_followed_go_on_with_the_next_task() {
     node.create(&with(&["--name", "web", "--restart-delay", "0s", "--hostname", "{{.Task.ID}}"], &program));
     let first = node.await_running("web", 1).remove(0);
     let mut follow = node.command(&["service", "logs", "-f", "--raw", "web"]);
-    let mut following = follow.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a program");
-    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut following = Running(follow.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a program"));
+    let mut lines = BufReader::new(following.0.stdout.take().expect("piped")).lines();
     let mut line = || lines.next().expect("a line").expect("text");
     assert!(first.ends_with(&line()["begun-".len()..]));
     node.kill_container(&first);
     let second = line();
     assert!(!first.ends_with(&second["begun-".len()..]), "the next task speaks: {second}");
-    following.kill().expect("our own child");
-    following.wait().expect("our own child");
 }
 
 #[test]
@@ -520,7 +513,7 @@ fn whoever_leaves_takes_its_tasks_along() {
     assert_eq!(node.ok(&["ps", "-a", "--format", "{{.Names}}"]), "mine");
     assert!(!node.exec_root().join("tasks").exists(), "no secret stays");
     assert!(!node.ok(&["network", "ls", "--format", "{{.Name}}"]).contains("back"));
-    node.ok(&["swarm", "init", "--advertise-addr", "127.0.0.1"]); // and for the end of the test
+    node.ok(&["swarm", "init", "--advertise-addr", "127.0.0.1"]); // and may found another
 }
 
 #[test]
@@ -528,10 +521,10 @@ fn an_image_comes_from_its_registry_with_the_credentials_that_came_with_the_serv
     let node = Node::start();
     let made = Command::new("htpasswd").args(["-Bbn", "ann", "s3cret"]).output();
     let Ok(made) = made else { return skip("htpasswd is not installed") };
-    fs::write(node.folder.join("htpasswd"), made.stdout).expect("a file");
-    let mut registry = Command::new(MINIDOCK);
-    registry.args(["registry", "serve", "-q", "--root", "registry", "--htpasswd", "htpasswd"]).current_dir(&node.folder);
-    let mut registry = node.home.enter(|| registry.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a program"));
+    let (root, users) = (node.folder.join("registry"), node.folder.join("htpasswd"));
+    fs::write(&users, made.stdout).expect("a file");
+    let words = ["registry", "serve", "-q", "--root", &root.display().to_string(), "--htpasswd", &users.display().to_string()];
+    let _registry = start_inside(&node, &with(&[MINIDOCK], &words));
     let image = "127.0.0.1:5000/team/app:1";
     wait_for("the registry", || node.sh("echo s3cret | minidock login -u ann --password-stdin 127.0.0.1:5000").status == 0);
     node.ok(&["tag", "alpine", image]);
@@ -544,8 +537,6 @@ fn an_image_comes_from_its_registry_with_the_credentials_that_came_with_the_serv
     let container = node.await_running("friend", 1).remove(0);
     assert!(node.inspect(&container, "{{.Config.Image}}").starts_with("127.0.0.1:5000/team/app:1@sha256:"));
     assert!(!node.ok(&["service", "inspect", "friend"]).contains("RegistryAuth"));
-    registry.kill().expect("our own child");
-    registry.wait().expect("our own child");
 }
 
 #[test]

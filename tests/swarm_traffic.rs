@@ -10,14 +10,9 @@ mod nodes;
 mod props;
 
 use nodes::Nodes;
-use props::wait_for;
+use props::{comes_true, wait_for};
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 
@@ -34,7 +29,6 @@ struct Seen {
 struct World {
     nodes: Nodes,
     vip: String,
-    rounds: std::cell::Cell<u32>,
 }
 
 impl World {
@@ -62,7 +56,7 @@ impl World {
         let vips = shown[0]["Endpoint"]["VirtualIPs"].as_array().expect("a list").clone();
         let vip = vips.iter().find(|vip| vip["NetworkID"] == network.as_str()).expect("one on each network");
         let vip = vip["Addr"].as_str().expect("an address").split('/').next().expect("a part").to_string();
-        let world = World { nodes, vip, rounds: std::cell::Cell::new(0) };
+        let world = World { nodes, vip };
         world.settled(&["3/3 3/3"]);
         world
     }
@@ -82,10 +76,10 @@ impl World {
 
     /// Asks at every place while `act` is done. `with_vip`: these nodes' containers ask too.
     fn under_load(&self, with_vip: &[&str], act: impl FnOnce()) -> Vec<Seen> {
-        let round = self.rounds.replace(self.rounds.get() + 1);
-        let stop = self.nodes.host.folder.join(format!("stop{round}"));
+        // the clients go on as long as it is there: until this ends, or a claim fails in it
+        let going = tempfile::NamedTempFile::new_in(&self.nodes.host.folder).expect("a file");
         let script = self.nodes.host.folder.join("load.py");
-        let load = |to: &str| format!("python3 -B {} {to} {}", script.display(), stop.display());
+        let load = |to: &str| format!("python3 -B {} {to} {}", script.display(), going.path().display());
         let mut places: Vec<(&str, String, String)> =
             NODES.iter().map(|node| (*node, format!("{node}, at its port"), load("127.0.0.1:8080"))).collect();
         for node in with_vip {
@@ -101,34 +95,22 @@ impl World {
                 scope.spawn(move || (place, nodes.inside(&node, &script)))
             };
             let asking: Vec<_> = places.into_iter().map(asked).collect();
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
-            fs::write(&stop, "").expect("written");
-            let seen = asking.into_iter().map(|thread| seen(thread.join().expect("an answer"))).collect();
-            if let Err(panic) = done {
-                std::panic::resume_unwind(panic);
-            }
-            seen
+            act();
+            drop(going);
+            asking.into_iter().map(|thread| seen(thread.join().expect("an answer"))).collect()
         })
     }
 
     /// Waits until every task of `web` that should run is one of this version, and runs.
     fn rolled(&self, version: &str) {
-        patiently(&format!("version {version}"), || {
+        // three tasks, one after the other, each with a program that takes its time to begin
+        let rolled = comes_true(Duration::from_secs(90), || {
             let state = self.nodes.ok("node1", &["service", "inspect", "-f", "{{.UpdateStatus.State}}", "web"]);
             assert!(!state.starts_with("rollback") && state != "paused", "{state}");
             state == "completed"
         });
+        assert!(rolled, "waited 90 s for version {version}");
         self.settled(&["3/3 3/3", "3/3 2/2"]);
-    }
-}
-
-/// Longer than [`wait_for`]: three tasks, one after the other, each with a program that takes its time to begin.
-#[track_caller]
-fn patiently(what: &str, fact: impl Fn() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(90);
-    while !fact() {
-        assert!(Instant::now() < limit, "waited 90 s for {what}");
-        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -13,13 +13,17 @@
 
 #![allow(dead_code)] // each test binary takes what it needs of the props
 
-use crate::{nodes::Nodes, props::wait_for};
+use crate::{
+    nodes::Nodes,
+    props::{Stop, comes_true},
+};
 use std::{
     collections::BTreeSet,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// The operations so far.
@@ -29,15 +33,6 @@ pub struct History {
     removed: Mutex<BTreeSet<String>>,
     asked: AtomicUsize,
     done: AtomicBool,
-}
-
-/// Ends the load.
-pub struct Stop<'a>(&'a History);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.done.store(true, Ordering::SeqCst);
-    }
 }
 
 impl History {
@@ -78,7 +73,7 @@ impl History {
 
     /// The load ends when this is dropped: at the end of its scope, or when a claim fails in it.
     pub fn until_dropped(&self) -> Stop<'_> {
-        Stop(self)
+        Stop(&self.done)
     }
 
     /// How many were acknowledged.
@@ -89,31 +84,37 @@ impl History {
     /// Every manager shows everything that was acknowledged, once, and nothing that was taken back or never asked for.
     #[track_caller]
     pub fn check(&self, nodes: &Nodes, managers: &[&str]) {
+        for manager in managers {
+            let mut wrong = None;
+            // a manager that was away catches up; what is lost stays lost
+            let holds = comes_true(Duration::from_secs(20), || {
+                wrong = self.wrong(nodes, manager);
+                wrong.is_none()
+            });
+            assert!(holds, "{manager}, of {} acknowledged: {}", self.count(), wrong.unwrap_or_default());
+        }
+    }
+
+    /// What a manager shows now that is not as was acknowledged; none: nothing.
+    pub fn wrong(&self, nodes: &Nodes, manager: &str) -> Option<String> {
         let (kept, gone) =
             (self.acknowledged.lock().expect("no panic").clone(), self.removed.lock().expect("no panic").clone());
         let asked: BTreeSet<String> = (0..self.asked.load(Ordering::SeqCst)).map(|n| format!("s{n}")).collect();
-        for manager in managers {
-            let mut wrong = String::from("it did not answer");
-            let verdict = || {
-                let listed = nodes.on(manager, &["service", "ls", "--format", "{{.Name}}"]);
-                if listed.status != 0 {
-                    wrong = listed.err;
-                    return false;
-                }
-                let names: Vec<String> = listed.out.lines().filter(|name| name.starts_with('s')).map(String::from).collect();
-                let set: BTreeSet<String> = names.iter().cloned().collect();
-                wrong = format!(
-                    "lost {:?}, risen again {:?}, twice {}, never asked for {:?}",
-                    kept.difference(&set).collect::<Vec<_>>(),
-                    gone.intersection(&set).collect::<Vec<_>>(),
-                    names.len() - set.len(),
-                    set.difference(&asked).collect::<Vec<_>>(),
-                );
-                kept.is_subset(&set) && gone.is_disjoint(&set) && names.len() == set.len() && set.is_subset(&asked)
-            };
-            // a manager that was away catches up; what is lost stays lost
-            let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for("the history to hold", verdict)));
-            assert!(verdict.is_ok(), "{manager}, of {} acknowledged: {wrong}", self.count());
+        let listed = nodes.on(manager, &["service", "ls", "--format", "{{.Name}}"]);
+        if listed.status != 0 {
+            return Some(listed.err);
         }
+        let names: Vec<String> = listed.out.lines().filter(|name| name.starts_with('s')).map(String::from).collect();
+        let set: BTreeSet<String> = names.iter().cloned().collect();
+        let holds = kept.is_subset(&set) && gone.is_disjoint(&set) && names.len() == set.len() && set.is_subset(&asked);
+        (!holds).then(|| {
+            format!(
+                "lost {:?}, risen again {:?}, twice {}, never asked for {:?}",
+                kept.difference(&set).collect::<Vec<_>>(),
+                gone.intersection(&set).collect::<Vec<_>>(),
+                names.len() - set.len(),
+                set.difference(&asked).collect::<Vec<_>>(),
+            )
+        })
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`Daemon`] is a real daemon with a data root, an exec root, a socket and a network namespace ([`home`]) of its own, with the
 //! base images imported; its [`Daemon::run`] types a command line at it, [`Daemon::inside`] runs a program in its namespace.
-//! [`wait_for`] waits for a fact with a deadline, never for a time. When a `Daemon` goes, so does everything it made, and it
-//! says what it could not remove.
+//! [`wait_for`] waits for a fact with a deadline, never for a time; a [`Stop`] ends threads that go on until told. When a `Daemon`
+//! goes, so does everything it made, its cluster and its part in a swarm too, and it says what it could not remove.
 //!
 //! Laws: no test touches the default roots, the machine's network or another's; nothing is mocked; what cannot run here is
 //! counted ([`skip`]).
@@ -19,6 +19,7 @@ use std::{
     os::unix::{net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -198,8 +199,14 @@ impl Drop for Daemon {
             }
         }
         if self.child.is_some() && self.data_root().join("cluster").exists() {
-            let _ = self.run(&["cluster", "down"]);
+            let down = self.run(&["cluster", "down"]);
+            if down.status != 0 {
+                eprintln!("cluster down: {}", down.err);
+            }
         }
+        // while it is in a swarm, what is removed by hand would be replaced
+        let in_swarm = self.child.is_some() && self.data_root().join("swarm/state.json").exists();
+        let left = in_swarm.then(|| self.run(&["swarm", "leave", "--force"]));
         if self.child.is_some() {
             let listed = self.run(&["ps", "-aq"]);
             let ids: Vec<&str> = listed.out.split_whitespace().collect();
@@ -216,6 +223,9 @@ impl Drop for Daemon {
         }
         sweep::sweep(&self.exec_root());
         let _ = fs::remove_dir_all(&self.folder);
+        if let Some(left) = left.filter(|left| left.status != 0) {
+            assert!(std::thread::panicking(), "it cannot leave its swarm: {}", left.err);
+        }
     }
 }
 
@@ -254,11 +264,29 @@ pub fn finish(mut command: Command) -> Printed {
 
 /// Waits until `fact` holds, at most twenty seconds.
 #[track_caller]
-pub fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+pub fn wait_for(what: &str, fact: impl FnMut() -> bool) {
+    assert!(comes_true(Duration::from_secs(20), fact), "waited 20 s for {what}");
+}
+
+/// Whether `fact` holds before `limit` is over.
+pub fn comes_true(limit: Duration, mut fact: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
     while !fact() {
-        assert!(Instant::now() < deadline, "waited 20 s for {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Raises its flag when it goes: at the end of a block, or when a claim fails in it. The first line of a [`std::thread::scope`]
+/// whose threads go on until the flag is up: the scope waits for them, and would wait for ever.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -1,15 +1,14 @@
 //! # Nodes: a cluster for a test
 //!
 //! A hosting [`Daemon`] with the base images, and simulated nodes on it. [`Nodes::on`] types a command line at one node, [`Nodes::inside`] runs a program in it.
-//! When the nodes go, `cluster down` takes everything away, and says so if it cannot.
+//! They go with their daemon; when a claim has failed, their last words are shown before.
 //!
 //! Laws: as for all props: no default roots, no network but the test's own, waiting for facts only.
 
 #![allow(dead_code)] // each test binary takes what it needs of the props
 
-use crate::props::{Daemon, MINIDOCK, Printed, finish, wait_for};
+use crate::props::{Daemon, Printed, wait_for};
 use serde_json::Value;
-use std::process::Command;
 
 /// A hosting daemon and its nodes.
 pub struct Nodes {
@@ -102,12 +101,6 @@ impl Drop for Nodes {
                 let lines: Vec<&str> = log.lines().collect();
                 eprintln!("--- {node}'s log, last lines ---\n{}", lines[lines.len().saturating_sub(15)..].join("\n"));
             }
-        }
-        let mut down = Command::new(MINIDOCK);
-        down.args(["-H", &self.host.host(), "cluster", "down"]).env("MINIDOCK_CONFIG", self.host.folder.join("config"));
-        let down = finish(down);
-        if down.status != 0 {
-            eprintln!("cluster down: {}", down.err);
         }
     }
 }

@@ -1,4 +1,4 @@
-"""load.py HOST:PORT STOP: asks again and again, in two threads, until the file STOP is there, but once at least; then prints who answered how often, what went
+"""load.py HOST:PORT GO: asks again and again, in two threads, as long as the file GO is there, but once at least; then prints who answered how often, what went
 wrong, and the longest wait, as JSON."""
 import collections, http.client, json, os, sys, threading, time
 
@@ -21,7 +21,7 @@ def ask():
                 bad.append(f"{time.time():.3f} {failed!r} after {time.monotonic() - began:.3f} s")
         with lock:
             worst[0] = max(worst[0], time.monotonic() - began)
-        if os.path.exists(sys.argv[2]):
+        if not os.path.exists(sys.argv[2]):
             return
         time.sleep(0.03)
 
