@@ -22,7 +22,7 @@ children = []  # what must not outlive this program, whatever happens
 def row(what, value, unit="ms", against=None, base=None, limit=None):
     ratio = value / base if base else None
     rows.append({"what": what, "value": round(value, 3), "unit": unit, "against": against, "ratio": ratio and round(ratio, 3), "limit": limit})
-    text = f"{what:<72} {value:10.2f} {unit:<6}"
+    text = f"{what:<78} {value:10.3f} {unit:<6}"
     if ratio:
         text += f"  {ratio:7.3f} x {against}"
     if limit:
@@ -37,11 +37,11 @@ def run(*words, env=None, check=True):
     return done.stdout.strip()
 
 
-def wait_for(fact, seconds=30):
+def wait_for(what, fact, seconds=30, pause=0.005):
     deadline = time.monotonic() + seconds
     while not fact():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(pause)
 
 
 class Namespace:
@@ -51,7 +51,7 @@ class Namespace:
         self.process = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], stdin=subprocess.DEVNULL)
         children.append(self.process)
         mine = os.readlink("/proc/self/ns/net")
-        wait_for(lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") != mine)
+        wait_for("a network namespace", lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") != mine)
         self.pid = self.process.pid
         self("ip", "link", "set", "lo", "up")
 
@@ -73,6 +73,12 @@ def numbers(*words):
     return [float(n) for n in run(*words).split()]
 
 
+def await_load(ask, address, env=None):
+    """Waits until the echo and the sink at an address answer. `ask` makes a command line of a load's words."""
+    for words in (("ping", address, 5001, "0.01"), ("pour", address, 5002, "0.01")):
+        wait_for(f"an answer to {words}", lambda: float((run(*ask(*words), env=env, check=False) or "0").split()[0]) > 0)
+
+
 class Daemon:
     def __init__(self):
         self.fleeting = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-", dir="/dev/shm"))
@@ -82,7 +88,7 @@ class Daemon:
             [MINIDOCK, "daemon", f"--data-root={here}/data", f"--exec-root={self.fleeting}/exec", "-H", f"unix://{self.socket}"],
             stdout=subprocess.DEVNULL, stderr=open(here / "daemon.log", "w"), stdin=subprocess.DEVNULL)
         try:
-            wait_for(lambda: subprocess.run([MINIDOCK, "version"], env=self.env, capture_output=True).returncode == 0)
+            wait_for("the daemon", lambda: subprocess.run([MINIDOCK, "version"], env=self.env, capture_output=True).returncode == 0)
             run(TOP / "images/build", "alpine", env=dict(self.env, MINIDOCK=MINIDOCK))
         except BaseException:
             self.gone()
@@ -118,7 +124,7 @@ def docker():
     process = subprocess.Popen(["unshare", "-n", "-m", "sh", "-c", command], stdout=subprocess.DEVNULL, stderr=open(root / "log", "w"), stdin=subprocess.DEVNULL)
     env = dict(os.environ, DOCKER_HOST=host)
     try:
-        wait_for(lambda: subprocess.run(["docker", "version"], env=env, capture_output=True).returncode == 0, 40)
+        wait_for("dockerd", lambda: subprocess.run(["docker", "version"], env=env, capture_output=True).returncode == 0, 40)
     except AssertionError:
         process.terminate()
         process.wait()
@@ -196,7 +202,7 @@ class Side:
         self.outside("ip", "link", "set", "eth0", "up")
         self.servers = [subprocess.Popen(inside(server, "echo", 5001, cpu=0)), subprocess.Popen(inside(server, "sink", 5002, cpu=0))]
         children.extend(self.servers)
-        time.sleep(0.2)
+        await_load(lambda *words: inside(client, *words), address)
 
     def ways(self):
         """Who sends, and whereto: straight, and through the door."""

@@ -22,7 +22,7 @@ class Swarm:
         self.ok("network", "create", "-d", "overlay", "shop")
         self.service("near", "--constraint", "node.hostname==node1")
         self.service("far", "--constraint", "node.hostname==node2", "-p", "9001:5001/udp")
-        wait_for(lambda: self.ok("service", "ls", "--format", "{{.Replicas}}").split() == ["1/1", "1/1"])
+        wait_for("both tasks", lambda: self.ok("service", "ls", "--format", "{{.Replicas}}").split() == ["1/1", "1/1"])
         self.pids = {node: self.ok("inspect", "-f", "{{.State.Pid}}", self.ok("ps", "-q", node=node), node=node) for node in ("node1", "node2")}
         inspected = json.loads(self.ok("inspect", self.ok("ps", "-q", node="node2"), node="node2"))[0]
         self.task = inspected["NetworkSettings"]["Networks"]["shop"]["IPAddress"]
@@ -49,7 +49,7 @@ class Swarm:
     def serve(self):
         for words in (("echo", 5001), ("sink", 5002)):
             children.append(network.subprocess.Popen(self.load("node2", *words, cpu=0), env=self.daemon.env, stdin=network.subprocess.DEVNULL))
-        network.time.sleep(0.5)
+        network.await_load(lambda *words: self.load("node1", *words, cpu=1), self.task, self.daemon.env)
 
 
 class Bare:
@@ -71,7 +71,7 @@ class Bare:
             station("ip", "link", "set", "eth0", "up")
         for words in (("echo", 5001), ("sink", 5002)):
             children.append(network.subprocess.Popen(network.inside(self.stations[1].pid, *words, cpu=0)))
-        network.time.sleep(0.2)
+        network.await_load(lambda *words: network.inside(self.stations[0].pid, *words), "10.47.0.2")
 
     def numbers(self, *words):
         return network.numbers(*network.inside(self.stations[0].pid, *words, cpu=1))
