@@ -11,7 +11,7 @@
 //! * [`state_file`]: write beside, rename; load, or say which file is broken.
 //! * [`clean_path`]: a path as text, without detours.
 //! * [`ignore`]: the patterns of `.dockerignore`.
-//! * [`clock`]: the wall clock, and one that tests wind by hand.
+//! * [`clock`]: the wall clock, which may be wrong, and a steady one for who waits.
 //!
 //! Next room: [`error`]
 

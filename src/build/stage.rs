@@ -339,7 +339,7 @@ impl Stage {
                 Some(upper) => store.layer_of_upper(upper, &diff_ids, &below, epoch)?,
                 None => None,
             };
-            let now = epoch.and_then(|at| Timestamp::from_second(at).ok()).unwrap_or_else(Timestamp::now);
+            let now = epoch.and_then(|at| Timestamp::from_second(at).ok()).unwrap_or_else(clock::now);
             let now = Some(clock::rfc3339(now));
             config.created = now.clone();
             config.history.push(History {

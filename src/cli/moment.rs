@@ -12,7 +12,7 @@
 //! *See:* moby `api/types/time/timestamp.go`. *Next room:* [`crate::container::logs`]
 
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
-use minidock_base::{Error, Result, units};
+use minidock_base::{Error, Result, clock, units};
 
 /// What `text` means, as the API wants it: `seconds.nanoseconds`.
 ///
@@ -39,7 +39,7 @@ pub fn parse(text: &str, now: Timestamp, here: &TimeZone) -> Result<String> {
 /// # Errors
 /// As [`parse`].
 pub fn from_now(text: &str) -> Result<String> {
-    parse(text, Timestamp::now(), &TimeZone::system())
+    parse(text, clock::now(), &TimeZone::system())
 }
 
 fn unknown(text: &str) -> Error {

@@ -42,7 +42,6 @@ pub mod streams;
 pub mod underlay;
 
 use futures_util::future::{join_all, try_join_all};
-use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock, id, paths::Paths};
 use minidock_spec::cluster::{AddRequest, Cluster as Shown, Cut, CutRequest, NodeRequest, PartitionRequest, UpRequest};
 use node::Ground;
@@ -151,7 +150,7 @@ impl Cluster {
         let net = state::choose_subnet(&wish.subnet, &underlay.routes()?)?;
         let record = Record {
             id: id::random_id()[..8].to_string(),
-            created_at: clock::rfc3339_nanos(Timestamp::now()),
+            created_at: clock::rfc3339_nanos(clock::now()),
             subnet: net.to_string(),
             uplink: wish.uplink,
             swarm: !wish.no_swarm,

@@ -22,7 +22,6 @@ use crate::{
     state::{self, Node, Record, Running},
     underlay::{self, Underlay},
 };
-use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock, paths::Paths, state_file};
 use minidock_client::{Address, Docker};
 use minidock_linux::{
@@ -102,7 +101,7 @@ async fn make(ground: &Ground<'_>, node: &Node, orders: &Path) -> Result<()> {
     child.wait().await.doing(|| "wait for the machine's first process")?;
     let pid = said.strip_prefix("pid ").and_then(|pid| pid.parse::<i32>().ok()).ok_or_else(|| last_words(ground, node))?;
     let process = Process::read(pid).ok_or_else(|| last_words(ground, node))?;
-    let running = Running { pid, started: process.started, started_at: clock::rfc3339_nanos(Timestamp::now()) };
+    let running = Running { pid, started: process.started, started_at: clock::rfc3339_nanos(clock::now()) };
     state::write_running(ground.paths, &node.name, &running)?;
     ground.underlay.plug(ground.record, node, pid)?;
     tell.write_all(b"plugged\n").await.doing(|| "tell the machine")?;

@@ -19,7 +19,7 @@
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
-use minidock_base::Result;
+use minidock_base::{Result, clock};
 use minidock_spec::{
     engine::{
         event::{Event, EventActor},
@@ -91,7 +91,7 @@ impl Events {
             ..Event::default()
         };
         let mut past = self.past.lock().expect("no holder panics");
-        let now = Timestamp::now().as_nanosecond() as i64;
+        let now = clock::now().as_nanosecond() as i64;
         event.time_nano = past.back().map_or(now, |last| now.max(last.time_nano));
         event.time = event.time_nano.div_euclid(1_000_000_000);
         let event = Arc::new(event);
@@ -124,7 +124,7 @@ impl Events {
             _ => past.iter().filter(|e| (from..=to).contains(&e.time_nano)).cloned().collect(),
         };
         drop(past);
-        let left = until.map(|t| Duration::try_from(t.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO));
+        let left = until.map(|t| Duration::try_from(t.duration_since(clock::now())).unwrap_or(Duration::ZERO));
         let coming = match left {
             Some(Duration::ZERO) => stream::empty().boxed(),
             Some(left) => follow(live).take_until(tokio::time::sleep(left)).boxed(),

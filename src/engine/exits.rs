@@ -30,7 +30,6 @@ use crate::{
     shim_client::Happening,
     volumes,
 };
-use jiff::Timestamp;
 use minidock_base::{clock, state_file};
 use minidock_linux::{proc::Process, signal};
 use minidock_shim::protocol::{Event, Exit};
@@ -91,7 +90,7 @@ async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: Option<Ex
 /// Record, waiters, events. Gives back how long the restart policy wants to wait, if it wants to start it again.
 pub(crate) fn write_down(engine: &Engine, container: &Container, exit: &Exit) -> Option<Duration> {
     let record = container.record();
-    let at = exit.at.parse().unwrap_or_else(|_| Timestamp::now());
+    let at = exit.at.parse().unwrap_or_else(|_| clock::now());
     let ran = record.state.started_at.map_or(Duration::ZERO, |began| at.duration_since(began).try_into().unwrap_or_default());
     let code = i64::from(exit.code);
     let restarts = restart::decide(container, &record, code, ran);
@@ -123,7 +122,7 @@ async fn without_a_word(engine: &Arc<Engine>, record: &Record) -> Exit {
     tracing::warn!(id = record.id, "the shim is gone");
     let written = state_file::load::<Exit>(&engine.paths.container_exit(&record.id)).ok().flatten();
     kill_orphans(engine, record).await;
-    let now = || clock::rfc3339(Timestamp::now());
+    let now = || clock::rfc3339(clock::now());
     written.unwrap_or_else(|| Exit { code: 137, at: now(), oom_killed: record.state.oom_killed })
 }
 

@@ -20,7 +20,7 @@ pub mod transfer;
 
 use crate::{Engine, byte_stream::blocking};
 use jiff::{Span, Timestamp};
-use minidock_base::{Error, Result, paths::Paths, units};
+use minidock_base::{Error, Result, clock, paths::Paths, units};
 use minidock_image::{
     Store, lent,
     remove::{Pruning, Removal, Removed, User},
@@ -216,7 +216,7 @@ pub fn moment(text: &str) -> Result<Timestamp> {
         return Timestamp::from_nanosecond((seconds * 1e9) as i128).map_err(|_| bad());
     }
     if let Ok(ago) = units::parse_duration(text) {
-        return Span::try_from(ago).ok().and_then(|ago| Timestamp::now().checked_sub(ago).ok()).ok_or_else(bad);
+        return Span::try_from(ago).ok().and_then(|ago| clock::now().checked_sub(ago).ok()).ok_or_else(bad);
     }
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);

@@ -15,7 +15,7 @@
 //! Laws: the nursery holds nothing but this socket, so it ends when the daemon does, however that ends; shims do not care
 //! whether it lives. *Next room:* [`crate::shim_client`]
 
-use minidock_base::{Doing, Error, Result};
+use minidock_base::{Doing, Error, Result, clock};
 use minidock_linux::{fds, limits};
 use minidock_shim::nursery::{FILES, WORD};
 use std::{
@@ -69,6 +69,7 @@ impl Nursery {
             .arg(format!("{WORD:64}")) // room for the id that `ps` will show instead
             .env_clear()
             .envs(limits::files_before().map(|soft| (FILES, soft.to_string())))
+            .envs(clock::inherited())
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())

@@ -34,7 +34,6 @@ use crate::{
     shim_client::{Happening, Shim},
 };
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use minidock_base::{Doing, Result, clock, id, state_file};
 use minidock_linux::proc::Process;
 use minidock_shim::protocol::{Answer, Exit, Request};
@@ -227,7 +226,7 @@ fn adopt_running(
         if !r.state.has_process() {
             // the daemon died between the start and writing it down
             let began = Process::read(pid).map_or(0, |p| p.started);
-            r.state.started(pid, began, Timestamp::now())?;
+            r.state.started(pid, began, clock::now())?;
         }
         Ok(())
     });
@@ -270,7 +269,7 @@ async fn how_it_ended(engine: &Arc<Engine>, record: &Record) -> Exit {
         tracing::warn!(id = record.id, "{}", error.message());
     }
     let code = if alive { 137 } else { UNKNOWN };
-    written.unwrap_or_else(|| Exit { code, at: clock::rfc3339(Timestamp::now()), oom_killed: record.state.oom_killed })
+    written.unwrap_or_else(|| Exit { code, at: clock::rfc3339(clock::now()), oom_killed: record.state.oom_killed })
 }
 
 /// `always` and `unless-stopped` bring a container back when the daemon comes back.

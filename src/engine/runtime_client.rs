@@ -12,7 +12,7 @@
 //! *See:* the OCI runtime command line. *Next room:* [`crate::shim_client`]
 
 use crate::Engine;
-use minidock_base::{Doing, Error, Result, id};
+use minidock_base::{Doing, Error, Result, clock, id};
 use serde::Deserialize;
 use std::{process::Stdio, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
@@ -44,6 +44,7 @@ pub async fn call(engine: &Engine, args: &[&str], input: &[u8]) -> Result<()> {
         .args(["--log-format", "json"])
         .args(args)
         .env_clear()
+        .envs(clock::inherited())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

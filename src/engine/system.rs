@@ -11,8 +11,11 @@
 //! See: moby `daemon/info.go`, `pkg/sysinfo` · proc(5), cgroups(7), os-release(5). Next room: [`crate::disk_usage`]
 
 use crate::{Engine, container::record::Phase};
-use jiff::Timestamp;
-use minidock_base::{Result, clock::rfc3339_nanos, id};
+use minidock_base::{
+    Result,
+    clock::{self, rfc3339_nanos},
+    id,
+};
 use minidock_spec::{
     engine::{
         API_VERSION, MIN_API_VERSION,
@@ -113,7 +116,7 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
         nfd: fs::read_dir("/proc/self/fd").map(|all| all.count() as i64).unwrap_or(-1),
         oom_kill_disable: limits.oom_kill_disable,
         n_goroutines: fs::read_dir("/proc/self/task").map(|all| all.count() as i64).unwrap_or(-1),
-        system_time: rfc3339_nanos(Timestamp::now()),
+        system_time: rfc3339_nanos(clock::now()),
         logging_driver: "json-file".into(),
         cgroup_driver: "cgroupfs".into(),
         cgroup_version: limits.version.to_string(),

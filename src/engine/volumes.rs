@@ -21,7 +21,7 @@
 
 use crate::{Engine, container::record::Record as ContainerRecord};
 use jiff::Timestamp;
-use minidock_base::{Doing, Error, Result, id, paths::Paths, state_file};
+use minidock_base::{Doing, Error, Result, clock, id, paths::Paths, state_file};
 use minidock_image::layers::remove_folder;
 use minidock_spec::engine::{
     filters::Filters,
@@ -178,7 +178,7 @@ impl Volumes {
         let given = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
         let mut record = Record {
             name: wish.name.clone(),
-            created: Timestamp::now(),
+            created: clock::now(),
             labels: given(&wish.labels),
             options: given(&wish.driver_opts),
         };

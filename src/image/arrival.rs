@@ -25,7 +25,6 @@ use crate::{
     store::{ImageRecord, Store, manifest_descriptor},
     tags,
 };
-use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock};
 use minidock_spec::{
     digest::Digest,
@@ -112,7 +111,7 @@ impl Store {
         self.settle()?;
         let mut state = self.state();
         let descriptor = state.descriptor(&record.manifest)?;
-        let now = clock::rfc3339(Timestamp::now());
+        let now = clock::rfc3339(clock::now());
         state.tags.change(|list| {
             for name in names {
                 tags::give(list, &descriptor, Some(name), &now);

@@ -22,7 +22,6 @@ use crate::{
     tags,
 };
 use flate2::write::GzEncoder;
-use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock};
 use minidock_linux::files;
 use minidock_spec::{
@@ -63,7 +62,7 @@ impl Store {
         }
         let base = commit.base;
         let (diff_id, blob, _pinned) = self.pack(commit)?;
-        let now = clock::rfc3339(Timestamp::now());
+        let now = clock::rfc3339(clock::now());
         let mut config: ImageConfig = (*base.config).clone();
         config.created = Some(now.clone());
         config.author = (!commit.author.is_empty()).then(|| commit.author.to_string());

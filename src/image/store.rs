@@ -238,7 +238,7 @@ impl Store {
         let record = self.by_id(id)?;
         let mut state = self.state();
         let descriptor = state.descriptor(&record.manifest)?;
-        let now = clock::rfc3339(Timestamp::now());
+        let now = clock::rfc3339(clock::now());
         state.tags.change(|list| tags::give(list, &descriptor, Some(name), &now))
     }
 
@@ -356,7 +356,7 @@ impl Store {
 
 /// Puts a manifest on the list, under these names or none; it is hidden no longer.
 pub(crate) fn enlist(list: &mut Vec<Descriptor>, descriptor: &Descriptor, names: &[Reference]) {
-    let now = clock::rfc3339(Timestamp::now());
+    let now = clock::rfc3339(clock::now());
     tags::give(list, descriptor, None, &now);
     for name in names {
         tags::give(list, descriptor, Some(name), &now);

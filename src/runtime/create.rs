@@ -28,7 +28,7 @@ use crate::{
     log, mounts, privileges, recording, resources, rootfs, seccomp,
     state::{Folder, Record},
 };
-use minidock_base::{Doing, Error, Result};
+use minidock_base::{Doing, Error, Result, clock};
 use minidock_linux::{
     cgroup::{Cgroup, Hierarchy},
     clone::Cloned,
@@ -117,7 +117,7 @@ fn first_record(options: &Options, bundle: &Bundle) -> Result<Record> {
         pid: 0,
         started: 0,
         maker: (maker, Running::read(maker).map_or(0, |own| own.started)),
-        created: jiff::Timestamp::now().to_string(),
+        created: clock::now().to_string(),
         bundle: bundle.path.clone(),
         rootfs: bundle.root(),
         oci_version: bundle.spec.version().clone(),

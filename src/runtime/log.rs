@@ -11,6 +11,7 @@
 //! Laws: a log that cannot be written loses its line, never the command; warnings are not errors.
 //! Next room: [`crate::cli`]
 
+use minidock_base::clock;
 use std::{
     cell::RefCell,
     fs::{File, OpenOptions},
@@ -64,7 +65,7 @@ pub fn debug(message: &str) {
 }
 
 fn line(level: &str, message: &str) {
-    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let time = clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     LOG.with_borrow_mut(|log| {
         let text = match log.json {
             true => serde_json::json!({"level": level, "msg": message, "time": time}).to_string(),

@@ -26,7 +26,11 @@ use crate::{
     supervise::Shim,
 };
 use jiff::Timestamp;
-use minidock_base::{Error, clock::rfc3339, state_file};
+use minidock_base::{
+    Error,
+    clock::{self, rfc3339},
+    state_file,
+};
 use minidock_linux::{
     cgroup::{Hierarchy, oom},
     signal,
@@ -52,7 +56,7 @@ impl Shim {
     /// Somebody has ended: asks the kernel who, until it knows of nobody more.
     pub fn reap(&mut self) {
         while let Some(ended) = wait::wait_any() {
-            let at = Timestamp::now();
+            let at = clock::now();
             let runtime = |process: &Process| matches!(&process.phase, Phase::Starting { call, .. } if call.pid == ended.pid);
             let program = |process: &Process| matches!(process.phase, Phase::Running { pid } if pid == ended.pid);
             if let Some(n) = self.processes.iter().position(runtime) {

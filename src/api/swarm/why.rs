@@ -9,8 +9,7 @@ use crate::{
     answer::{Answer, json},
     call::Call,
 };
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_swarm::{
     control::find,
     store::{Table, Tables},
@@ -34,7 +33,7 @@ pub async fn task(call: Call) -> Result<Answer> {
             Err(error) => newest(tables, &text).ok_or(error)?,
         };
         let task = tables.task(&id).ok_or_else(|| Error::not_found(format!("task {text} not found")))?;
-        Ok::<_, Error>(why::task::why(tables, task, Timestamp::now()))
+        Ok::<_, Error>(why::task::why(tables, task, clock::now()))
     })?)
 }
 
@@ -62,7 +61,7 @@ pub async fn service(call: Call) -> Result<Answer> {
     json(&manager.view(|tables| {
         let id = find(tables, Table::Service, &text)?;
         let service = tables.service(&id).ok_or_else(|| Error::not_found(format!("service {text} not found")))?;
-        Ok::<_, Error>(why::service::why(tables, service, Timestamp::now()))
+        Ok::<_, Error>(why::service::why(tables, service, clock::now()))
     })?)
 }
 
@@ -74,6 +73,7 @@ pub async fn leader(call: Call) -> Result<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
     use minidock_spec::swarm::{service::Service, task::Task};
     use minidock_swarm::store::{Action, Batch};
 

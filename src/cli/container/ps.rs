@@ -24,7 +24,7 @@ use crate::{
 };
 use clap::ArgMatches;
 use jiff::Timestamp;
-use minidock_base::{Error, Result, id, units};
+use minidock_base::{Error, Result, clock, id, units};
 use minidock_client::Route;
 use minidock_spec::{engine::container::Summary, engine::network::Port, reference::Reference};
 use std::{cell::Cell, rc::Rc};
@@ -104,7 +104,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         Some(_) if quiet => "{{.ID}}".into(),
         Some(custom) => custom.to_string(),
     };
-    let (now, full) = (Timestamp::now(), m.get_flag("no-trunc"));
+    let (now, full) = (clock::now(), m.get_flag("no-trunc"));
     let rows: Vec<Rc<dyn Row>> =
         containers.into_iter().map(|summary| Rc::new(ContainerRow::new(summary, full, now)) as Rc<dyn Row>).collect();
     terminal::print(&format::render(&format, COLUMNS, &rows)?);

@@ -15,7 +15,7 @@ use crate::{
 };
 use clap::ArgMatches;
 use jiff::{Timestamp, tz::TimeZone};
-use minidock_base::{Result, id, units};
+use minidock_base::{Result, clock, id, units};
 use minidock_client::Route;
 use minidock_spec::engine::image::HistoryItem;
 use std::rc::Rc;
@@ -59,7 +59,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         None | Some("" | "table") => TABLE_IN_NUMBERS,
         Some(custom) => custom,
     };
-    let (full, now) = (m.get_flag("no-trunc"), Timestamp::now());
+    let (full, now) = (m.get_flag("no-trunc"), clock::now());
     let rows: Vec<Rc<dyn Row>> =
         steps.into_iter().map(|step| Rc::new(StepRow { step, human, full, now }) as Rc<dyn Row>).collect();
     terminal::print(&format::render(format, COLUMNS, &rows)?);

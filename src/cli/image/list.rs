@@ -17,7 +17,7 @@ use crate::{
 };
 use clap::ArgMatches;
 use jiff::Timestamp;
-use minidock_base::{Result, id, units};
+use minidock_base::{Result, clock, id, units};
 use minidock_client::Route;
 use minidock_spec::{engine::image::ImageSummary, reference::Reference};
 use std::rc::Rc;
@@ -73,7 +73,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let images: Vec<ImageSummary> = session.docker().await?.get(&route).await?;
     let format = format_of(flag::text_of(m, "format").unwrap_or_default(), m.get_flag("quiet"), digests);
     let show = Show { full: m.get_flag("no-trunc"), digests, digest_column: digests || format.contains("{{.Digest}}") };
-    let now = Timestamp::now();
+    let now = clock::now();
     let found: Vec<Rc<dyn Row>> =
         images.iter().flat_map(|image| rows(image, &show, now)).map(|row| Rc::new(row) as Rc<dyn Row>).collect();
     terminal::print(&format::render(&format, COLUMNS, &found)?);

@@ -19,7 +19,7 @@ use crate::{
 };
 use clap::ArgMatches;
 use jiff::Timestamp;
-use minidock_base::Result;
+use minidock_base::{Result, clock};
 use minidock_spec::swarm::secret::Secret;
 use std::rc::Rc;
 
@@ -56,7 +56,7 @@ fn flags(about: &'static str) -> clap::Command {
 pub async fn run(m: &ArgMatches, session: &mut Session, what: What) -> Result<i32> {
     let route = what.all("").maybe("filters", Filters::of(m).json());
     let objects: Vec<Secret> = session.docker().await?.get(&route).await?;
-    terminal::print(&render(objects, what, flag::text_of(m, "format"), m.get_flag("quiet"), Timestamp::now())?);
+    terminal::print(&render(objects, what, flag::text_of(m, "format"), m.get_flag("quiet"), clock::now())?);
     Ok(0)
 }
 

@@ -14,8 +14,7 @@ use crate::{
     terminal,
 };
 use clap::{ArgMatches, Command};
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_client::{Docker, Route};
 use minidock_spec::swarm::{service::Service, task::Task};
 
@@ -80,7 +79,7 @@ pub async fn tasks_of(docker: &Docker, m: &ArgMatches, mut more: Filters) -> Res
 pub async fn show(docker: &Docker, m: &ArgMatches, tasks: Vec<Task>, full: bool) -> Result<()> {
     let names = Names::ask(docker, !m.get_flag("no-resolve")).await?;
     let look = Look { format: flag::text_of(m, "format"), full, quiet: m.get_flag("quiet") };
-    terminal::print(&tasks::render(tasks, &names, look, Timestamp::now())?);
+    terminal::print(&tasks::render(tasks, &names, look, clock::now())?);
     Ok(())
 }
 

@@ -27,8 +27,7 @@ use crate::{
     volume::{self, VolumeRow},
 };
 use clap::ArgMatches;
-use jiff::Timestamp;
-use minidock_base::{Result, units};
+use minidock_base::{Result, clock, units};
 use minidock_client::Route;
 use minidock_spec::{
     engine::{container::Summary, image::ImageSummary, system::DiskUsage, volume::Volume},
@@ -191,7 +190,7 @@ impl Usage {
     }
 
     fn image_rows(&self, full: bool) -> Vec<Rc<dyn Row>> {
-        let now = Timestamp::now();
+        let now = clock::now();
         let row = |image: &ImageSummary| {
             // an image is counted once, under its first name
             let name = image.repo_tags.first().and_then(|tag| Reference::parse(tag).ok());
@@ -209,7 +208,7 @@ impl Usage {
     }
 
     fn container_rows(&self, full: bool) -> Vec<Rc<dyn Row>> {
-        let now = Timestamp::now();
+        let now = clock::now();
         let row = |summary: &Summary| {
             let summary = Summary { size_root_fs: None, ..summary.clone() };
             Rc::new(ContainerRow::new(summary, full, now)) as Rc<dyn Row>

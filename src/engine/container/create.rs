@@ -26,8 +26,7 @@ use crate::{
     networks::{links, place::Networking, wishes},
     oci_config::security,
 };
-use jiff::Timestamp;
-use minidock_base::{Doing, Error, Result, id};
+use minidock_base::{Doing, Error, Result, clock, id};
 use minidock_image::layers::remove_folder;
 use minidock_linux::files;
 use minidock_network::hosts;
@@ -66,7 +65,7 @@ async fn steps(engine: &Arc<Engine>, name: Option<&str>, body: CreateBody, platf
         revision: 0,
         id: id.clone(),
         name: reservation.name.clone(),
-        created: Timestamp::now(),
+        created: clock::now(),
         image: image.id.clone(),
         config,
         host_config,

@@ -28,7 +28,10 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use minidock_base::{Error, Result, clock::rfc3339};
+use minidock_base::{
+    Error, Result,
+    clock::{self, rfc3339},
+};
 use minidock_linux::signal;
 use minidock_spec::engine::{
     container::{Health, HealthConfig, HealthResult},
@@ -153,7 +156,7 @@ fn verdict(health: &mut Health, result: HealthResult, retries: i64, in_start_per
 
 /// Runs the check once: an exec, its exit code and the beginning of its output.
 async fn ask(engine: &Arc<Engine>, container: &Container, check: &HealthConfig) -> HealthResult {
-    let start = rfc3339(Timestamp::now());
+    let start = rfc3339(clock::now());
     let limit = or(check.timeout, Duration::from_secs(30));
     let (exit_code, output) = match prepare(engine, container, check).await {
         Err(error) => (-1, error.message()),
@@ -166,7 +169,7 @@ async fn ask(engine: &Arc<Engine>, container: &Container, check: &HealthConfig) 
             }
         },
     };
-    HealthResult { start, end: rfc3339(Timestamp::now()), exit_code, output }
+    HealthResult { start, end: rfc3339(clock::now()), exit_code, output }
 }
 
 async fn prepare(engine: &Arc<Engine>, container: &Container, check: &HealthConfig) -> Result<String> {
@@ -227,7 +230,7 @@ fn command(record: &Record, check: &HealthConfig) -> Option<Vec<String>> {
 }
 
 fn since(began: Timestamp) -> Duration {
-    Duration::try_from(Timestamp::now().duration_since(began)).unwrap_or_default()
+    Duration::try_from(clock::now().duration_since(began)).unwrap_or_default()
 }
 
 /// Nanoseconds, or a default for zero.

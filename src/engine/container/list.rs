@@ -21,7 +21,7 @@ use crate::{
     networks::ports,
 };
 use jiff::Timestamp;
-use minidock_base::{Error, Result, units::human_duration};
+use minidock_base::{Error, Result, clock, units::human_duration};
 use minidock_spec::{
     digest::Digest,
     engine::{
@@ -101,7 +101,7 @@ fn summary(record: &Record) -> Summary {
         created: record.created.as_second(),
         labels: record.config.labels.clone(),
         state: state(record).status,
-        status: status(record, Timestamp::now()),
+        status: status(record, clock::now()),
         host_config: SummaryHostConfig {
             network_mode: record.host_config.network_mode.clone(),
             annotations: record.host_config.annotations.clone(),

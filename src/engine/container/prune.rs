@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use minidock_base::{Error, Result, units::parse_duration};
+use minidock_base::{Error, Result, clock, units::parse_duration};
 use minidock_spec::engine::{container::Pruned, filters::Filters};
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ pub fn until(filters: &Filters) -> Result<Option<Timestamp>> {
         .parse::<Timestamp>()
         .ok()
         .or_else(|| seconds.and_then(|s| Timestamp::from_second(s).ok()))
-        .or_else(|| parse_duration(text).ok().and_then(|ago| Timestamp::now().checked_sub(ago).ok()));
+        .or_else(|| parse_duration(text).ok().and_then(|ago| clock::now().checked_sub(ago).ok()));
     match found {
         Some(at) => Ok(Some(at)),
         None => {

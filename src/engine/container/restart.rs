@@ -28,7 +28,7 @@ use crate::{
     },
     exits,
 };
-use jiff::Timestamp;
+use minidock_base::clock;
 use minidock_spec::engine::container::RestartPolicy;
 use std::{sync::Arc, time::Duration};
 
@@ -96,7 +96,7 @@ pub(crate) async fn again(engine: &Arc<Engine>, container: &Arc<Container>) {
 /// From waiting to ended.
 pub(crate) fn give_up(engine: &Engine, container: &Container) {
     let ended = container.change_and_count(Kept::OnDisk, |r| {
-        let (code, at) = (r.state.exit_code, r.state.finished_at.unwrap_or_else(Timestamp::now));
+        let (code, at) = (r.state.exit_code, r.state.finished_at.unwrap_or_else(clock::now));
         r.state.ended(Phase::Exited, code, r.state.oom_killed, at)
     });
     if let Err(error) = ended {

@@ -30,8 +30,7 @@ use crate::{
     shim_client::{self, Happening, Shim},
     volumes,
 };
-use jiff::Timestamp;
-use minidock_base::{Error, Kind, Result};
+use minidock_base::{Error, Kind, Result, clock};
 use minidock_linux::proc::Process;
 use minidock_shim::protocol::{Answer, Launch, Log, Request};
 use std::sync::{Arc, atomic::Ordering};
@@ -79,7 +78,7 @@ pub(crate) async fn begin(engine: &Arc<Engine>, container: &Arc<Container>, afre
                 if afresh {
                     (r.restart_count, r.manually_stopped) = (0, false);
                 }
-                r.state.started(pid, began, Timestamp::now())
+                r.state.started(pid, began, clock::now())
             })?;
             volumes_mounted(engine, &record);
             publish(engine, &record, "start", &[]);

@@ -25,7 +25,7 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use jiff::Timestamp;
 use minidock_base::{
     Error, Result,
-    clock::{ZERO, rfc3339},
+    clock::{self, ZERO, rfc3339},
     error::Doing,
 };
 use minidock_linux::cgroup::{
@@ -107,7 +107,7 @@ fn look(path: &str, record: &Record) -> Result<Reading> {
     let devices = fs::read_to_string(format!("/proc/{}/net/dev", record.state.pid)).unwrap_or_default();
     let networks = if has_own_network { interfaces(&devices) } else { Map::new() };
     let counters = Some((hierarchy.version(), counters));
-    Ok(Reading { at: Some(Timestamp::now()), counters, system_ns, online_cpus, memory_total, networks })
+    Ok(Reading { at: Some(clock::now()), counters, system_ns, online_cpus, memory_total, networks })
 }
 
 impl Reading {

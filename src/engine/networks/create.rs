@@ -22,8 +22,7 @@ use crate::{
         wishes::BRIDGE,
     },
 };
-use jiff::Timestamp;
-use minidock_base::{Error, Result, id};
+use minidock_base::{Error, Result, clock, id};
 use minidock_network::{
     bridge, ipam,
     model::{Net, Subnet},
@@ -81,7 +80,7 @@ fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Re
     let record = Record {
         id,
         name: wish.name,
-        created: Timestamp::now(),
+        created: clock::now(),
         driver: Driver::Bridge,
         enable_ipv6: wish.enable_ipv6,
         internal: wish.internal,

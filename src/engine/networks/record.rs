@@ -19,7 +19,10 @@ use crate::networks::{
     overlay::gateway::GATEWAY,
 };
 use jiff::Timestamp;
-use minidock_base::{clock::rfc3339, id};
+use minidock_base::{
+    clock::{self, rfc3339},
+    id,
+};
 use minidock_network::model::{Bridge, Subnet};
 use minidock_spec::engine::network::{Ipam, IpamConfig, Network};
 use serde::{Deserialize, Serialize};
@@ -170,7 +173,7 @@ pub fn default_networks(bridge: Option<(Subnet, &str)>) -> Vec<Record> {
     let bare = |name: &str, driver: Driver| Record {
         id: id::random_id(),
         name: name.into(),
-        created: Timestamp::now(),
+        created: clock::now(),
         driver,
         enable_ipv6: false,
         internal: false,

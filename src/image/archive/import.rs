@@ -14,7 +14,6 @@ use crate::{
     store::{ImageRecord, Pinned, Store},
     tags,
 };
-use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock};
 use minidock_linux::files;
 use minidock_spec::{
@@ -36,7 +35,7 @@ impl Store {
         changes: &[String],
         message: &str,
     ) -> Result<ImageRecord> {
-        let now = clock::rfc3339(Timestamp::now());
+        let now = clock::rfc3339(clock::now());
         let mut image = ImageConfig {
             created: Some(now.clone()),
             architecture: host_architecture().into(),

@@ -32,8 +32,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -370,7 +369,7 @@ fn whole(bytes: Bytes) -> Body {
 
 /// What `Retry-After` says.
 fn told(reply: &Reply) -> Option<Duration> {
-    headers::retry_after(reply.header("retry-after")?, Timestamp::now())
+    headers::retry_after(reply.header("retry-after")?, clock::now())
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -15,7 +15,7 @@
 
 use crate::log_file::{Following, reader::open_pages};
 use jiff::Timestamp;
-use minidock_base::{Doing, Result};
+use minidock_base::{Doing, Result, clock};
 use minidock_linux::inotify::Watch;
 use std::{
     fs::{self, File},
@@ -74,7 +74,7 @@ impl Follower {
         match (self.ask)() {
             Following::Stop => return Ok(Next::End),
             Following::EndWhenDrained => self.last_pass = true,
-            Following::GoOn if self.until.is_some_and(|until| until < Timestamp::now()) => self.last_pass = true,
+            Following::GoOn if self.until.is_some_and(|until| until < clock::now()) => self.last_pass = true,
             Following::GoOn => drop(self.watch.wait(TURN).doing(|| format!("follow the log {}", self.path.display()))?),
         }
         Ok(Next::Again)

@@ -8,6 +8,7 @@
 //! *See:* moby `daemon/logger/copier.go`, for the limit. *Next room:* [`crate::log_file::writer`]
 
 use jiff::Timestamp;
+use minidock_base::clock;
 
 /// The longest entry, in bytes of the container's.
 pub const LIMIT: usize = 16 * 1024;
@@ -44,7 +45,7 @@ impl Splitter {
     }
 
     fn emit(&mut self, text: &[u8], newline: bool, each: &mut impl FnMut(&[u8], bool, Timestamp)) {
-        let at = self.began.unwrap_or_else(Timestamp::now);
+        let at = self.began.unwrap_or_else(clock::now);
         match self.kept.is_empty() {
             true => each(text, newline, at),
             false => {

@@ -22,8 +22,7 @@
 //! have forgotten the task. *See:* swarmkit `agent/exec/controller.go`, `Do`. *Next room:* [`super::reporter`]
 
 use super::{executor::Controller, ground::Ground, reporter::Reporter};
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::task::{Task, TaskState, TaskStatus};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -181,7 +180,7 @@ impl Climber {
     }
 
     fn tell(&mut self) {
-        self.status.timestamp = Some(Timestamp::now());
+        self.status.timestamp = Some(clock::now());
         if let Some(seen) = self.controller.status() {
             (self.status.container_status, self.status.port_status) = (Some(seen.container), seen.ports);
         }

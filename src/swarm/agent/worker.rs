@@ -13,7 +13,7 @@ use super::{
     reporter::Reporter,
 };
 use crate::dispatcher::{Delta, View};
-use jiff::Timestamp;
+use minidock_base::clock;
 use minidock_spec::swarm::task::{Task, TaskState, TaskStatus};
 use std::{
     collections::BTreeMap,
@@ -80,7 +80,7 @@ impl Worker {
         let controller = match self.executor.controller(task.clone(), self.here.clone(), files) {
             Ok(controller) => controller,
             Err(error) => {
-                let (timestamp, state) = (Some(Timestamp::now()), TaskState::Rejected);
+                let (timestamp, state) = (Some(clock::now()), TaskState::Rejected);
                 let message = "preparing".to_string();
                 let status = TaskStatus { timestamp, state, message, err: error.message(), ..TaskStatus::default() };
                 return self.reporter.report(&task.id, status);

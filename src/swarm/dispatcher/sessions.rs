@@ -23,7 +23,7 @@ use crate::{
         line::{AgentSays, Ear, Hello, ManagerSays, Mouth},
     },
 };
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::{
     local::RemoteManager,
     node::{NodeState, NodeStatus},
@@ -135,7 +135,7 @@ async fn register(ledger: &Ledger, node: &str, hello: Hello, caller: &Caller) ->
         node.description.tls_info = tls_info; // we know better: we have signed it
         node.certified_role = certified;
         if node.status.state != NodeState::Ready || node.status.addr != address {
-            let since = Some(jiff::Timestamp::now());
+            let since = Some(clock::now());
             node.status = NodeStatus { state: NodeState::Ready, since, ..NodeStatus::default() };
             node.status.addr = address;
         }

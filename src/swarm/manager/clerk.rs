@@ -32,8 +32,7 @@ use crate::{
     },
 };
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::node::{Availability, Node, Role};
 use serde_json::{Value, json, to_value};
 use std::sync::Arc;
@@ -165,7 +164,7 @@ impl Manager {
     }
 
     async fn admit(&self, ledger: &Ledger, token: String, request: String, availability: Availability) -> Result<Papers> {
-        let drawn = Drawn { now: Timestamp::now(), serial: rand::random(), node_id: new_id() };
+        let drawn = Drawn { now: clock::now(), serial: rand::random(), node_id: new_id() };
         let decide = move |tables: &Tables, _: &mut Context| {
             let (actions, papers) = admission::join(tables, &token, &request, availability, &drawn)?;
             Ok((actions, written(&papers)?))
@@ -174,7 +173,7 @@ impl Manager {
     }
 
     async fn renew(&self, ledger: &Ledger, node: &Subject, request: String) -> Result<Papers> {
-        let drawn = Drawn { now: Timestamp::now(), serial: rand::random(), node_id: String::new() };
+        let drawn = Drawn { now: clock::now(), serial: rand::random(), node_id: String::new() };
         let node = node.node_id.clone();
         let decide = move |tables: &Tables, _: &mut Context| {
             let (actions, papers) = admission::renew(tables, &node, &request, &drawn)?;

@@ -26,7 +26,7 @@ use crate::{
     store::{Change, Tables},
 };
 use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::task::TaskStatus;
 use serde_json::Value;
 use std::{
@@ -60,7 +60,7 @@ impl Ledger {
     /// A ledger, and the other end of its queue.
     pub(super) fn new(term: u64, over: CancellationToken) -> (Arc<Ledger>, mpsc::Receiver<Entry>) {
         let (entries, waiting) = mpsc::channel(WAITING);
-        let beats = Mutex::new(Beats::new(Timestamp::now()));
+        let beats = Mutex::new(Beats::new(clock::now()));
         let ledger = Ledger { term, entries, reports: Mutex::default(), beats, bell: Notify::new(), over };
         (Arc::new(ledger), waiting)
     }
@@ -94,7 +94,7 @@ impl Ledger {
 
     /// A node lives. One that was not known to needs a turn: its tasks may be wanted again.
     pub fn beat(&self, node: &str) {
-        lock(&self.beats).hear(node, Timestamp::now());
+        lock(&self.beats).hear(node, clock::now());
     }
 
     /// A node has said good-bye, or must be judged at once for another reason.
@@ -175,7 +175,7 @@ async fn reported(ledger: &Ledger) {
 }
 
 fn until(wake: Option<Timestamp>) -> Duration {
-    let left = wake.map(|at| at.duration_since(Timestamp::now()));
+    let left = wake.map(|at| at.duration_since(clock::now()));
     left.map_or(NAP, |left| Duration::try_from(left).unwrap_or_default().min(NAP))
 }
 
@@ -190,7 +190,7 @@ async fn decide(
 ) -> Result<(Turn, Dirty)> {
     let work = move || {
         let mut id = new_id;
-        let mut context = Context { now: Timestamp::now(), new_id: &mut id };
+        let mut context = Context { now: clock::now(), new_id: &mut id };
         let turn = manager.view(|tables| {
             let beats = lock(&ledger.beats);
             turn::take(tables, entries, &reports, &beats, &mut dirty, &mut context)
@@ -206,7 +206,7 @@ async fn agree(manager: &Manager, turn: Turn) -> Result<()> {
         let _ = answer.send(Err(error)); // whoever asked may have gone
     }
     for actions in turn.batches {
-        if let Err(error) = manager.replica.propose(Timestamp::now(), actions).await {
+        if let Err(error) = manager.replica.propose(clock::now(), actions).await {
             for (answer, _) in turn.granted {
                 let _ = answer.send(Err(copy(&error)));
             }

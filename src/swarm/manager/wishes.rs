@@ -15,8 +15,7 @@ use crate::{
     seal,
     wire::{Ask, Outcome},
 };
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::{
     cluster::{Cluster, ClusterSpec},
     node::Role,
@@ -112,7 +111,7 @@ impl Manager {
                     rotate.unlock_key.get_or_insert_with(seal::new_unlock_key);
                 }
                 if wants_another_root(cluster, &spec) {
-                    rotate.root = Some(rotation::next_root(cluster, &spec.ca_config, Timestamp::now())?);
+                    rotate.root = Some(rotation::next_root(cluster, &spec.ca_config, clock::now())?);
                 }
                 Ok(Wish::UpdateCluster { version, spec, rotate })
             }

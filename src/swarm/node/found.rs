@@ -24,8 +24,7 @@ use crate::{
     seal::{LogKey, new_unlock_key},
     store::{Action, Row, Tables},
 };
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::{
     cluster::{Cluster, ClusterSpec, JoinTokens, Keys as Shared},
     local::{InitRequest, RemoteManager},
@@ -49,7 +48,7 @@ const ELECTION: Duration = Duration::from_secs(10);
 pub async fn found(setup: Arc<Setup>, request: &InitRequest) -> Result<Arc<Life>> {
     let settled = settle_for(&setup, request)?;
     let cluster = rules(request)?;
-    let (now, node_id) = (Timestamp::now(), new_id());
+    let (now, node_id) = (clock::now(), new_id());
     let root = Root::found(now)?;
     let (key, asked) = ca::request()?;
     let subject = Subject { node_id: node_id.clone(), role: Role::Manager, cluster_id: cluster.id.clone() };

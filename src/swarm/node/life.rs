@@ -24,8 +24,7 @@ use crate::{
     manager::Manager,
     wire::{Ask, Papers, phone::Phone},
 };
-use jiff::Timestamp;
-use minidock_base::{Error, Result};
+use minidock_base::{Error, Result, clock};
 use minidock_spec::swarm::{local::RemoteManager, node::Role};
 use rustls::ServerConfig;
 use serde_json::Value;
@@ -197,7 +196,7 @@ impl Life {
     fn until_old(&self) -> Duration {
         let Ok((from, to)) = lock(&self.keys).identity.validity() else { return LOOK };
         let half = from + (to - from) / 2;
-        Duration::from_secs((half - Timestamp::now().as_second()).max(0) as u64)
+        Duration::from_secs((half - clock::now().as_second()).max(0) as u64)
     }
 
     async fn renew_if_possible(self: &Arc<Self>) {

@@ -11,6 +11,7 @@
 //!
 //! *See:* proc_pid_stat(5). *Next room:* [`super::columns`]
 
+use minidock_base::clock;
 use std::{collections::HashMap, fs};
 
 /// What `/proc` says of one process.
@@ -135,7 +136,7 @@ impl Machine {
         };
         Machine {
             boot: number_after(&text("/proc/stat"), "btime ").unwrap_or(0) as i64,
-            now: jiff::Timestamp::now().as_second(),
+            now: clock::now().as_second(),
             uptime_seconds: text("/proc/uptime").split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0),
             memory_bytes: number_after(&text("/proc/meminfo"), "MemTotal:").unwrap_or(0) * 1024,
             users: names(&text("/etc/passwd")),

@@ -30,8 +30,7 @@ use crate::{
         store::Networks,
     },
 };
-use jiff::Timestamp;
-use minidock_base::{Result, id};
+use minidock_base::{Result, clock, id};
 use minidock_network::sandbox::Sandbox;
 use minidock_spec::engine::network::{Ipam, IpamConfig};
 use std::{collections::BTreeMap, sync::Arc};
@@ -64,7 +63,7 @@ pub(crate) fn ensure(networks: &Networks) -> Result<Option<Arc<Record>>> {
     let record = Record {
         id,
         name: GATEWAY.into(),
-        created: Timestamp::now(),
+        created: clock::now(),
         driver: Driver::Bridge,
         enable_ipv6: false,
         internal: false,
