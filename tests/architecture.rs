@@ -43,6 +43,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustix", &["linux", "cli"]),
     ("oci-spec", &["spec", "runtime", "engine"]),
     ("ruzstd", &["image"]),
+    ("bzip2", &["image"]),
+    ("lzma-rust2", &["image"]),
     ("granit-parser", &["compose"]),
     ("openraft", &["consensus"]),
     ("redb", &["consensus"]),

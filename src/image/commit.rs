@@ -15,8 +15,7 @@
 //! Next room: [`crate::remove`]
 
 use crate::{
-    archive,
-    compression::{self, Compression},
+    archive, compression,
     layer::{diff, unpack},
     store::{ImageRecord, Store},
     tags,
@@ -27,7 +26,7 @@ use minidock_linux::files;
 use minidock_spec::{
     digest::{Digest, Hasher},
     engine::container::ContainerConfig,
-    image::{Descriptor, History, ImageConfig},
+    image::{Descriptor, History, ImageConfig, OCI_LAYER_GZIP},
     reference::Reference,
 };
 use std::{
@@ -100,7 +99,7 @@ impl Store {
         };
         ingest.end();
         let digest = ingest.digest();
-        let blob = archive::descriptor(Compression::Gzip.layer_type(), digest.clone(), ingest.size());
+        let blob = archive::descriptor(OCI_LAYER_GZIP, digest.clone(), ingest.size());
         let mut diff_ids = commit.base.diff_ids().to_vec();
         diff_ids.push(diff_id.clone());
         let pinned = self.pin([digest.clone(), diff_id.clone(), crate::layers::chain_id(&diff_ids)]);

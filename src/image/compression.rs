@@ -1,7 +1,8 @@
-//! # Compression: gzip, zstd, or nothing
+//! # Compression: gzip, zstd, bzip2, xz, or nothing
 //!
 //! Layers and whole archives come compressed or not, and the file name does not tell: the first bytes do
-//! ([`Compression::of`]). Inflating costs as much as unpacking, so [`ahead`] does it on a thread of its own, a few buffers
+//! ([`Compression::of`]). Gzip and zstd are what layers are kept in; bzip2 and xz are how some archives come, and no media type of a layer
+//! knows them: what is kept of those is what is in them ([`storable`]). Inflating costs as much as unpacking, so [`ahead`] does it on a thread of its own, a few buffers
 //! ahead of the reader, and hashes what it produced on the way: that digest of the *uncompressed* bytes is the layer's
 //! diff ID.
 //!
@@ -10,22 +11,28 @@
 //!            a thread                              the caller's thread
 //! ```
 //!
-//! Laws: memory does not depend on what the stream claims (a zstd window above [`WIDEST_WINDOW`] is refused); all bytes
-//! are hashed, those after the end of the tar archive too. See: RFC 1952, RFC 8878. Next room: [`crate::layer`]
+//! Laws: memory does not depend on what the stream claims (a window above [`WIDEST_WINDOW`] is refused); all bytes
+//! are hashed, those after the end of the tar archive too; who reads on after a failure gets it again. See: RFC 1952, RFC 8878, the .xz file
+//! format. Next room: [`crate::zstd`]
 
+use crate::zstd::Frames;
 use minidock_base::{Error, Result};
 use minidock_spec::{
     digest::{Digest, Hasher},
     image::{OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD},
 };
 use std::{
-    io::{self, BufRead, Read},
+    io::{self, BufRead, BufReader, Read},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-/// What zstd -19 --long uses at most without being told twice.
+/// What zstd -19 --long uses at most without being told twice; xz -9 uses half of it.
 pub const WIDEST_WINDOW: u64 = 128 << 20;
 
+/// The same for xz, in KiB, with what its tables take.
+const WIDEST_KIB: u32 = (WIDEST_WINDOW >> 10) as u32 + 1024;
+
+const LONGEST_MAGIC: u64 = 6;
 const CHUNK: usize = 128 << 10;
 const CHUNKS_AHEAD: usize = 8;
 
@@ -35,34 +42,30 @@ pub enum Compression {
     Plain,
     Gzip,
     Zstd,
+    Bzip2,
+    Xz,
 }
 
 impl Compression {
     /// Reads the magic number.
-    ///
-    /// # Errors
-    /// Formats that Docker once accepted and nobody writes any more (bzip2, xz), by name.
-    pub fn of(first: &[u8]) -> Result<Compression> {
-        let refuse = |format: &str, tool: &str| {
-            Err(Error::invalid(format!("{format} compression is not supported; gzip, zstd and plain tar are"))
-                .hint(format!("{tool} -dc ARCHIVE | minidock …")))
-        };
+    pub fn of(first: &[u8]) -> Compression {
         match first {
-            [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd), // a skippable frame first
-            [b'B', b'Z', b'h', ..] => refuse("bzip2", "bunzip2"),
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => refuse("xz", "xz"),
-            _ => Ok(Compression::Plain),
+            [0x1f, 0x8b, ..] => Compression::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd, // a skippable frame first
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Compression::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+            _ => Compression::Plain,
         }
     }
 
-    /// The media type of a layer packed this way.
-    pub fn layer_type(self) -> &'static str {
+    /// The media type of a layer packed this way; `None` if none has a name.
+    pub fn layer_type(self) -> Option<&'static str> {
         match self {
-            Compression::Plain => OCI_LAYER,
-            Compression::Gzip => OCI_LAYER_GZIP,
-            Compression::Zstd => OCI_LAYER_ZSTD,
+            Compression::Plain => Some(OCI_LAYER),
+            Compression::Gzip => Some(OCI_LAYER_GZIP),
+            Compression::Zstd => Some(OCI_LAYER_ZSTD),
+            Compression::Bzip2 | Compression::Xz => None,
         }
     }
 }
@@ -70,72 +73,63 @@ impl Compression {
 /// The uncompressed bytes of `packed`, whatever its compression.
 ///
 /// # Errors
-/// The stream cannot be read, or [`Compression::of`] refuses it.
-pub fn inflate<'a>(mut packed: impl BufRead + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
-    let first = packed.fill_buf().map_err(|e| crate::disk(&e, "read the beginning of an archive"))?;
-    Ok(match Compression::of(first)? {
-        Compression::Plain => Box::new(packed),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Compression::Zstd => Box::new(Frames { packed, frame: None }),
+/// The beginning of the stream cannot be read.
+pub fn inflate<'a>(packed: impl BufRead + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
+    let (compression, packed) = recognised(packed)?;
+    Ok(inflated(compression, packed))
+}
+
+/// The bytes of `packed` as they are kept for a layer, and their media type: as they come, or inflated if no layer may be packed like that.
+///
+/// # Errors
+/// The beginning of the stream cannot be read.
+pub fn storable<'a>(packed: impl BufRead + Send + 'a) -> Result<(Box<dyn BufRead + Send + 'a>, &'static str)> {
+    let (compression, packed) = recognised(packed)?;
+    Ok(match compression.layer_type() {
+        Some(media_type) => (Box::new(packed), media_type),
+        None => (Box::new(BufReader::with_capacity(CHUNK, inflated(compression, packed))), OCI_LAYER),
     })
 }
 
-/// All zstd frames of a stream, one after the other, skippable ones left out.
-struct Frames<R: BufRead> {
-    packed: R,
-    frame: Option<Box<ruzstd::decoding::FrameDecoder>>,
-}
-
-impl<R: BufRead> Frames<R> {
-    /// Begins the next frame; false at the end of the stream.
-    fn begin(&mut self) -> io::Result<bool> {
-        let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, format!("zstd: {e}"));
-        loop {
-            if self.packed.fill_buf()?.is_empty() {
-                return Ok(false);
-            }
-            let mut decoder = self.frame.take().unwrap_or_else(|| Box::new(ruzstd::decoding::FrameDecoder::new()));
-            decoder.set_max_window_size(WIDEST_WINDOW);
-            match decoder.reset(&mut self.packed) {
-                Ok(()) => {
-                    self.frame = Some(decoder);
-                    return Ok(true);
-                }
-                Err(ruzstd::decoding::errors::FrameDecoderError::ReadFrameHeaderError(
-                    ruzstd::decoding::errors::ReadFrameHeaderError::SkipFrame { length, .. },
-                )) => {
-                    let skipped = io::copy(&mut (&mut self.packed).take(u64::from(length)), &mut io::sink())?;
-                    if skipped < u64::from(length) {
-                        return Err(invalid("a skippable frame ends too early".into()));
-                    }
-                }
-                Err(other) => return Err(invalid(other.to_string())),
-            }
-        }
+fn inflated<'a>(compression: Compression, packed: impl BufRead + Send + 'a) -> Box<dyn Read + Send + 'a> {
+    match compression {
+        Compression::Plain => Box::new(packed),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        Compression::Zstd => Box::new(Frames::new(packed)),
+        Compression::Bzip2 => Box::new(Checked::new(bzip2::bufread::MultiBzDecoder::new(packed))),
+        Compression::Xz => Box::new(Checked::new(lzma_rust2::XzReader::new_mem_limit(packed, true, WIDEST_KIB))),
     }
 }
 
-impl<R: BufRead> Read for Frames<R> {
+/// Reads the magic number, and gives it back with the rest: a pipe may bring it byte by byte.
+fn recognised(mut packed: impl BufRead) -> Result<(Compression, impl BufRead)> {
+    let mut first = Vec::new();
+    let read = (&mut packed).take(LONGEST_MAGIC).read_to_end(&mut first);
+    read.map_err(|e| crate::disk(&e, "read the beginning of an archive"))?;
+    Ok((Compression::of(&first), io::Cursor::new(first).chain(packed)))
+}
+
+/// A decoder whose first failure is its last word.
+struct Checked<R> {
+    decoder: R,
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+impl<R> Checked<R> {
+    fn new(decoder: R) -> Checked<R> {
+        Checked { decoder, failed: None }
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.frame.is_none() && !self.begin()? {
-                return Ok(0);
-            }
-            let Some(frame) = self.frame.as_mut() else { return Ok(0) };
-            while frame.can_collect() == 0 && !frame.is_finished() {
-                frame
-                    .decode_blocks(&mut self.packed, ruzstd::decoding::BlockDecodingStrategy::UptoBlocks(1))
-                    .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("zstd: {e}")))?;
-            }
-            let n = Read::read(frame.as_mut(), buffer)?;
-            if n > 0 || buffer.is_empty() {
-                return Ok(n);
-            }
-            if !self.begin()? {
-                self.frame = None;
-                return Ok(0);
-            }
+        if let Some((kind, text)) = &self.failed {
+            return Err(io::Error::new(*kind, text.clone()));
         }
+        self.decoder.read(buffer).inspect_err(|e| match e.kind() {
+            io::ErrorKind::Interrupted => {}
+            kind => self.failed = Some((kind, e.to_string())),
+        })
     }
 }
 
@@ -261,6 +255,7 @@ impl Read for Buffered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::io::Write;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -269,18 +264,88 @@ mod tests {
         encoder.finish().expect("memory")
     }
 
+    fn bzip2(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = Vec::new();
+        ::bzip2::read::BzEncoder::new(bytes, ::bzip2::Compression::fast()).read_to_end(&mut packed).expect("memory");
+        packed
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).expect("memory");
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    fn all_kinds() -> [(&'static str, fn(&[u8]) -> Vec<u8>); 4] {
+        [("gzip", gzip), ("zstd", zstd), ("bzip2", bzip2), ("xz", xz)]
+    }
+
+    /// Gives single bytes, as a slow pipe does.
+    struct Slow<'a>(&'a [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = buffer.len().min(1);
+            self.0.read(&mut buffer[..n])
+        }
+    }
+
     #[test]
-    fn members_and_frames_are_read_one_after_the_other() {
-        let twice = [gzip(b"one "), gzip(b"two")].concat();
-        let mut text = String::new();
-        inflate(&twice[..]).expect("gzip").read_to_string(&mut text).expect("whole");
-        assert_eq!(text, "one two");
-        let frame = |b: &[u8]| ruzstd::encoding::compress_to_vec(b, ruzstd::encoding::CompressionLevel::Fastest);
+    fn members_frames_and_streams_are_read_one_after_the_other() {
+        for (kind, pack) in all_kinds() {
+            let twice = [pack(b"one "), pack(b"two")].concat();
+            let mut text = String::new();
+            inflate(BufReader::new(Slow(&twice))).expect(kind).read_to_string(&mut text).expect("whole");
+            assert_eq!(text, "one two", "{kind}");
+        }
+    }
+
+    #[test]
+    fn skippable_frames_are_skipped() {
         let skip = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
-        let frames = [&skip[..], &frame(b"one "), &skip, &frame(b"two"), &skip].concat();
+        let frames = [&skip[..], &zstd(b"one "), &skip, &zstd(b"two"), &skip].concat();
         let mut text = String::new();
         inflate(&frames[..]).expect("zstd").read_to_string(&mut text).expect("whole");
         assert_eq!(text, "one two");
+    }
+
+    #[test]
+    fn what_no_layer_may_be_packed_with_is_kept_inflated() {
+        for (kind, pack) in all_kinds() {
+            let packed = pack(b"a layer");
+            let (mut kept, media_type) = storable(&packed[..]).expect(kind);
+            let mut bytes = Vec::new();
+            kept.read_to_end(&mut bytes).expect("whole");
+            assert_eq!(bytes == packed, !matches!(kind, "bzip2" | "xz"), "{kind}");
+            assert_eq!(media_type == OCI_LAYER, matches!(kind, "bzip2" | "xz"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_xz_window_too_wide_is_refused_before_it_is_allocated() {
+        let mut options = lzma_rust2::XzOptions::with_preset(0);
+        options.lzma_options.dict_size = 64 << 20;
+        let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("memory");
+        encoder.write_all(b"small").expect("memory");
+        let mut packed = encoder.finish().expect("memory");
+        // the block header: size, flags, filter id, size of its properties, the dictionary's size; CRC32 behind
+        let (header, dictionary) = (12, 12 + 4);
+        assert_eq!(packed[dictionary], 28, "64 MiB");
+        packed[dictionary] = 40; // 4 GiB - 1
+        let length = (usize::from(packed[header]) + 1) * 4;
+        let sum = crc32(&packed[header..header + length - 4]);
+        packed[header + length - 4..header + length].copy_from_slice(&sum.to_le_bytes());
+        let error = inflate(&packed[..]).expect("the magic is there").read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let bit = |sum: u32, _| (sum >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(sum & 1));
+        !bytes.iter().fold(!0u32, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), bit))
     }
 
     #[test]
@@ -292,10 +357,33 @@ mod tests {
 
     #[test]
     fn a_cut_stream_is_an_error_and_never_a_shorter_file() {
-        let packed = gzip(&vec![1u8; 1 << 20]);
-        for length in [3, 20, packed.len() / 2, packed.len() - 1] {
-            let source = inflate(&packed[..length]).expect("the magic is there");
-            assert!(ahead(source, true, |_| Ok(())).is_err(), "cut at {length}");
+        for (kind, pack) in all_kinds() {
+            let packed = pack(&(0..1u32 << 16).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+            for length in [8, 20, packed.len() / 2, packed.len() - 1] {
+                let source = inflate(&packed[..length]).expect("the magic is there");
+                assert!(ahead(source, true, |_| Ok(())).is_err(), "{kind} cut at {length}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_stream_ends_and_fails_for_good(
+            kind in 0usize..4,
+            length in 0usize..60_000,
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let bytes: Vec<u8> = (0..length).map(|n| (n * n >> 7) as u8).collect();
+            let mut packed = all_kinds()[kind].1(&bytes);
+            for (at, byte) in damage {
+                let at = at.index(packed.len());
+                packed[at] = byte;
+            }
+            let Ok(mut source) = inflate(&packed[..]) else { return Ok(()) };
+            // a bomb made by chance may be long; it never takes memory
+            if io::copy(&mut (&mut source).take(64 << 20), &mut io::sink()).is_err() && kind >= 2 {
+                prop_assert!(source.read(&mut [0; 16]).is_err());
+            }
         }
     }
 }

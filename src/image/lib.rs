@@ -22,7 +22,7 @@
 //! * [`commit`], [`remove`], [`gc`]: a container becomes an image; an image goes; what nobody points at goes too.
 //! * [`step`]: a build's step becomes a layer and an image, and is found again.
 //! * [`config`]: what `--change` may say about a configuration.
-//! * [`compression`]: gzip, zstd or nothing, and hashing on the way. [`gzip`], [`repack`]: compressing on all cores, before a push.
+//! * [`compression`], `zstd`: how archives and layers are packed, and hashing on the way. [`gzip`], [`repack`]: compressing on all cores, before a push.
 //!
 //! Laws: what is stored and hashed is always the raw bytes, never a value written out again; a blob, a layer and the list
 //! of names are each whole or absent, so the process may be killed at any line; everything that comes from an archive is a
@@ -50,6 +50,7 @@ pub mod snapshot;
 pub mod step;
 pub mod store;
 pub mod tags;
+mod zstd;
 
 use minidock_base::Error;
 use minidock_linux::errno;

@@ -16,7 +16,10 @@ use crate::{
     store::{Image, ImageRecord, Store},
 };
 use minidock_base::Result;
-use minidock_spec::{digest::Digest, image::Descriptor};
+use minidock_spec::{
+    digest::Digest,
+    image::{Descriptor, OCI_LAYER_GZIP},
+};
 use std::{collections::HashMap, io::Read, sync::Arc};
 
 impl Store {
@@ -44,7 +47,7 @@ impl Store {
             gzip(source, &mut ingest, cores, &mut |read| told(&layer.diff_id, read, total))
                 .map_err(|e| crate::disk(&e, format!("compress the layer {}", layer.diff_id)))?;
             ingest.end();
-            let packed = descriptor(Compression::Gzip.layer_type(), ingest.digest(), ingest.size());
+            let packed = descriptor(OCI_LAYER_GZIP, ingest.digest(), ingest.size());
             pinned.push(self.pin([packed.digest.clone()]));
             ingest.commit(&packed.digest)?;
             done.insert(blob.digest.clone(), packed.clone());
@@ -65,7 +68,7 @@ impl Store {
         let mut first = Vec::new();
         let read = self.content.reader(&blob.digest)?.take(16).read_to_end(&mut first);
         read.map_err(|e| crate::disk(&e, format!("read the blob {}", blob.digest)))?;
-        Ok(Compression::of(&first)? == Compression::Plain)
+        Ok(Compression::of(&first) == Compression::Plain)
     }
 
     /// Puts a new manifest of the same image where the old one was, under all its names.

@@ -21,7 +21,6 @@
 
 use crate::{
     archive::descriptor,
-    compression::Compression,
     content::Ingest,
     layer::{
         diff,
@@ -41,7 +40,7 @@ use minidock_linux::{
 };
 use minidock_spec::{
     digest::{Digest, Hasher},
-    image::{Descriptor, ImageConfig},
+    image::{Descriptor, ImageConfig, OCI_LAYER_GZIP},
 };
 use std::{
     collections::HashSet,
@@ -147,7 +146,7 @@ impl Store {
         }
         let (diff_id, ingest) = pack(&upper.diff(), self.content.begin()?)?;
         let digest = ingest.digest();
-        let blob = descriptor(Compression::Gzip.layer_type(), digest.clone(), ingest.size());
+        let blob = descriptor(OCI_LAYER_GZIP, digest.clone(), ingest.size());
         let mut diff_ids = below.to_vec();
         diff_ids.push(diff_id.clone());
         let pinned = self.pin([digest.clone(), diff_id.clone(), crate::layers::chain_id(&diff_ids)]);

@@ -2,14 +2,13 @@
 //!
 //! `debootstrap`, `docker export` and many a distribution's website give a tar archive of a root filesystem and nothing
 //! else. [`Store::import`] makes it the only layer of a new image: the bytes are stored as they come (gzip stays
-//! gzip) and unpacked on the way, and `--change` says how to run it.
+//! gzip; what no layer may be packed with is inflated) and unpacked on the way, and `--change` says how to run it.
 //!
 //! See: moby `daemon/images/image_import.go`. Next room: [`super::save`]
 
 use super::manifest_for;
 use crate::{
-    compression::{self, Compression},
-    config, disk,
+    compression, config, disk,
     layer::unpack,
     store::{ImageRecord, Pinned, Store},
     tags,
@@ -24,7 +23,7 @@ use minidock_spec::{
 use std::io::{BufRead, BufReader, Read};
 
 impl Store {
-    /// Makes an image of the root filesystem in `archive` (plain, gzip or zstd tar), with `changes` applied.
+    /// Makes an image of the root filesystem in `archive` (a tar, packed or not), with `changes` applied.
     ///
     /// # Errors
     /// No tar archive, a change that is not allowed, a name that may not be, a full disk. Nothing is left behind.
@@ -55,14 +54,14 @@ impl Store {
         if first.is_empty() {
             return Err(Error::invalid("the archive is empty").during("import the root filesystem"));
         }
-        let compression = Compression::of(first)?;
-        let (diff_id, blob, _pinned) = self.layer_of(archive, compression).doing(|| "import the root filesystem")?;
+        let (archive, media_type) = compression::storable(archive)?;
+        let (diff_id, blob, _pinned) = self.layer_of(archive, media_type).doing(|| "import the root filesystem")?;
         image.rootfs.diff_ids.push(diff_id);
         self.enter(&image, vec![blob], reference.as_slice(), None)
     }
 
     /// Stores one new layer while unpacking it: its blob, its directory.
-    fn layer_of(&self, mut archive: impl BufRead + Send, compression: Compression) -> Result<(Digest, Descriptor, Pinned<'_>)> {
+    fn layer_of(&self, mut archive: impl BufRead + Send, media_type: &str) -> Result<(Digest, Descriptor, Pinned<'_>)> {
         let mut ingest = self.content.begin()?;
         let tail = BufReader::with_capacity(128 << 10, ingest.tail()?);
         let making = self.layers.begin()?;
@@ -91,7 +90,7 @@ impl Store {
             read.and(unpacked)
         })?;
         let digest = ingest.digest();
-        let blob = super::descriptor(compression.layer_type(), digest.clone(), ingest.size());
+        let blob = super::descriptor(media_type, digest.clone(), ingest.size());
         let pinned = self.pin([digest.clone(), diff_id.clone()]);
         ingest.commit(&digest)?;
         self.keep_layer(making, std::slice::from_ref(&diff_id), &unpacked, &diff_id, &[])?;

@@ -151,8 +151,8 @@ impl Store {
         let blob = match (stored.get(name), parts.layers.remove(name)) {
             (Some(blob), _) => blob.clone(),
             (None, None) => return Err(Error::invalid("it is not in the archive")),
-            (None, Some(Part { ingest, digest, compression, layer })) => {
-                let blob = descriptor(compression.layer_type(), digest.clone(), ingest.size());
+            (None, Some(Part { ingest, digest, media_type, layer })) => {
+                let blob = descriptor(media_type, digest.clone(), ingest.size());
                 let layer = layer?;
                 if diff_ids.last() != Some(&layer.diff_id) {
                     return Err(mismatch("layer (uncompressed)", &diff_ids[diff_ids.len() - 1], &layer.diff_id));

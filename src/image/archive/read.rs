@@ -2,7 +2,7 @@
 //!
 //! An archive may come through a pipe, so it is read once, front to back, before anybody knows what it holds: `docker save`
 //! writes its list of contents *last*. So every file is taken for what it looks like. Small JSON is kept in memory; what
-//! begins as a tar archive (gzip, zstd, plain) is a layer: stored as a blob, and unpacked while it arrives, by a few
+//! begins as a tar archive, packed or not, is a layer: stored as a blob, and unpacked while it arrives, by a few
 //! threads. In the end the list tells which parts belong to which image, and what nobody wanted is dropped.
 //!
 //! ```text
@@ -31,7 +31,7 @@ use minidock_linux::files;
 use minidock_spec::digest::Digest;
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -46,7 +46,8 @@ const MOST_DOCUMENTS: u64 = 64 << 20;
 pub struct Part {
     pub ingest: Ingest,
     pub digest: Digest,
-    pub compression: Compression,
+    /// As what it is kept.
+    pub media_type: &'static str,
     /// The digest of the uncompressed bytes and the unpacked directory, or why there is none.
     pub layer: Result<Layer>,
 }
@@ -105,7 +106,7 @@ pub fn read(
     if first.is_empty() {
         return Err(Error::invalid("the archive is empty").hint("minidock image load -i ARCHIVE, or < ARCHIVE"));
     }
-    match Compression::of(first)? {
+    match Compression::of(first) {
         Compression::Plain => read_tar(archive, content, layers, known, progress),
         _ => {
             let source = compression::inflate(archive)?;
@@ -116,7 +117,7 @@ pub fn read(
 }
 
 fn read_tar(
-    archive: impl BufRead,
+    archive: impl BufRead + Send,
     content: &Content,
     layers: &Layers,
     known: &(dyn Fn(&Digest) -> bool + Sync),
@@ -202,13 +203,13 @@ struct Reading<'a> {
     content: &'a Content,
     jobs: Sender<Job>,
     parts: Parts,
-    ingests: HashMap<String, (Ingest, Compression)>,
+    ingests: HashMap<String, (Ingest, &'static str)>,
     bytes: u64,
     hopeless: &'a AtomicBool,
 }
 
 impl Reading<'_> {
-    fn all(&mut self, archive: impl BufRead, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    fn all(&mut self, archive: impl BufRead + Send, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         let mut reader = Reader::new(archive);
         while let Some(entry) = reader.next().map_err(|e| e.during("read the archive"))? {
             let name = cleaned(&entry.name)?;
@@ -235,7 +236,7 @@ impl Reading<'_> {
     fn file(
         &mut self,
         name: String,
-        reader: &mut Reader<impl BufRead>,
+        reader: &mut Reader<impl BufRead + Send>,
         size: u64,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
@@ -260,7 +261,10 @@ impl Reading<'_> {
                 self.parts.documents.insert(name, first);
                 Ok(())
             }
-            Look::Layer(compression) => self.layer(name, first, compression, reader, size, progress),
+            Look::Layer(compression) => match compression.layer_type() {
+                Some(media_type) => self.layer(name, first, media_type, reader, size, progress),
+                None => self.inflated_layer(name, first, reader),
+            },
             Look::Other => Ok(()),
         }
     }
@@ -269,7 +273,7 @@ impl Reading<'_> {
         &mut self,
         name: String,
         first: Vec<u8>,
-        compression: Compression,
+        media_type: &'static str,
         reader: &mut Reader<impl BufRead>,
         size: u64,
         progress: &mut dyn FnMut(Progress),
@@ -294,7 +298,29 @@ impl Reading<'_> {
             }
         }
         ingest.end();
-        self.ingests.insert(name, (ingest, compression));
+        self.ingests.insert(name, (ingest, media_type));
+        Ok(())
+    }
+
+    /// A layer packed as none may be kept: its plain bytes are.
+    fn inflated_layer(&mut self, name: String, first: Vec<u8>, reader: &mut Reader<impl BufRead + Send>) -> Result<()> {
+        let mut ingest = self.content.begin()?;
+        let job = Job { name: name.clone(), tail: ingest.tail()? };
+        self.jobs.send(job).map_err(|_| Error::system("no thread is left to unpack layers"))?;
+        let rest = BufReader::with_capacity(128 << 10, tar::Content(reader));
+        let (mut plain, media_type) = compression::storable(io::Cursor::new(first).chain(rest))?;
+        while !self.hopeless.load(Ordering::Relaxed) {
+            let slice = plain.fill_buf().map_err(|e| Error::invalid(e.to_string()).during(format!("inflate {name}")))?;
+            if slice.is_empty() {
+                break;
+            }
+            ingest.write(slice)?;
+            let n = slice.len();
+            plain.consume(n);
+        }
+        drop(plain);
+        ingest.end();
+        self.ingests.insert(name, (ingest, media_type));
         Ok(())
     }
 }
@@ -312,17 +338,17 @@ fn looks_like(first: &[u8], size: u64) -> Look {
         _ => {}
     }
     match Compression::of(first) {
-        Ok(Compression::Plain) if tar::is_header(first) => Look::Layer(Compression::Plain),
-        Ok(Compression::Plain) if size >= 512 && first.iter().all(|b| *b == 0) => Look::Layer(Compression::Plain),
-        Ok(Compression::Plain) | Err(_) => Look::Other,
-        Ok(packed) => Look::Layer(packed),
+        Compression::Plain if tar::is_header(first) => Look::Layer(Compression::Plain),
+        Compression::Plain if size >= 512 && first.iter().all(|b| *b == 0) => Look::Layer(Compression::Plain),
+        Compression::Plain => Look::Other,
+        packed => Look::Layer(packed),
     }
 }
 
 /// Waits for all jobs and puts their results beside their blobs.
 fn collect(
     mut parts: Parts,
-    mut ingests: HashMap<String, (Ingest, Compression)>,
+    mut ingests: HashMap<String, (Ingest, &'static str)>,
     results: &Receiver<(String, Result<Layer>)>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Parts> {
@@ -332,10 +358,10 @@ fn collect(
         {
             return Err(error.clone().during(format!("unpack the layer {name}")));
         }
-        let Some((ingest, compression)) = ingests.remove(&name) else { continue };
+        let Some((ingest, media_type)) = ingests.remove(&name) else { continue };
         let digest = ingest.digest();
         progress(Progress::Unpacked { id: digest.short().to_string(), left: ingests.len() });
-        parts.layers.insert(name, Part { ingest, digest, compression, layer });
+        parts.layers.insert(name, Part { ingest, digest, media_type, layer });
     }
     Ok(parts)
 }

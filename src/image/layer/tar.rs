@@ -22,7 +22,7 @@
 use super::pax::{self, Overrides};
 use minidock_base::{Error, Result};
 use minidock_linux::files::Moment;
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 /// The most that one PAX or long-name record may hold (Go's limit too).
 pub const MOST_RECORDS: u64 = 1 << 20;
@@ -77,6 +77,19 @@ pub struct Reader<R> {
 }
 
 type Block = [u8; 512];
+
+/// The content of the entry that a reader stands at.
+pub struct Content<'a, R>(pub &'a mut Reader<R>);
+
+impl<R: BufRead> Read for Content<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let slice = self.0.fill().map_err(|e| io::Error::other(e.message()))?;
+        let n = slice.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&slice[..n]);
+        self.0.consume(n);
+        Ok(n)
+    }
+}
 
 impl<R: BufRead> Reader<R> {
     pub fn new(inner: R) -> Reader<R> {
