@@ -31,7 +31,7 @@ use minidock_spec::{
 };
 use minidock_swarm::{agent::expand::Words, allocator::is_of_the_node};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// By which a task's container is found.
 pub const TASK_ID: &str = "com.docker.swarm.task.id";
@@ -64,7 +64,7 @@ pub fn of(words: &Words<'_>, files: &[Placed]) -> Result<CreateBody> {
         ..ContainerConfig::default()
     };
     let dns = spec.dns_config.clone().unwrap_or_default();
-    let (network_mode, networking_config) = networks(task);
+    let (network_mode, networking_config) = networks(task)?;
     let host_config = HostConfig {
         network_mode,
         port_bindings: bindings(&ports),
@@ -146,8 +146,8 @@ fn bindings(ports: &[&EndpointPort]) -> BTreeMap<String, Option<Vec<PortBinding>
     bindings
 }
 
-/// The networks of the managers, each with the address they gave; or one of the node's own; else the default one.
-fn networks(task: &Task) -> (String, NetworkingConfig) {
+/// The networks of the managers, each with the address they gave; one of the node's own; else the default one.
+fn networks(task: &Task) -> Result<(String, NetworkingConfig)> {
     let mut endpoints = BTreeMap::new();
     for attachment in &task.networks {
         let address = attachment.addresses.first().and_then(|a| a.split('/').next()).unwrap_or_default();
@@ -162,17 +162,36 @@ fn networks(task: &Task) -> (String, NetworkingConfig) {
         };
         endpoints.insert(attachment.network.id.clone(), Some(settings));
     }
-    let own = task.spec.networks.iter().map(|n| n.target.as_str()).find(|target| is_of_the_node(target));
+    let own: BTreeSet<&str> = task.spec.networks.iter().map(|n| n.target.as_str()).filter(|n| is_of_the_node(n)).collect();
+    if own.contains("host") {
+        alone_on_host(task, own.len() > 1)?;
+        return Ok(("host".into(), NetworkingConfig::default()));
+    }
     let first = task.networks.iter().find(|a| !a.network.spec.ingress).or(task.networks.first());
-    let mode = match (own, first) {
+    let mode = match (own.first(), first) {
         (Some(own), _) => own.to_string(),
         (None, Some(attachment)) => attachment.network.id.clone(),
         (None, None) => "default".to_string(),
     };
-    if own.is_some_and(|own| own == "bridge") && !endpoints.is_empty() {
-        endpoints.insert("bridge".to_string(), None);
+    if let Some(own) = own.first().filter(|_| !endpoints.is_empty()) {
+        endpoints.insert(own.to_string(), None);
     }
-    (mode, NetworkingConfig { endpoints_config: endpoints })
+    Ok((mode, NetworkingConfig { endpoints_config: endpoints }))
+}
+
+/// Who shares the network stack of its machine has none of its own that could be plugged in elsewhere.
+fn alone_on_host(task: &Task, is_on_bridge: bool) -> Result<()> {
+    let is_on_overlay = task.networks.iter().any(|n| !n.network.spec.ingress);
+    match (is_on_bridge || is_on_overlay, task.networks.is_empty()) {
+        (true, _) => Err(Error::forbidden(
+            "container sharing network namespace with another container or host cannot be connected to any other network",
+        )),
+        (false, false) => {
+            Err(Error::forbidden("container cannot be disconnected from host network or connected to host network")
+                .hint("the mesh does not lead to the network of a machine: leave out -p, the program listens there by itself"))
+        }
+        (false, true) => Ok(()),
+    }
 }
 
 fn mounts(words: &Words<'_>, spec: &ContainerSpec, files: &[Placed]) -> Result<Vec<MountRequest>> {
@@ -322,9 +341,32 @@ mod tests {
         assert_eq!(endpoint.ipam_config.expect("an address").ipv4_address, "10.0.1.5");
         task.networks.pop();
         assert_eq!(body(&task).host_config.network_mode, "mesh");
-        task.networks.clear();
-        task.spec.networks = vec![NetworkAttachmentConfig { target: "host".into(), ..NetworkAttachmentConfig::default() }];
-        assert_eq!(body(&task).host_config.network_mode, "host");
+    }
+
+    #[test]
+    fn whoever_is_on_the_network_of_its_machine_is_on_no_other() {
+        let on = |own: &[&str], overlays: &[(&str, bool)]| {
+            let mut task = task();
+            let target =
+                |name: &&str| NetworkAttachmentConfig { target: name.to_string(), ..NetworkAttachmentConfig::default() };
+            task.spec.networks = own.iter().map(target).collect();
+            for (id, ingress) in overlays {
+                let mut network = Network { id: id.to_string(), ..Network::default() };
+                network.spec.ingress = *ingress;
+                task.networks.push(NetworkAttachment { network, addresses: vec!["10.0.1.5/24".into()], aliases: Vec::new() });
+            }
+            let body = of(&Words { task: &task, here: &Here::default(), inside: None }, &[]);
+            body.map(|b| (b.host_config.network_mode, b.networking_config.endpoints_config.into_keys().collect::<Vec<_>>()))
+        };
+        let is = |own: &[&str], overlays: &[(&str, bool)]| on(own, overlays).expect("it can be");
+        let why = |own: &[&str], overlays: &[(&str, bool)]| on(own, overlays).expect_err("it cannot be").message();
+        assert_eq!(is(&["host", "host"], &[]), ("host".into(), vec![]));
+        assert_eq!(is(&["bridge"], &[]), ("bridge".into(), vec![]));
+        assert_eq!(is(&["bridge", "back"], &[("back", false)]), ("bridge".into(), vec!["back".into(), "bridge".into()]));
+        assert_eq!(is(&["bridge"], &[("mesh", true)]), ("bridge".into(), vec!["bridge".into(), "mesh".into()]));
+        assert!(why(&["host"], &[("mesh", true)]).contains("disconnected from host network"));
+        assert!(why(&["bridge", "host"], &[]).contains("cannot be connected to any other network"));
+        assert!(why(&["host", "back"], &[("mesh", true), ("back", false)]).contains("any other network"));
     }
 
     #[test]

@@ -11,6 +11,9 @@
 //!   rm      the swarm's ──► Wish::RemoveNetwork                          else ──► engine
 //! ```
 //!
+//! Each node has a `bridge` and a `host` of its own, and services may be on those, too: whoever asks for them with the swarm's scope is shown
+//! one that stands for all of them, as in Docker.
+//!
 //! Laws: a name stands for one network: what a manager has under a name no machine-local network can be made under there, and the other
 //! way round. *See:* moby `api/server/router/network/network_routes.go`, `daemon/cluster/networks.go`. *Next room:* [`super::nodes`]
 
@@ -23,11 +26,13 @@ use minidock_spec::{
         network::{Ipam, IpamConfig, Network as Shown, NetworkCreate},
     },
     swarm::{
+        cluster::Cluster,
         network::{IpamConfig as Pool, IpamOptions, Network, NetworkSpec},
         task::Driver,
     },
 };
 use minidock_swarm::{
+    allocator::is_of_the_node,
     control::{Wish, find},
     manager::Manager,
     store::{Table, Tables},
@@ -206,6 +211,9 @@ pub fn inspect(call: &Call, text: &str, scope: Option<&str>, verbose: bool) -> R
         serde_json::to_value(network).unwrap_or_default()
     };
     let ours = match scope {
+        Some("swarm") if is_of_the_node(text) => {
+            return call.manager().map(|m| of_the_nodes(text, m.view(|t| t.cluster().cloned())));
+        }
         None | Some("swarm" | "global") => called(call, text)?,
         Some(_) => None,
     };
@@ -217,6 +225,23 @@ pub fn inspect(call: &Call, text: &str, scope: Option<&str>, verbose: bool) -> R
             _ => with_nulls(&shown(&network)),
         }),
     }
+}
+
+/// What stands for the network of this name that each node has.
+fn of_the_nodes(name: &str, cluster: Option<Arc<Cluster>>) -> Value {
+    let mark = ("com.docker.swarm.predefined".to_string(), "true".to_string());
+    let mut shown = with_nulls(&Shown {
+        name: name.to_string(),
+        id: name.to_string(),
+        created: cluster.and_then(|c| c.created_at).map(|at| at.to_string()).unwrap_or_default(),
+        scope: "swarm".into(),
+        driver: name.to_string(),
+        ipam: Ipam { config: Some(Vec::new()), ..Ipam::default() },
+        labels: [mark].into(),
+        ..Shown::default()
+    });
+    shown["Options"] = Value::Null;
+    shown
 }
 
 /// The swarm's network that is meant, unless this machine has one that is meant rather: its whole ID or name counts more than a
@@ -293,6 +318,17 @@ mod tests {
         };
         assert!(wants_swarm(&wish("overlay", "")) && wants_swarm(&wish("", "swarm")));
         assert!(!wants_swarm(&wish("bridge", "")) && !wants_swarm(&wish("", "local")) && !wants_swarm(&wish("host", "")));
+    }
+
+    #[test]
+    fn what_stands_for_each_nodes_own_is_shown_as_docker_shows_it() {
+        let expected = json!({
+            "Name": "host", "Id": "host", "Created": "", "Scope": "swarm", "Driver": "host", "EnableIPv6": false,
+            "IPAM": {"Driver": "", "Options": null, "Config": []}, "Internal": false, "Attachable": false, "Ingress": false,
+            "ConfigFrom": {"Network": ""}, "ConfigOnly": false, "Containers": null, "Options": null,
+            "Labels": {"com.docker.swarm.predefined": "true"},
+        });
+        assert_eq!(of_the_nodes("host", None), expected);
     }
 
     #[test]

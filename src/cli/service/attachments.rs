@@ -138,8 +138,8 @@ pub async fn network_id(docker: &Docker, name: &str) -> Result<String> {
     }
     let route = Route::new("/networks/{}", [name]).pair("scope", "swarm");
     let found: Json = docker.get(&route).await.map_err(|e| match name {
-        "host" | "bridge" | "none" => {
-            e.hint("services live on overlay networks; a port of the task's own machine is -p mode=host,published=P,target=T")
+        "none" => {
+            e.hint("there is no service without any network; one that nobody outside can reach is on an internal overlay")
         }
         _ => e,
     })?;

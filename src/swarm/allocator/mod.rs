@@ -36,9 +36,10 @@ use std::{
 /// The first number of a network's frames; SwarmKit's, which ingress gets.
 const FIRST_VXLAN: u32 = 4096;
 
-/// Networks that every node has by itself: nothing is allocated on them.
+/// Networks that every node has by itself: a task is on its own node's, and nothing is allocated on them. Docker keeps a row for each of
+/// both, with an ID of its own; here the name is the ID. Its third one, `none`, is not for services.
 pub fn is_of_the_node(target: &str) -> bool {
-    matches!(target, "host" | "bridge" | "none")
+    matches!(target, "host" | "bridge")
 }
 
 /// Everything that waits for something and can have it now.
