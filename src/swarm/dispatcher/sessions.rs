@@ -175,7 +175,7 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 said = from_node.recv() => match said {
-                    Some(said) => if !self.hear(said?).await? { return Ok(()) },
+                    Some(said) => self.hear(said?).await?,
                     None => return Ok(()),
                 },
                 changed = changes.recv() => {
@@ -201,8 +201,7 @@ impl Session<'_> {
         }
     }
 
-    /// `false`: the node has said good-bye.
-    async fn hear(&mut self, said: AgentSays) -> Result<bool> {
+    async fn hear(&mut self, said: AgentSays) -> Result<()> {
         match said {
             AgentSays::Status(statuses) => {
                 self.ledger.beat(self.node);
@@ -216,12 +215,8 @@ impl Session<'_> {
                 self.terms().await?;
             }
             AgentSays::Hello(_) => return Err(Error::invalid(format!("node {} has said already what it is", self.node))),
-            AgentSays::Bye => {
-                self.ledger.bye(self.node);
-                return Ok(false);
-            }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn is_concerned(&self, changed: Result<Arc<Vec<crate::store::Change>>, RecvError>) -> Result<bool> {

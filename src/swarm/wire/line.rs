@@ -34,8 +34,6 @@ pub enum AgentSays {
     Beat,
     /// How far its tasks are, by ID.
     Status(Vec<(String, TaskStatus)>),
-    /// It leaves in order: it need not be waited for.
-    Bye,
 }
 
 /// What a node tells of itself.
