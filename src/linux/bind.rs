@@ -16,13 +16,15 @@
 //!   a refusal we bind with it and listen for an instant, which is the kernel's test for real owners; then stop listening (the port stays
 //!   ours: it was asked for by number), and take the option back.
 //! * A UDP socket that nobody reads would collect what reaches it: its buffer is made as small as can be, until somebody reads ([`widen`]).
+//! * Whoever carries by hand what comes to a port listens, or reads, on a duplicate of the socket that has it; listening and collecting are of
+//!   the socket, not of the duplicate, and must be ended when he has gone ([`unlisten`], [`narrow`]).
 //!
 //! See: bind(2), socket(7), tcp(7); `net/ipv4/inet_connection_sock.c`. Next room: [`crate::netlink`]
 
 use crate::{action, errno::CallFailed};
 use rustix::{
     io::Errno,
-    net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, listen, shutdown, socket_with, sockopt},
+    net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, bind, listen, recv, shutdown, socket_with, sockopt},
 };
 use std::{
     net::SocketAddr,
@@ -61,14 +63,62 @@ pub fn udp(address: SocketAddr) -> Result<OwnedFd, CallFailed> {
     })
 }
 
-/// Gives a socket of [`udp`] the usual buffer, for somebody is going to read it.
+/// Gives a socket of [`udp`] the usual buffer, for somebody is going to read it; what it has collected for nobody is thrown away.
 ///
 /// # Errors
 /// The kernel's.
 #[track_caller]
 pub fn widen(socket: impl AsFd) -> Result<(), CallFailed> {
+    throw_away(&socket);
     let shown = || vec!["SOL_SOCKET".into(), "SO_RCVBUF".into(), USUAL.to_string()];
     action::call("setsockopt", shown, || sockopt::set_socket_recv_buffer_size(socket, USUAL))
+}
+
+/// Listens on a socket of [`tcp`], with SO_REUSEADDR: connections of an earlier time that linger are no obstacle then, and the new ones, which
+/// inherit it, will be none. Nobody is let pass by it, for whoever listens is passed by nobody.
+///
+/// # Errors
+/// The kernel's.
+#[track_caller]
+pub fn listen_on(socket: impl AsFd, backlog: i32) -> Result<(), CallFailed> {
+    let listening = || {
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        listen(&socket, backlog).or_else(|no| sockopt::set_socket_reuseaddr(&socket, false).and(Err(no)))
+    };
+    action::call("listen", || vec![backlog.to_string()], listening)
+}
+
+/// Ends what [`listen_on`] began; whoever waited to be let in is turned away. The port stays had.
+///
+/// # Errors
+/// The kernel's.
+#[track_caller]
+pub fn unlisten(socket: impl AsFd) -> Result<(), CallFailed> {
+    action::call(
+        "shutdown",
+        || vec!["SHUT_RD".into()],
+        || {
+            sockopt::set_socket_reuseaddr(&socket, false)?;
+            shutdown(&socket, Shutdown::Read)
+        },
+    )
+}
+
+/// A socket of [`udp`] that was widened collects next to nothing again, and what it has collected is thrown away. The port stays had.
+///
+/// # Errors
+/// The kernel's.
+#[track_caller]
+pub fn narrow(socket: impl AsFd) -> Result<(), CallFailed> {
+    let shown = || vec!["SOL_SOCKET".into(), "SO_RCVBUF".into(), "1".into()];
+    action::call("setsockopt", shown, || sockopt::set_socket_recv_buffer_size(&socket, 1))?;
+    throw_away(&socket);
+    Ok(())
+}
+
+fn throw_away(socket: impl AsFd) {
+    let mut byte = [0; 1];
+    while recv(&socket, &mut byte, RecvFlags::DONTWAIT).is_ok() {}
 }
 
 fn shown(kind: &'static str, address: SocketAddr) -> impl FnOnce() -> Vec<String> {
@@ -161,6 +211,29 @@ mod tests {
     }
 
     #[test]
+    fn who_listened_on_a_port_leaves_it_had_and_deaf() {
+        let port = free_port();
+        let ours = tcp(any(port)).expect("free");
+        for _ in 0..2 {
+            listen_on(&ours, 8).expect("ours");
+            let mut client = TcpStream::connect((LOOPBACK, port)).expect("listening");
+            let waits = TcpStream::connect((LOOPBACK, port)).expect("listening");
+            let (server, _) = TcpListener::from(ours.try_clone().expect("open")).accept().expect("a client");
+            drop(server); // its end lingers
+            let _ = client.read(&mut [0; 1]);
+            unlisten(&ours).expect("listening");
+            assert!(
+                (&waits).read(&mut [0; 1]).is_err_and(|e| e.kind() == ErrorKind::ConnectionReset),
+                "who waited is turned away"
+            );
+            assert!(TcpStream::connect((LOOPBACK, port)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused));
+            assert!(TcpListener::bind(any(port)).is_err_and(|e| e.kind() == ErrorKind::AddrInUse), "still had");
+        }
+        drop(ours);
+        drop(tcp(any(port)).expect("what lingers keeps it from nobody"));
+    }
+
+    #[test]
     fn udp_ports_are_had_too_and_independently() {
         let port = UdpSocket::bind((LOOPBACK, 0)).and_then(|s| s.local_addr()).expect("loopback").port();
         let ours = udp(any(port)).expect("free");
@@ -181,6 +254,11 @@ mod tests {
         widen(&ours).expect("open");
         datagrams(100);
         assert_eq!(read(), 100);
+        datagrams(100);
+        narrow(&ours).expect("open");
+        assert_eq!(read(), 0, "what nobody has read is thrown away");
+        datagrams(100);
+        assert!(read() < 10, "and no more is collected");
         let nowhere = udp(SocketAddr::new("192.0.2.1".parse().expect("an address"), port)).expect_err("not ours");
         assert!(nowhere.is(libc::EADDRNOTAVAIL) && nowhere.to_string().contains("192.0.2.1"), "{nowhere}");
     }

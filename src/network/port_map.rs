@@ -60,18 +60,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// The socket that holds the port, for whoever carries by hand what no rule can ([`crate::proxy`]). That of UDP was made to
-    /// collect next to nothing, and is widened.
+    /// The socket that holds the port, for whoever carries by hand what no rule can ([`crate::proxy`]).
     ///
     /// # Errors
     /// No descriptors left.
     pub fn socket(&self) -> std::io::Result<OwnedFd> {
         let gone = || std::io::Error::other("the port is not held any more");
-        let socket = self.socket.as_ref().ok_or_else(gone)?;
-        if self.protocol == Protocol::Udp {
-            bind::widen(socket).map_err(|failed| failed.to_io())?;
-        }
-        socket.try_clone()
+        self.socket.as_ref().ok_or_else(gone)?.try_clone()
     }
 }
 

@@ -14,41 +14,37 @@
 //! * With the daemon it ends: connections that go through it do not survive a restart as the others do, new ones find the next
 //!   daemon listening. The container sees the host as its client.
 //!
-//! Laws: dropped, it listens no more and carries no more: its sockets are closed when the drop returns, so the port is free for the next.
+//! Laws: dropped, it listens no more when the drop returns, and what is under way ends soon; what lingers of it keeps the port from nobody.
 //! *In the real world* Docker starts a `docker-proxy` for every published port, also
 //! for those that a rule carries. *See:* ipv6(7), `Documentation/networking/ip-sysctl.rst`. Next room: [`crate::nft`]
 
 use crate::{model::Protocol, port_map::Held};
 use minidock_base::{Doing, Result};
+use minidock_linux::bind;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Raw, UdpSocket as RawUdp},
-    os::fd::OwnedFd,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, sync_channel},
-    },
+    future::poll_fn,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as RawTcp, UdpSocket as RawUdp},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Poll, ready},
     time::Duration,
 };
 use tokio::{
-    io,
-    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
+    io::{self, ReadBuf},
+    net::{TcpListener, TcpStream, UdpSocket},
     sync::mpsc,
-    task::{JoinHandle, JoinSet},
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 /// How many may wait to be let in.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 /// A UDP client that says nothing for so long, and is told nothing, is forgotten; as with Docker.
 const SILENCE: Duration = Duration::from_secs(90);
 /// Connections, or UDP clients, at a time; who comes then must wait until another has ended, or been forgotten.
 const MOST: usize = 1024;
 /// A container that says nothing for so long, not even no, is not there.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the end of the work is waited for.
-const END: Duration = Duration::from_secs(1);
 /// When there are no descriptors left to let anybody in.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -57,23 +53,30 @@ pub fn is_needed(host: IpAddr, target: IpAddr) -> bool {
     host == IpAddr::V6(Ipv6Addr::LOCALHOST) || host.is_ipv6() != target.is_ipv6()
 }
 
-/// Carries what comes to one port; until it is dropped, which waits for the end: not to be done on a thread of the runtime.
+/// Carries what comes to one port, until it is dropped: that takes the socket away from the work, on whatever thread, and waits for nothing.
 #[derive(Debug)]
 pub struct Proxy {
-    end: CancellationToken,
-    /// Nothing is ever sent: it is closed when the work is over, or dropped with its runtime.
-    over: Mutex<Receiver<()>>,
-    work: JoinHandle<()>,
+    door: Door,
+    work: AbortHandle,
+}
+
+#[derive(Debug)]
+enum Door {
+    Tcp(Shared<TcpListener>),
+    Udp(Shared<UdpSocket>),
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.end.cancel();
-        let over = self.over.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if over.recv_timeout(END) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("a door that is carried by hand has not closed within {END:?}");
+        // the port stays held, by another duplicate of the socket: it must neither listen nor collect any more
+        let deaf = match &self.door {
+            Door::Tcp(listener) => listener.take().map_or(Ok(()), bind::unlisten),
+            Door::Udp(socket) => socket.take().map_or(Ok(()), bind::narrow),
+        };
+        if let Err(failed) = deaf {
+            tracing::warn!("a door that is carried by hand has not closed: {failed}");
         }
-        self.work.abort();
+        self.work.abort(); // and with it what is under way
     }
 }
 
@@ -86,55 +89,71 @@ impl Proxy {
         let words = format!("listen on {}/{}", SocketAddr::from(held.host), held.protocol);
         let doing = || words.clone();
         let socket = held.socket().doing(doing)?;
-        let (end, (working, over)) = (CancellationToken::new(), sync_channel(0));
-        let token = end.clone();
-        let work = match held.protocol {
+        let (door, work) = match held.protocol {
             Protocol::Tcp => {
-                let listener = listener(socket).doing(doing)?;
-                tokio::spawn(async move {
-                    let _working = working; // dropped last
-                    carry_tcp(listener, target, token).await;
-                })
+                bind::listen_on(&socket, BACKLOG).doing(doing)?;
+                let listener = RawTcp::from(socket);
+                listener.set_nonblocking(true).doing(doing)?;
+                let listener = Shared::new(TcpListener::from_std(listener).doing(doing)?);
+                (Door::Tcp(listener.clone()), tokio::spawn(carry_tcp(listener, target)))
             }
             Protocol::Udp => {
+                bind::widen(&socket).doing(doing)?;
                 let socket = RawUdp::from(socket);
                 socket.set_nonblocking(true).doing(doing)?;
-                let socket = UdpSocket::from_std(socket).doing(doing)?;
-                tokio::spawn(async move {
-                    let _working = working;
-                    carry_udp(Arc::new(socket), target, token).await;
-                })
+                let socket = Shared::new(UdpSocket::from_std(socket).doing(doing)?);
+                (Door::Udp(socket.clone()), tokio::spawn(carry_udp(socket, target)))
             }
         };
-        Ok(Proxy { end, over: Mutex::new(over), work })
+        Ok(Proxy { door, work: work.abort_handle() })
     }
 }
 
-/// The socket was bound long ago; now it listens.
-fn listener(socket: OwnedFd) -> std::io::Result<TcpListener> {
-    let socket = Raw::from(socket);
-    socket.set_nonblocking(true)?;
-    TcpSocket::from_std_stream(socket).listen(BACKLOG)
+/// A socket that can be taken away from whoever works with it.
+#[derive(Debug)]
+struct Shared<S>(Arc<Mutex<Option<S>>>);
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Shared<S> {
+        Shared(self.0.clone())
+    }
 }
 
-async fn carry_tcp(listener: TcpListener, target: SocketAddr, end: CancellationToken) {
+impl<S> Shared<S> {
+    fn new(socket: S) -> Shared<S> {
+        Shared(Arc::new(Mutex::new(Some(socket))))
+    }
+
+    fn take(&self) -> Option<S> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits for what `poll` waits for; `None` when the socket was taken away.
+    async fn wait<T>(&self, mut poll: impl FnMut(&S, &mut std::task::Context<'_>) -> Poll<T>) -> Option<T> {
+        poll_fn(|cx| match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(socket) => poll(socket, cx).map(Some),
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+async fn carry_tcp(listener: Shared<TcpListener>, target: SocketAddr) {
     let mut carried = JoinSet::new(); // what is under way ends with us
     loop {
         let accepted = tokio::select! {
-            () = end.cancelled() => break,
             Some(_) = carried.join_next() => continue,
-            accepted = listener.accept(), if carried.len() < MOST => accepted,
+            accepted = listener.wait(|listener, cx| listener.poll_accept(cx)), if carried.len() < MOST => accepted,
         };
         match accepted {
-            Ok((client, _)) => drop(carried.spawn(carry(client, target))),
-            Err(error) => {
+            None => return,
+            Some(Ok((client, _))) => drop(carried.spawn(carry(client, target))),
+            Some(Err(error)) => {
                 tracing::debug!(%target, "nobody can be let in: {error}");
                 sleep(BREATH).await;
             }
         }
     }
-    drop(listener);
-    carried.shutdown().await;
 }
 
 /// One connection. A container that refuses it, or breaks it off, has its client see just that.
@@ -145,22 +164,23 @@ async fn carry(mut client: TcpStream, target: SocketAddr) {
     }
 }
 
-async fn carry_udp(socket: Arc<UdpSocket>, target: SocketAddr, end: CancellationToken) {
+async fn carry_udp(socket: Shared<UdpSocket>, target: SocketAddr) {
     let (say, mut over) = mpsc::unbounded_channel();
     let mut clients: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut answers = JoinSet::new();
     let mut bytes = vec![0; 65_536];
     loop {
-        let (count, client) = tokio::select! {
-            () = end.cancelled() => break,
+        let received = tokio::select! {
             Some(gone) = over.recv() => {
                 clients.remove(&gone);
                 continue;
             }
-            received = socket.recv_from(&mut bytes) => match received {
-                Ok(received) => received,
-                Err(_) => continue, // an ICMP error about an earlier answer
-            },
+            received = receive(&socket, &mut bytes) => received,
+        };
+        let (count, client) = match received {
+            None => return,
+            Some(Ok(received)) => received,
+            Some(Err(_)) => continue, // an ICMP error about an earlier answer
         };
         while answers.try_join_next().is_some() {}
         if !clients.contains_key(&client) {
@@ -180,7 +200,15 @@ async fn carry_udp(socket: Arc<UdpSocket>, target: SocketAddr, end: Cancellation
             let _ = towards.send(&bytes[..count]).await;
         }
     }
-    answers.shutdown().await;
+}
+
+async fn receive(socket: &Shared<UdpSocket>, bytes: &mut [u8]) -> Option<std::io::Result<(usize, SocketAddr)>> {
+    let poll = |socket: &UdpSocket, cx: &mut std::task::Context<'_>| {
+        let mut room = ReadBuf::new(bytes);
+        let from = ready!(socket.poll_recv_from(cx, &mut room));
+        Poll::Ready(from.map(|from| (room.filled().len(), from)))
+    };
+    socket.wait(poll).await
 }
 
 async fn towards(target: SocketAddr) -> std::io::Result<UdpSocket> {
@@ -191,13 +219,15 @@ async fn towards(target: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 /// What the container says to one client, until it has been silent for long.
-async fn answer(from: &UdpSocket, to: &UdpSocket, client: SocketAddr) {
+async fn answer(from: &UdpSocket, to: &Shared<UdpSocket>, client: SocketAddr) {
     let mut bytes = vec![0; 65_536];
     while let Ok(received) = timeout(SILENCE, from.recv(&mut bytes)).await {
-        if let Ok(count) = received {
-            let _ = to.send_to(&bytes[..count], client).await;
-        } else {
+        let Ok(count) = received else {
             sleep(BREATH).await; // nobody listens there (yet)
+            continue;
+        };
+        if to.wait(|to, cx| to.poll_send_to(cx, &bytes[..count], client)).await.is_none() {
+            return;
         }
     }
 }
@@ -207,6 +237,7 @@ mod tests {
     use super::*;
     use crate::port_map::{Ports, Wish};
     use std::io::{Read, Write};
+    use tokio::io::AsyncReadExt;
 
     fn held(protocol: Protocol) -> Held {
         let target = (Ipv4Addr::LOCALHOST.into(), 1);
@@ -295,9 +326,39 @@ mod tests {
             let (count, _) =
                 timeout(Duration::from_secs(5), server.recv_from(&mut bytes)).await.expect("carried").expect("open");
             assert_eq!(&bytes[..count], word.as_bytes());
-            tokio::task::spawn_blocking(move || drop(proxy)).await.expect("no panic");
+            drop(proxy);
+            client.send_to(b"nobody reads this", door).await.expect("sent");
         }
         drop(held);
         RawUdp::bind(door).expect("free at once");
+    }
+
+    /// On the only thread of a runtime, which is the one that carries.
+    #[tokio::test]
+    async fn a_door_closes_at_once_wherever_it_is_dropped() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback");
+        let target = server.local_addr().expect("bound");
+        let mut held = held(Protocol::Tcp);
+        let door = SocketAddr::from(held.host);
+        for _ in 0..3 {
+            let proxy = Proxy::open(&held, target).expect("the port is held");
+            let mut client = TcpStream::connect(door).await.expect("listening");
+            let (inside, _) = server.accept().await.expect("carried");
+            drop(inside); // the container ends it first, so our end of it lingers
+            assert_eq!(client.read(&mut [0; 1]).await.expect("the end is carried"), 0);
+            let began = std::time::Instant::now();
+            drop(proxy);
+            assert!(began.elapsed() < Duration::from_millis(100), "nothing was waited for");
+            // a duplicate of the socket still holds the port, and must not let anybody in
+            assert!(TcpStream::connect(door).await.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused));
+            drop(held);
+            let wish = Wish {
+                protocol: Protocol::Tcp,
+                hosts: vec![door.ip()],
+                ports: Some((door.port(), door.port())),
+                target: (target.ip(), target.port()),
+            };
+            held = Ports::default().reserve(&[wish]).expect("free at once").remove(0);
+        }
     }
 }
