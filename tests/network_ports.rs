@@ -190,3 +190,30 @@ fn a_published_port_follows_its_container_to_another_network() {
     daemon.ok(&["network", "connect", "n1", "web"]);
     assert_eq!(fetch(&daemon, "http://127.0.0.1:8080/").as_deref(), Some("both"));
 }
+
+/// While its way out is a network without IPv6 the daemon carries by hand what comes to `[::]`; before and after, a rule does.
+#[test]
+fn a_door_in_six_outlives_every_change_of_the_way_out() {
+    let daemon = Daemon::start();
+    daemon.ok(&["network", "create", "--ipv6", "--subnet", "fd00:9::/64", "--subnet", "10.6.0.0/24", "six"]);
+    daemon.ok(&["network", "create", "first"]);
+    serve(&daemon, "web", &["--network", "six", "-p", "8080:80", "-p", "5000:5000/udp"], "six");
+    let echo = "import socket\ns=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM);s.bind(('::',5000))\nwhile 1:\n d,a=s.recvfrom(99);s.sendto(d,a)";
+    let pid = daemon.inspect("web", "{{.State.Pid}}");
+    let _server = start_inside(&daemon, &["nsenter", "--net", "-t", &pid, "python3", "-c", echo]);
+    let ask = "import socket\ns=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM);s.settimeout(0.5);s.sendto(b'ping',('fd00:9::1',5000))\nprint(s.recvfrom(99)[0].decode())";
+    let heard = || daemon.inside(&["python3", "-c", ask]).out.trim() == "ping";
+    let page = || fetch(&daemon, "http://[fd00:9::1]:8080/");
+    for _ in 0..2 {
+        assert_eq!(page().as_deref(), Some("six"), "by a rule");
+        wait_for("an echo by a rule", heard);
+        daemon.ok(&["network", "connect", "first", "web"]);
+        assert_eq!(page().as_deref(), Some("six"), "by hand");
+        wait_for("an echo by hand", heard);
+        daemon.ok(&["network", "disconnect", "first", "web"]);
+        let knock = daemon.inside(&["curl", "-s", "-g", "--max-time", "2", "http://[::1]:8080/"]);
+        assert_eq!(knock.status, 7, "nobody listens here any more: refused, not left waiting");
+    }
+    daemon.ok(&["rm", "-f", "web"]);
+    daemon.inside(&["python3", "-c", "import socket\nfor k in (socket.SOCK_STREAM,socket.SOCK_DGRAM):\n s=socket.socket(socket.AF_INET6,k);s.bind(('::',8080 if k==socket.SOCK_STREAM else 5000))"]).ok();
+}

@@ -290,8 +290,11 @@ fn where_things_are(engine: &Engine) -> BTreeMap<String, Value> {
 }
 
 fn network_drivers(engine: &Engine) -> Vec<String> {
-    let bridge = engine.networks.ground().is_ok().then_some("bridge");
-    bridge.into_iter().chain(["host", "null"]).map(str::to_string).collect()
+    let all = match engine.networks.ground() {
+        Ok(_) => &["bridge", "host", "macvlan", "null", "overlay"][..],
+        Err(_) => &["host", "null"],
+    };
+    all.iter().map(|name| name.to_string()).collect()
 }
 
 /// Why there are no networks; and what other firewalls do to ours.

@@ -57,6 +57,7 @@ fn pins(actions: &[Action]) -> BTreeSet<&str> {
 fn for_ours(command: &str, pins: &BTreeSet<&str>) -> String {
     pins.iter().fold(command.to_string(), |command, pin| {
         let command = command.replace(&format!("--net={pin} "), "--net=\"$net\" ");
+        let command = command.replace(&format!(" netns {pin} "), " netns \"$net\" ");
         match command.strip_suffix(&format!(" netns {pin}")) {
             Some(rest) => format!("{rest} netns \"$net\""),
             None => command,

@@ -54,6 +54,12 @@ fn link(command: &str) -> String {
             let far = after("name");
             format!("Lays a cable: its near end, {name},{plugged}; its far end, {far}{mac}, lies in the sandbox.")
         }
+        ["ip", "link", "add", "link", parent, "name", name, ..] if words.contains(&"macvlan") => {
+            format!(
+                "Puts a further machine on the cable of {parent}: {name} ({}), which lies in the sandbox.",
+                after("address")
+            )
+        }
         ["ip", "link", "add", name, ..] if words.contains(&"bridge") => format!("Makes a switch: the bridge {name}."),
         ["ip", "link", "set", name, "up"] => format!("Switches {name}{place} on."),
         ["ip", "link", "set", name, "type", "bridge_slave", ref knobs @ ..] => {
@@ -120,6 +126,9 @@ pub fn why(action: &Action) -> &'static str {
         "netlink" if has(" type veth ") => {
             "a network namespace begins with no way out; a cable with an end on either side is the door, and the bridge is the switch that other containers' cables are plugged into"
         }
+        "netlink" if has(" type macvlan ") => {
+            "the network is a segment outside of this machine, and the container is to be one of its machines: with a MAC that its switch and its router see"
+        }
         "netlink" if has(" link set lo up") => "programs that talk to themselves over 127.0.0.1 would find no way",
         "netlink" if has(" addr add ") => {
             "the link's MAC was made from this address, so whoever remembers one of the two is never wrong about the other"
@@ -155,6 +164,10 @@ mod tests {
             (
                 "ip link add veth1 group 19828 master br0 up type veth peer name eth0 address 02:42:ac:11:00:02 netns /x",
                 "Lays a cable: its near end, veth1, is plugged into the bridge br0; its far end, eth0 (02:42:ac:11:00:02), lies in the sandbox.",
+            ),
+            (
+                "ip link add link eth0 name eth0 address 02:42:c0:a8:0a:02 netns /x type macvlan mode bridge",
+                "Puts a further machine on the cable of eth0: eth0 (02:42:c0:a8:0a:02), which lies in the sandbox.",
             ),
             ("nsenter --net=/x ip link set lo up", "Switches lo in the sandbox on."),
             ("nsenter --net=/x ip addr add 172.17.0.2/16 dev eth0", "Gives eth0 in the sandbox the address 172.17.0.2/16."),

@@ -12,7 +12,7 @@ use std::fmt;
 /// The numbers by name, for rooms that have to tell one no from another.
 pub use libc::{
     EACCES, EAGAIN, EBUSY, EDQUOT, EEXIST, EINVAL, ELOOP, ENODEV, ENOENT, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENOTSUP, ENXIO,
-    EPERM, ERANGE, EROFS, ESRCH, EXFULL,
+    EOPNOTSUPP, EPERM, ERANGE, EROFS, ESRCH, EXFULL,
 };
 
 /// A kernel call that failed: its name, its arguments as in the man page, and why.

@@ -55,6 +55,11 @@ impl Home {
         with(&mut self.socket.lock().expect("no holder panics"))
     }
 
+    /// How many datagrams were sent to the kernel about this namespace, since it was opened.
+    pub fn datagrams(&self) -> u64 {
+        self.ask(|socket| socket.datagrams())
+    }
+
     /// All links.
     ///
     /// # Errors

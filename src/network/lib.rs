@@ -25,7 +25,7 @@
 //! ```
 //!
 //! * Values, pure: [`model`] (what the engine writes down), [`ipam`] (who gets which address), [`hosts`], [`resolv_conf`].
-//! * The kernel's links: [`home`] (the daemon's own namespace), [`bridge`] in it, [`sandbox`] and its cables, [`shelf`] (namespaces
+//! * The kernel's links: [`home`] (the daemon's own namespace), [`bridge`] in it, [`sandbox`] and its cables, [`upon`] (links upon the host's cards), [`shelf`] (namespaces
 //!   made beforehand), [`settings`] (the host's knobs, turned only when needed and turned back).
 //! * The firewall: [`nft`], one table of our own, and [`port_map`], the ports that are spoken for. The names: [`dns`], one server in
 //!   every sandbox. When something does not arrive: [`reach`].
@@ -58,3 +58,4 @@ pub mod resolv_conf;
 pub mod sandbox;
 pub mod settings;
 pub mod shelf;
+pub mod upon;

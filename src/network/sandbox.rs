@@ -8,13 +8,15 @@
 //!   create(pin)   fresh thread: unshare(CLONE_NEWNET) ─ netlink socket ─ lo up       the thread ends, the descriptors stay
 //!                 open_tree(ns) ─ move_mount ─► /run/minidock/netns/<id>
 //!   plug          1  at home  ip link add vethA master br… up type veth peer name eth0 address 02:42:… netns PIN
-//!                 2  inside   ip link set eth0 up; ip link show eth0; ip addr add 172.17.0.2/16 dev eth0    one datagram
-//!                 3  at home  ip link show vethA; ip link show br…                       one datagram; see below
-//!   set_default_routes        ip route replace default via 172.17.0.1          once for a sandbox, however many endpoints
+//!                 2  inside   ip link set eth0 up; ip addr add 172.17.0.2/16 dev eth0; ip route replace default via 172.17.0.1 dev eth0
+//!                 3  at home  ip link show vethA; ip link show br…                       see below
 //!   leave         at home     ip link set vethA down                                  silent at once
 //!   remove(pin)   umount, unlink: with the last process the kernel takes the whole namespace apart, cables and all
 //! ```
 //!
+//! * **Three datagrams**, each one system call in which the kernel takes its lock of links once, are what an endpoint costs, way out
+//!   included; several requests travel in one, as `ip -batch` would send them one by one. Fewer cannot be: the far end has no number before
+//!   the cable is made, and the near end carries nothing before the far one is up.
 //! * The socket that was opened inside works from any thread: only [`Sandbox::visit`] and the sysctls of IPv6 need a thread in there.
 //! * A cable that has just been completed carries nothing until the kernel's *linkwatch* work has run: the bridge starts its port
 //!   only then, and on a busy machine the container's first packets would be lost (and its first ARP question asked again a
@@ -188,7 +190,7 @@ impl Sandbox {
 
     /// Talks to the kernel about this namespace.
     #[track_caller]
-    fn ask<T>(&self, with: impl FnOnce(&mut Socket) -> Result<T, CallFailed>) -> Result<T> {
+    pub(crate) fn ask<T>(&self, with: impl FnOnce(&mut Socket) -> Result<T, CallFailed>) -> Result<T> {
         let mut socket = self.socket.lock().expect("no holder panics");
         if socket.is_none() {
             let opened = self.visit(|| Socket::open(Family::Route))?.doing(|| "open a netlink socket in the sandbox")?;
@@ -204,6 +206,14 @@ impl Sandbox {
     /// # Errors
     /// A bridge that is gone or full, a name in use, an address that the link has already.
     pub fn plug(&self, home: &Home, bridge: &Bridge, endpoint: &Endpoint) -> Result<()> {
+        self.plug_and_lead_out(home, bridge, endpoint, &[])
+    }
+
+    /// As [`Sandbox::plug`], and sends everything else over these gateways, at most one of each family, which are on the endpoint's network.
+    ///
+    /// # Errors
+    /// As [`Sandbox::plug`]; ENETUNREACH for a gateway that is not there.
+    pub fn plug_and_lead_out(&self, home: &Home, bridge: &Bridge, endpoint: &Endpoint, gateways: &[IpAddr]) -> Result<()> {
         let doing = || format!("plug {} into {}", endpoint.inside, bridge.link);
         let laid = self.lay(home, bridge, endpoint);
         let full = laid.as_ref().is_err_and(|failed| failed.is(EXFULL));
@@ -211,7 +221,7 @@ impl Sandbox {
             true => e.hint("a bridge has room for 1,023 cables: make another network"),
             false => e,
         })?;
-        self.configure(home, bridge, endpoint, far).map_err(|e| e.during(doing())).inspect_err(|_| {
+        self.configure(home, bridge, endpoint, far, gateways).map_err(|e| e.during(doing())).inspect_err(|_| {
             // the cable is useless now; what went wrong first is what the user must read
             drop(home.delete_link(&endpoint.host_link));
         })
@@ -244,7 +254,14 @@ impl Sandbox {
         Ok(laid.map(|(_, far)| far))
     }
 
-    fn configure(&self, home: &Home, bridge: &Bridge, endpoint: &Endpoint, far: Option<u32>) -> Result<()> {
+    fn configure(
+        &self,
+        home: &Home,
+        bridge: &Bridge,
+        endpoint: &Endpoint,
+        far: Option<u32>,
+        gateways: &[IpAddr],
+    ) -> Result<()> {
         if !bridge.icc {
             let alone = bridge::Port { isolated: Some(true), ..bridge::Port::default() };
             home.ask(|socket| bridge::set_port(socket, &endpoint.host_link, alone)).doing(|| "isolate the bridge's port")?;
@@ -254,18 +271,7 @@ impl Sandbox {
             Some(index) => index,
             None => self.index_of(name)?,
         };
-        // looked at, for IPv6 begins on a link only when the kernel has noticed that the other end is up
-        let mut steps = vec![link::up(index, name), link::look(name)];
-        steps.extend(endpoint.v4.map(|(v4, prefix)| address::adding(index, name, v4.into(), prefix)));
-        if let Some((v6, prefix)) = endpoint.v6 {
-            self.visit(|| {
-                settings::of_link(6, name, "accept_dad", "0")?;
-                settings::of_link(6, name, "accept_ra", "0")?;
-                settings::of_link(6, name, "disable_ipv6", "0")
-            })??;
-            steps.push(address::adding(index, name, v6.into(), prefix));
-        }
-        self.ask(|socket| socket.batch(steps))?;
+        self.dress(index, endpoint, gateways)?;
         alive(home, bridge, endpoint)?;
         if let Some((v6, _)) = endpoint.v6 {
             self.visit(|| findable::wait(name, v6))?;
@@ -278,7 +284,25 @@ impl Sandbox {
         }
     }
 
-    fn index_of(&self, name: &str) -> Result<u32> {
+    /// Switches an endpoint's link on and gives it its addresses and the way out over them, in one datagram.
+    pub(crate) fn dress(&self, index: u32, endpoint: &Endpoint, gateways: &[IpAddr]) -> Result<()> {
+        let name = endpoint.inside.as_str();
+        let mut steps = vec![link::up(index, name)];
+        steps.extend(endpoint.v4.map(|(v4, prefix)| address::adding(index, name, v4.into(), prefix)));
+        if let Some((v6, prefix)) = endpoint.v6 {
+            self.visit(|| {
+                settings::of_link(6, name, "accept_dad", "0")?;
+                settings::of_link(6, name, "accept_ra", "0")?;
+                settings::of_link(6, name, "disable_ipv6", "0")
+            })??;
+            // looked at, for IPv6 begins on a link only when the kernel has noticed that the other end is up
+            steps.extend([link::look(name), address::adding(index, name, v6.into(), prefix)]);
+        }
+        steps.extend(gateways.iter().map(|gateway| route::replacing(&Route::default_via(*gateway, index), name)));
+        self.ask(|socket| socket.batch(steps)).map(drop)
+    }
+
+    pub(crate) fn index_of(&self, name: &str) -> Result<u32> {
         let gone = || CallFailed::new("netlink", vec![format!("ip link show {name}")], ENODEV);
         self.ask(|socket| link::by_name(socket, name)?.map(|link| link.index).ok_or_else(gone))
     }
@@ -308,6 +332,11 @@ impl Sandbox {
             Err(failed) if !failed.is(ESRCH) => Err(failed),
             _ => Ok(()),
         })
+    }
+
+    /// How many datagrams were sent to the kernel about this sandbox, since it was opened.
+    pub fn datagrams(&self) -> u64 {
+        self.socket.lock().expect("no holder panics").as_ref().map_or(0, Socket::datagrams)
     }
 
     /// Takes the cable of an endpoint out of a sandbox that lives on (`network disconnect`): some 30 ms. A cable that is

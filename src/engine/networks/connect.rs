@@ -153,7 +153,7 @@ fn plug_in(engine: &Engine, container: &Kept, network: &Record, mut place: Place
         let networks = &engine.networks;
         let sandbox = sandbox_of(standing, &record)?;
         let cable = standing.cables.last().expect("it was plugged a moment ago");
-        connect_cable(networks, &sandbox, cable)?;
+        connect_cable(networks, &sandbox, cable, &[])?;
         gateway::come(networks, &record, &sandbox, networking, standing)?;
         settle(engine, ground, &record, &sandbox, standing, before.as_deref())?;
         gateway::go(networks, &record, &sandbox, networking, standing)?;
@@ -251,7 +251,7 @@ fn unplug(
         if standing.published.iter().any(|door| door.endpoint_id == cable.endpoint.id) {
             ground.table.unpublish(&std::mem::take(&mut standing.published))?;
         }
-        sandbox.unplug(&ground.home, &cable.endpoint)?;
+        cable.unplug(&ground.home, &sandbox)?;
         gateway::come(&engine.networks, record, &sandbox, networking, standing)?;
         settle(engine, ground, record, &sandbox, standing, before.as_deref())?;
         gateway::go(&engine.networks, record, &sandbox, networking, standing)?;

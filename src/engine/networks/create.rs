@@ -16,6 +16,7 @@ use crate::{
     container::to_the_end,
     networks::{
         ground::{DEFAULT_LINK, Ground},
+        macvlan,
         record::{Driver, Record, default_networks},
         store::Networks,
         wish::{self, Draft},
@@ -56,32 +57,26 @@ pub async fn create(engine: &Arc<Engine>, wish: NetworkCreate) -> Result<Network
 fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Record>> {
     let ground = networks.ground()?;
     let id = id::random_id();
-    let link = draft.options.link.clone().unwrap_or_else(|| format!("br-{}", id::short(&id)));
-    if let Some(other) = networks.all().iter().find(|n| n.link == link) {
-        let (name, other) = (&wish.name, other.clone());
-        return Err(Error::forbidden(format!(
-            "cannot create network {id} ({link}): conflicts with network {} ({}): networks have same bridge name",
-            other.id, other.link
-        ))
-        .during(format!("create network {name}")));
-    }
-    if draft.options.link.is_some() && ground.has_link(&link)? {
-        return Err(Error::forbidden(format!("a link of the name {link} is there already and is not ours"))
-            .hint("choose another com.docker.network.bridge.name"));
+    let link = match draft.driver {
+        Driver::Macvlan => macvlan::parent(networks, &wish.options, &id)?,
+        _ => draft.options.link.clone().unwrap_or_else(|| format!("br-{}", id::short(&id))),
+    };
+    if draft.driver == Driver::Bridge {
+        may_be_called(networks, ground, &draft, &link, &wish, &id)?;
     }
     let (chosen_v4, chosen_v6) = (draft.pools.iter().any(|p| p.subnet.is_v4()), draft.pools.iter().any(|p| !p.subnet.is_v4()));
     let mut ipam = draft.ipam;
-    let subnets = pools(networks, ground, draft.pools, &wish, &id)?;
+    let subnets = pools(networks, ground, draft.pools, draft.driver, &wish, &id)?;
     let shown = ipam.config.get_or_insert_default();
     for drawn in subnets.iter().filter(|p| if p.subnet.is_v4() { !chosen_v4 } else { !chosen_v6 }) {
         let gateway = drawn.gateway.map(|g| g.to_string()).unwrap_or_default();
         shown.push(IpamConfig { subnet: drawn.subnet.to_string(), gateway, ..IpamConfig::default() });
     }
-    let record = Record {
+    let mut record = Record {
         id,
         name: wish.name,
         created: clock::now(),
-        driver: Driver::Bridge,
+        driver: draft.driver,
         enable_ipv6: wish.enable_ipv6,
         internal: wish.internal,
         attachable: wish.attachable,
@@ -94,16 +89,50 @@ fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Re
         chosen_v6,
         mtu: 0,
         link,
+        made_parent: false,
     };
-    raise(ground, &record)?;
+    record.made_parent = raise(ground, &record)?;
     networks.insert(record.clone()).inspect_err(|_| lower(ground, &record))
 }
 
+/// Whether a bridge may have this name.
+fn may_be_called(
+    networks: &Networks,
+    ground: &Ground,
+    draft: &Draft,
+    link: &str,
+    wish: &NetworkCreate,
+    id: &str,
+) -> Result<()> {
+    if let Some(other) = networks.all().iter().find(|n| n.link == link) {
+        let (name, other) = (&wish.name, other.clone());
+        return Err(Error::forbidden(format!(
+            "cannot create network {id} ({link}): conflicts with network {} ({}): networks have same bridge name",
+            other.id, other.link
+        ))
+        .during(format!("create network {name}")));
+    }
+    if draft.options.link.is_some() && ground.has_link(link)? {
+        return Err(Error::forbidden(format!("a link of the name {link} is there already and is not ours"))
+            .hint("choose another com.docker.network.bridge.name"));
+    }
+    Ok(())
+}
+
 /// The pools a network gets: those asked for, if they are free, and one drawn from the defaults for each family that has none.
-fn pools(networks: &Networks, ground: &Ground, asked: Vec<Subnet>, wish: &NetworkCreate, id: &str) -> Result<Vec<Subnet>> {
+fn pools(
+    networks: &Networks,
+    ground: &Ground,
+    asked: Vec<Subnet>,
+    driver: Driver,
+    wish: &NetworkCreate,
+    id: &str,
+) -> Result<Vec<Subnet>> {
     let (mut taken, routes) = (networks.pools(), ground.home.routes()?);
+    // the members of a macvlan are where the host is already: its routes are no obstacle
+    let in_the_way = if driver == Driver::Macvlan { &[][..] } else { &routes };
     for pool in &asked {
-        ipam::refuse_overlap(&pool.subnet, &taken, &routes)?;
+        ipam::refuse_overlap(&pool.subnet, &taken, in_the_way)?;
         taken.push(pool.subnet);
     }
     let mut all = asked;
@@ -146,19 +175,25 @@ fn plain(subnet: Net) -> Subnet {
     Subnet { subnet, gateway: None, range: None, aux: BTreeMap::new() }
 }
 
-/// Bridge and rules of a network; half of it is none of it.
-pub(crate) fn raise(ground: &Ground, record: &Record) -> Result<()> {
-    let Some(bridge) = record.to_bridge() else { return Ok(()) };
+/// Bridge and rules of a network; half of it is none of it. Gives back whether a parent had to be made for it.
+pub(crate) fn raise(ground: &Ground, record: &Record) -> Result<bool> {
+    if record.driver == Driver::Macvlan {
+        return macvlan::raise(ground, record);
+    }
+    let Some(bridge) = record.to_bridge() else { return Ok(false) };
     let steps = || {
         ground.raise(&bridge)?;
         ground.table.add_bridge(&bridge)
     };
     let doing = |e: Error| e.during(format!("make the bridge {} of network {}", bridge.link, record.name));
-    steps().map_err(doing).inspect_err(|_| lower(ground, record))
+    steps().map(|()| false).map_err(doing).inspect_err(|_| lower(ground, record))
 }
 
 /// Takes bridge and rules away; what is gone is fine.
 pub(crate) fn lower(ground: &Ground, record: &Record) {
+    if record.driver == Driver::Macvlan {
+        return macvlan::lower(ground, record);
+    }
     let Some(bridge) = record.to_bridge() else { return };
     for done in [ground.table.remove_bridge(&bridge), bridge::remove(&ground.home, &bridge.link)] {
         if let Err(error) = done {

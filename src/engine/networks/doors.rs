@@ -48,7 +48,8 @@ pub(crate) fn open_doors(networks: &Networks, container: &Container, standing: &
     let Some(cable) = way_out(&standing.cables, true).or_else(|| way_out(&standing.cables, false)).cloned() else {
         return Ok(()); // nothing leads in where nothing leads out: internal, none, host
     };
-    if doors.is_empty() {
+    // who is upon the machine's own cable is reached at his own address; Docker opens no doors to him, either
+    if doors.is_empty() || cable.upon.is_some() {
         return Ok(());
     }
     let wishes: Vec<Wish> = doors.iter().map(|door| wish(door, &cable)).collect();
@@ -83,6 +84,9 @@ fn wish(door: &Door, cable: &Cable) -> Wish {
 
 /// The doors behind the ports that are held, leading to one cable.
 pub(crate) fn lead_to(held: &[Held], cable: &Cable) -> Vec<Published> {
+    if cable.upon.is_some() {
+        return Vec::new();
+    }
     let v4 = cable.endpoint.v4.map(|(a, _)| IpAddr::from(a));
     // an IPv6 door of a container without IPv6 is carried by hand
     let to = |is_v4: bool| if is_v4 { v4 } else { cable.endpoint.v6.map(|(a, _)| IpAddr::from(a)).or(v4) };

@@ -22,7 +22,7 @@ use crate::{
     networks::{
         doors::{open_doors, publish, way_out},
         ground::Ground,
-        names,
+        macvlan, names,
         overlay::{self, attach::Attached, gateway, members},
         place::{self, Networking, Place, dns_names},
         record::{Driver, Record},
@@ -87,7 +87,7 @@ fn steps(
     for (name, network, mut place) in in_order(networks, mode, places)? {
         place::check(Some(&network), &network.name, &place.settings)?;
         match network.driver {
-            Driver::Bridge | Driver::Overlay => plug(networks, container, &network, &mut place, standing)?,
+            Driver::Bridge | Driver::Macvlan | Driver::Overlay => plug(networks, container, &network, &mut place, standing)?,
             Driver::Host | Driver::Null => sit(networks, container, &network, &mut place, standing)?,
         }
         networking.places.insert(name, place);
@@ -136,7 +136,7 @@ pub(crate) fn plug(
     standing: &mut Standing,
 ) -> Result<()> {
     networks.ground()?;
-    let bridge = network.to_bridge().ok_or_else(|| Error::system(format!("network {} has no bridge", network.name)))?;
+    let bridge = network.to_segment().ok_or_else(|| Error::system(format!("network {} has no bridge", network.name)))?;
     let (wanted, v6) = place.wanted();
     let v4 = place.attached.as_ref().map(|attached| attached.address).or(wanted);
     if network.driver == Driver::Overlay && v4.is_none() {
@@ -150,13 +150,18 @@ pub(crate) fn plug(
     let prefix = |v4: bool, of: IpAddr| {
         network.subnets.iter().find(|p| p.subnet.is_v4() == v4 && p.subnet.contains(of)).map_or(0, |p| p.subnet.prefix())
     };
-    let leads_out = network.driver == Driver::Bridge && !network.internal;
-    let gateway = |v4: bool| network.pool(v4).and_then(|pool| pool.gateway).filter(|_| leads_out);
-    let (gateway_v4, gateway_v6) = split([gateway(true), gateway(false)]);
+    let leads_out = match network.driver {
+        Driver::Macvlan => macvlan::leads_out(network),
+        driver => driver == Driver::Bridge && !network.internal,
+    };
+    let pool_of = |address: IpAddr| network.subnets.iter().find(|pool| pool.subnet.contains(address));
+    let gateway = |address: Option<IpAddr>| address.and_then(pool_of).and_then(|pool| pool.gateway).filter(|_| leads_out);
+    let (gateway_v4, gateway_v6) = split([gateway(v4.map(IpAddr::from)), gateway(v6.map(IpAddr::from))]);
     let id = id::random_id();
+    let upon = macvlan::mode(network);
     let desired = place.desired_mac.parse::<Mac>().ok();
     let endpoint = Endpoint {
-        host_link: format!("veth{}", &id[..7]),
+        host_link: if upon.is_some() { String::new() } else { format!("veth{}", &id[..7]) },
         inside: free_interface(&network.interface_prefix(), standing),
         mac: desired.unwrap_or_else(|| v4.map_or_else(|| Mac::of(Ipv4Addr::from_bits(rand::random())), Mac::of)),
         network_id: network.id.clone(),
@@ -172,7 +177,7 @@ pub(crate) fn plug(
         networks.zones.set(names::member(container, network, place));
     }
     networks.describe(&network.id, &container.id, shown(&endpoint));
-    standing.cables.push(Cable { network: network.name.clone(), bridge, endpoint });
+    standing.cables.push(Cable { network: network.name.clone(), bridge, upon, endpoint });
     Ok(())
 }
 
@@ -207,24 +212,31 @@ pub(crate) fn shown(endpoint: &Endpoint) -> EndpointResource {
 pub(crate) fn erect(networks: &Networks, container: &Container, standing: &mut Standing, pin: &Path) -> Result<()> {
     let ground = networks.ground()?;
     let sandbox = ground.shelf.take(pin)?;
+    let way = [way_out(&standing.cables, true), way_out(&standing.cables, false)].map(|c| c.map(|c| c.endpoint.id.as_str()));
     for cable in &standing.cables {
-        connect_cable(networks, &sandbox, cable)?;
+        let Endpoint { id, gateway_v4, gateway_v6, .. } = &cable.endpoint;
+        let over_it = |n: usize| way[n] == Some(id.as_str());
+        let v4 = gateway_v4.filter(|_| over_it(0)).map(IpAddr::from);
+        let v6 = gateway_v6.filter(|_| over_it(1)).map(IpAddr::from);
+        connect_cable(networks, &sandbox, cable, &[v4, v6].into_iter().flatten().collect::<Vec<_>>())?;
     }
-    lead_out(&sandbox, &standing.cables)?;
     members::balance(networks, &sandbox, standing)?;
     publish(ground, standing)?;
     resolver::serve(networks, container, &sandbox, standing)
 }
 
-/// Plugs one cable in; a bridge that somebody deleted is made again.
-pub(crate) fn connect_cable(networks: &Networks, sandbox: &Sandbox, cable: &Cable) -> Result<()> {
+/// Plugs one cable in, and leads everything else over these gateways on it; a bridge that somebody deleted is made again.
+pub(crate) fn connect_cable(networks: &Networks, sandbox: &Sandbox, cable: &Cable, gateways: &[IpAddr]) -> Result<()> {
     let ground = networks.ground()?;
-    let plugged = sandbox.plug(&ground.home, &cable.bridge, &cable.endpoint);
-    match plugged {
+    let Cable { bridge, endpoint, .. } = cable;
+    if let Some(mode) = cable.upon {
+        return sandbox.plug_upon(&ground.home, &bridge.link, mode, bridge.mtu, endpoint, gateways);
+    }
+    match sandbox.plug_and_lead_out(&ground.home, bridge, endpoint, gateways) {
         Err(_) if !ground.has_link(&cable.bridge.link)? => {
             tracing::warn!(bridge = cable.bridge.link, "the bridge is gone and is made again");
             raise_again(networks, ground, cable)?;
-            sandbox.plug(&ground.home, &cable.bridge, &cable.endpoint)
+            sandbox.plug_and_lead_out(&ground.home, bridge, endpoint, gateways)
         }
         plugged => plugged,
     }

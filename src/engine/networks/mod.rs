@@ -16,7 +16,7 @@
 //! * [`record`], [`options`], [`wish`], [`place`], [`ports`]: values, and what is wrong with a wish. [`doors`]: ports, opened.
 //! * [`wishes`]: the networks a new container asks for. [`create`], [`list`], [`remove`], [`connect`]: the API's calls.
 //! * [`names`]: who is called what, told to the name server; [`links`]: the older way. [`restore`]: after our own death.
-//! * [`overlay`]: networks over many machines, as a swarm wants them.
+//! * [`macvlan`]: members upon the machine's own cable. [`overlay`]: networks over many machines, as a swarm wants them.
 //!
 //! Laws: a container's `life` is held by whoever changes its places; locks are taken in the order life → standing → record → the
 //! store's index, and that last one is short and never held over a call of the kernel; networks are made and removed one at a time ([`store::Networks::changing`]). Whoever fails takes back what he
@@ -34,6 +34,7 @@ pub(crate) mod ground;
 pub(crate) mod join;
 pub mod links;
 pub mod list;
+pub mod macvlan;
 pub(crate) mod names;
 pub mod options;
 pub mod overlay;

@@ -34,6 +34,8 @@ use std::collections::BTreeMap;
 pub enum Driver {
     /// A segment on this machine: a bridge, and a cable for each member.
     Bridge,
+    /// No segment of its own: links upon one of this machine's ([`crate::networks::macvlan`]).
+    Macvlan,
     /// A segment over many machines ([`crate::networks::overlay`]).
     Overlay,
     /// The machine's own network stack.
@@ -47,6 +49,7 @@ impl Driver {
     pub fn word(self) -> &'static str {
         match self {
             Driver::Bridge => "bridge",
+            Driver::Macvlan => "macvlan",
             Driver::Overlay => "overlay",
             Driver::Host => "host",
             Driver::Null => "null",
@@ -57,13 +60,13 @@ impl Driver {
     pub fn scope(self) -> &'static str {
         match self {
             Driver::Overlay => "swarm",
-            Driver::Bridge | Driver::Host | Driver::Null => "local",
+            Driver::Bridge | Driver::Macvlan | Driver::Host | Driver::Null => "local",
         }
     }
 
-    /// Members are plugged into a bridge.
+    /// Members have a link of their own on it.
     pub fn has_cables(self) -> bool {
-        matches!(self, Driver::Bridge | Driver::Overlay)
+        matches!(self, Driver::Bridge | Driver::Macvlan | Driver::Overlay)
     }
 }
 
@@ -101,9 +104,12 @@ pub struct Record {
     /// What fits into a frame of its links, where its options do not say; 0: the kernel's default.
     #[serde(default)]
     pub mtu: u32,
-    /// The bridge's name; empty for the other drivers.
+    /// The bridge's name, or the parent's; empty for the other drivers.
     #[serde(default)]
     pub link: String,
+    /// The parent was not there before, and goes with the network.
+    #[serde(default)]
+    pub made_parent: bool,
 }
 
 /// Names that nobody else may use: the networks that are always there, and Docker's word for the first of them.
@@ -133,6 +139,11 @@ impl Record {
 
     /// What the kernel and the firewall are told; `None` for a network that has no bridge.
     pub fn to_bridge(&self) -> Option<Bridge> {
+        self.to_segment().filter(|_| self.driver != Driver::Macvlan)
+    }
+
+    /// What its members are plugged into: its bridge, or a parent seen as one; `None` for a network that gives its members no link.
+    pub fn to_segment(&self) -> Option<Bridge> {
         if !self.driver.has_cables() {
             return None;
         }
@@ -187,6 +198,7 @@ pub fn default_networks(bridge: Option<(Subnet, &str)>) -> Vec<Record> {
         chosen_v6: false,
         mtu: 0,
         link: String::new(),
+        made_parent: false,
     };
     let mut all = vec![bare("host", Driver::Host), bare("none", Driver::Null)];
     if let Some((subnet, link)) = bridge {

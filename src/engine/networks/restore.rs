@@ -26,7 +26,7 @@ use crate::{
         doors::{by_rule, carry, way_out},
         ground::{Ground, not_wanted},
         join::shown,
-        names, overlay,
+        macvlan, names, overlay,
         record::{Driver, Record as Network},
         resolver,
         standing::{Cable, Standing},
@@ -65,11 +65,14 @@ pub(crate) fn open(paths: &Paths, wanted: bool) -> Result<Networks> {
     make_defaults(&networks)?;
     overlay::restore::open(&networks, paths);
     if let Ok(ground) = networks.ground() {
-        for record in networks.all().iter().filter(|n| n.driver == Driver::Bridge) {
-            if let Some(bridge) = record.to_bridge()
-                && let Err(error) = ground.raise(&bridge)
-            {
-                tracing::error!(network = record.name, "its bridge could not be made: {}", error.message());
+        for record in networks.all() {
+            let raised = match (record.driver, record.to_bridge()) {
+                (Driver::Bridge, Some(bridge)) => ground.raise(&bridge),
+                (Driver::Macvlan, _) => macvlan::raise_again(ground, &record),
+                _ => Ok(()),
+            };
+            if let Err(error) = raised {
+                tracing::error!(network = record.name, "its link could not be made: {}", error.message());
             }
         }
     }
@@ -195,8 +198,9 @@ fn regain_cable(networks: &Networks, network: &Network, endpoint: &Endpoint, sta
         tracing::warn!(id = standing.container, network = network.name, "its address is another's now: {}", error.message());
     }
     networks.describe(&network.id, &standing.container, shown(endpoint));
-    if let Some(bridge) = network.to_bridge() {
-        standing.cables.push(Cable { network: network.name.clone(), bridge, endpoint: endpoint.clone() });
+    if let Some(bridge) = network.to_segment() {
+        let (network, upon) = (network.name.clone(), macvlan::mode(network));
+        standing.cables.push(Cable { network, bridge, upon, endpoint: endpoint.clone() });
     }
 }
 
@@ -218,8 +222,10 @@ fn sweep(engine: &Arc<Engine>, ground: &Ground, standing: &[(Arc<Kept>, Arc<Mute
         let standing = s.lock().expect("no holder panics");
         standing.cables.iter().map(|c| c.endpoint.host_link.clone()).collect::<Vec<_>>()
     };
-    let known: BTreeSet<String> = standing.iter().flat_map(|(_, s)| cables(s)).collect();
     let bridges: BTreeSet<String> = engine.networks.all().iter().map(|n| n.link.clone()).filter(|l| !l.is_empty()).collect();
+    // a parent to nowhere is a cable, too
+    let mut known: BTreeSet<String> = engine.networks.all().iter().flat_map(|n| macvlan::cables_of(n)).collect();
+    known.extend(standing.iter().flat_map(|(_, s)| cables(s)));
     let left = ground.home.leftovers(&known, &bridges).unwrap_or_default();
     let strays = ground.home.stray_bridges(&bridges).unwrap_or_default();
     if left.is_empty() && strays.is_empty() {

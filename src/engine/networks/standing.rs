@@ -15,10 +15,12 @@
 //! See: bridge(8) (state disabled), moby `libnetwork/sandbox.go` (Delete). Next room: [`crate::networks::join`]
 
 use crate::networks::{ground::Ground, store::Networks};
-use minidock_base::Error;
+use minidock_base::{Error, Result};
+use minidock_linux::netlink::upon::Mode;
 use minidock_network::{
     balance::Balance,
     dns::server::Handle,
+    home::Home,
     model::{Bridge, Endpoint, Published},
     port_map::Held,
     proxy::Proxy,
@@ -30,11 +32,25 @@ use std::{net::IpAddr, path::PathBuf};
 #[derive(Clone, Debug)]
 pub(crate) struct Cable {
     pub network: String,
+    /// What it is plugged into: a bridge, or the link it lies upon.
     pub bridge: Bridge,
+    /// It lies upon a link of the machine's, in this mode; its near end is that link.
+    pub upon: Option<Mode>,
     pub endpoint: Endpoint,
 }
 
 impl Cable {
+    /// Takes it out of a sandbox that lives on.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn unplug(&self, home: &Home, sandbox: &Sandbox) -> Result<()> {
+        match self.upon {
+            Some(_) => sandbox.unplug_inside(&self.endpoint),
+            None => sandbox.unplug(home, &self.endpoint),
+        }
+    }
+
     pub fn addresses(&self) -> Vec<IpAddr> {
         let v4 = self.endpoint.v4.map(|(address, _)| address.into());
         v4.into_iter().chain(self.endpoint.v6.map(|(address, _)| address.into())).collect()
@@ -67,7 +83,9 @@ impl Standing {
         networks.zones.remove_container(&self.container);
         if let Ok(ground) = networks.ground() {
             self.unpublish(ground);
-            let endpoints: Vec<Endpoint> = self.cables.iter().map(|c| c.endpoint.clone()).collect();
+            self.silence_upon();
+            let endpoints: Vec<Endpoint> =
+                self.cables.iter().filter(|c| c.upon.is_none()).map(|c| c.endpoint.clone()).collect();
             if !endpoints.is_empty() {
                 report(&self.container, "close its bridge ports", sandbox::leave(&ground.home, &endpoints));
             }
@@ -80,6 +98,17 @@ impl Standing {
         }
         for network in self.plain.drain(..) {
             networks.leave(&network, &self.container, []);
+        }
+    }
+
+    /// What lies upon a link of the machine's has no near end to close: it is switched off inside.
+    fn silence_upon(&self) {
+        let mut upon = self.cables.iter().filter(|c| c.upon.is_some()).peekable();
+        let (Some(_), Some(pin)) = (upon.peek(), &self.pin) else { return };
+        match Sandbox::open(pin) {
+            Ok(sandbox) => upon.for_each(|c| report(&self.container, "switch its link off", sandbox.silence(&c.endpoint))),
+            // its pin was not hung up yet, or the sandbox is gone: nobody is in there
+            Err(error) => tracing::debug!(id = self.container, "{}", error.message()),
         }
     }
 

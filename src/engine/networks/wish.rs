@@ -6,11 +6,12 @@
 //!
 //! * Which pools are free is the next question, and is asked under the lock that keeps two networks from getting the same
 //!   ([`crate::networks::create`]).
-//! * Drivers of other engines (`overlay` outside a swarm, `macvlan`, `ipvlan`, plugins) are refused by name.
+//! * Drivers of other engines (`overlay` outside a swarm, `ipvlan`, plugins) are refused by name.
 //!
 //! See: moby `daemon/network.go`, `api/types/network/ipam.go` (ValidateIPAM). Next room: [`crate::networks::create`]
 
 use crate::networks::{
+    macvlan,
     options::BridgeOptions,
     record::{Driver, is_predefined},
 };
@@ -22,6 +23,7 @@ use std::net::IpAddr;
 /// A network that makes sense on paper.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
+    pub driver: Driver,
     pub options: BridgeOptions,
     /// As the API will show it.
     pub ipam: Ipam,
@@ -38,7 +40,7 @@ pub fn read(wish: &NetworkCreate) -> Result<Draft> {
     if is_predefined(&wish.name) {
         return Err(Error::forbidden(format!("operation is not permitted on predefined {} network ", wish.name)));
     }
-    driver(wish)?;
+    let driver = driver(wish)?;
     let ipam = wish.ipam.clone().unwrap_or_default();
     let asked = ipam.config.clone().unwrap_or_default();
     let faults: Vec<String> = asked.iter().flat_map(|pool| faults(pool, wish.enable_ipv6)).collect();
@@ -60,10 +62,14 @@ pub fn read(wish: &NetworkCreate) -> Result<Draft> {
             pools.push(subnet);
         }
     }
-    if pools.iter().filter(|p| p.subnet.is_v4()).count() > 1 {
+    if driver == Driver::Bridge && pools.iter().filter(|p| p.subnet.is_v4()).count() > 1 {
         return Err(Error::forbidden("bridge driver doesn't support multiple subnets"));
     }
+    if driver == Driver::Macvlan {
+        macvlan::Upon::read(&wish.options)?;
+    }
     Ok(Draft {
+        driver,
         options: BridgeOptions::read(&wish.options)?,
         ipam: Ipam { driver: "default".into(), options: ipam.options, config: Some(asked) },
         pools,
@@ -88,10 +94,15 @@ fn driver(wish: &NetworkCreate) -> Result<Driver> {
             "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm \
              and try again.",
         )),
-        left_out @ ("macvlan" | "ipvlan") => {
-            Err(Error::not_implemented(format!("the {left_out} driver is left out of this engine")).hint("--driver bridge"))
-        }
-        other => Err(Error::not_found(format!("plugin {other:?} not found")).hint("the drivers here: bridge, host, null")),
+        "macvlan" => match wish.scope.as_str() {
+            "" | "local" => Ok(Driver::Macvlan),
+            _ => Err(Error::not_implemented("a macvlan network over many machines is left out of this engine")
+                .hint("--driver overlay")),
+        },
+        "ipvlan" => Err(Error::not_implemented("the ipvlan driver is left out of this engine")
+            .hint("--driver macvlan: members upon the same parent, each with a MAC of its own")),
+        other => Err(Error::not_found(format!("plugin {other:?} not found"))
+            .hint("the drivers here: bridge, macvlan, host, null; overlay in a swarm")),
     }
 }
 

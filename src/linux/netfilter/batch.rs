@@ -123,6 +123,7 @@ fn transact(socket: &mut Socket, commands: &[Command], answers: &mut Answers) ->
     socket.sequence = sequence.wrapping_add(1);
     bytes.extend(bracket(BATCH_END).finish(socket.sequence));
     make_room(socket, bytes.len());
+    socket.sent += 1;
     rustix::net::send(&socket.socket, &bytes, SendFlags::empty())?;
     read_answers(socket, (begin, last), &owners, answers)
 }

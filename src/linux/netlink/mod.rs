@@ -13,7 +13,7 @@
 //! ```
 //!
 //! * [`link`]: what links there are; up, down, away. [`veth`]: a cable, its far end straight in another namespace.
-//!   [`bridge`]: a switch and its ports. [`vxlan`]: a switch's port that is a tunnel.
+//!   [`bridge`]: a switch and its ports. [`vxlan`]: a switch's port that is a tunnel. [`upon`]: links that lie upon another link.
 //! * [`address`], [`route`], [`neighbour`]: what lies on a link.
 //! * A request on a socket changes the namespace *of the socket*, whichever thread sends it.
 //!
@@ -27,6 +27,7 @@ pub mod link;
 pub mod neighbour;
 pub mod route;
 pub mod socket;
+pub mod upon;
 pub mod veth;
 pub mod vxlan;
 pub mod wire;

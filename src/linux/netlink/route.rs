@@ -12,7 +12,7 @@
 
 use super::{
     address_of, family, octets,
-    socket::Socket,
+    socket::{Request, Socket},
     wire::{self, CREATE, Message, REPLACE, u32_at},
     word,
 };
@@ -90,10 +90,15 @@ fn ip(route: &Route) -> &'static str {
 /// ENETUNREACH when the gateway is not on the link, ENETDOWN when the link is down, ENODEV when it is gone.
 #[track_caller]
 pub fn replace(socket: &mut Socket, route: &Route, link: &str) -> Result<(), CallFailed> {
+    socket.batch(vec![replacing(route, link)]).map(drop)
+}
+
+/// As [`replace`]: the request, for a batch.
+pub fn replacing(route: &Route, link: &str) -> Request {
     let mut message = Message::new(RTM_NEWROUTE, CREATE | REPLACE);
     let scope = if route.via.is_none() && route.to.0.is_ipv4() { SCOPE_LINK } else { SCOPE_UNIVERSE };
     write(&mut message, route, scope);
-    socket.request("RTM_NEWROUTE", || format!("{} route replace {}", ip(route), words(route, link)), message).map(drop)
+    Request { name: "RTM_NEWROUTE", command: format!("{} route replace {}", ip(route), words(route, link)), message }
 }
 
 /// Takes a route away.

@@ -70,6 +70,8 @@ pub struct Socket {
     pub(crate) socket: OwnedFd,
     pub(crate) sequence: u32,
     pub(crate) room: Vec<u8>,
+    /// Datagrams sent.
+    pub(crate) sent: u64,
     /// What stands before a command in the record: `nsenter --net=/run/…`.
     prefix: String,
 }
@@ -95,13 +97,18 @@ impl Socket {
         // Both are a courtesy (words instead of numbers, no echo of the request): an old kernel that has them not works too.
         option(&socket, libc::NETLINK_EXT_ACK);
         option(&socket, libc::NETLINK_CAP_ACK);
-        Ok(Socket { socket, sequence: 0, room: vec![0; ROOM], prefix: String::new() })
+        Ok(Socket { socket, sequence: 0, room: vec![0; ROOM], sent: 0, prefix: String::new() })
     }
 
     /// Says, for the record, how a person gets into this socket's namespace: `nsenter --net=/run/minidock/netns/…`.
     pub fn named(mut self, prefix: impl Into<String>) -> Socket {
         self.prefix = prefix.into();
         self
+    }
+
+    /// How many datagrams it has sent: what a conversation costs, for each is a system call, and a wait for the kernel's lock.
+    pub fn datagrams(&self) -> u64 {
+        self.sent
     }
 
     /// Sends one request and waits for its end. `command` is what a person would type; `name` the message's kind in the
@@ -144,6 +151,7 @@ impl Socket {
                 || shown,
                 || {
                     if !std::mem::replace(&mut sent, true) {
+                        self.sent += 1;
                         converse(&self.socket, &mut self.room, &datagram, first, &mut open)?;
                     }
                     match open[n].errno {
@@ -177,7 +185,7 @@ impl Socket {
     ) -> Result<Vec<Vec<u8>>, CallFailed> {
         message.add_flags(wire::DUMP);
         let mut attempt = || -> std::io::Result<Vec<Vec<u8>>> {
-            self.sequence = self.sequence.wrapping_add(1);
+            (self.sequence, self.sent) = (self.sequence.wrapping_add(1), self.sent + 1);
             let mut open = [Pending::default()];
             converse(&self.socket, &mut self.room, &message.clone().finish(self.sequence), self.sequence, &mut open)?;
             match open[0].errno {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Laws: the tunnel's outer packets leave by the namespace the link was *made* in, wherever it is moved later.
-//! See: RFC 7348, ip-link(8) vxlan, moby `libnetwork/drivers/overlay`. Next room: [`crate::netlink::address`]
+//! See: RFC 7348, ip-link(8) vxlan, moby `libnetwork/drivers/overlay`. Next room: [`crate::netlink::upon`]
 
 use super::{
     address_of, family,

@@ -97,7 +97,10 @@ fn ipv6_works_at_once_where_it_is_asked_for() {
         let mut six = endpoint(2, "eth0");
         six.v6 = Some((Ipv6Addr::new(0xfd00, 0x30, 0, 0, 0, 0, 0, 2), 64));
         six.gateway_v6 = Some(Ipv6Addr::new(0xfd00, 0x30, 0, 0, 0, 0, 0, 1));
-        let sandbox = member(home, folder, &net, &six);
+        let sandbox = Sandbox::create(&folder.path().join("six")).expect("a sandbox");
+        let gateways = [six.gateway_v4.map(Into::into), six.gateway_v6.map(Into::into)];
+        let gateways: Vec<_> = gateways.into_iter().flatten().collect();
+        sandbox.plug_and_lead_out(home, &net, &six, &gateways).expect("plugged");
         assert!(answers(Some(&sandbox), "fd00:30::1"));
         let routes = inside(&sandbox, &["-6", "route", "show", "default"]);
         assert_eq!((&routes[0]["gateway"], &routes[0]["dev"]), (&"fd00:30::1".into(), &"eth0".into()));
@@ -162,19 +165,28 @@ fn the_recorded_commands_do_the_same_in_a_shell() {
 }
 
 #[test]
-fn one_endpoint_costs_three_messages() {
+fn one_endpoint_costs_three_datagrams_way_out_included() {
     at_home(|home, folder| {
         use minidock_linux::action::{self, Actor};
         let net = network("br-test", &[BLOCK]);
         bridge::ensure(home, &net).expect("a bridge");
         let sandbox = Sandbox::create(&folder.path().join("one")).expect("a sandbox");
+        let before = home.datagrams() + sandbox.datagrams();
         action::start(Actor::Daemon);
-        sandbox.plug(home, &net, &endpoint(2, "eth0")).expect("plugged");
+        let cable = endpoint(2, "eth0");
+        let gateway = cable.gateway_v4.expect("a way out");
+        sandbox.plug_and_lead_out(home, &net, &cable, &[gateway.into()]).expect("plugged");
         let actions = action::stop();
         let changes: Vec<&String> = actions.iter().map(|a| &a.args[1]).filter(|m| !m.contains("link show")).collect();
-        assert_eq!(changes.len(), 3, "{changes:#?}");
+        // the cable, on, the address, the way out
+        assert_eq!(changes.len(), 4, "{changes:#?}");
         // a kernel before 6.2 does not echo: there the number of eth0 is asked for
         assert!(actions.len() == 6 || !echoes(), "{actions:#?}");
+        let sent = home.datagrams() + sandbox.datagrams() - before;
+        assert!(sent == 3 || !echoes(), "{sent} datagrams for {actions:#?}");
+        let routes = inside(&sandbox, &["route"]);
+        assert_eq!((&routes[0]["dst"], &routes[0]["gateway"]), (&"default".into(), &gateway.to_string().into()));
+        assert!(answers(Some(&sandbox), "172.30.0.1"));
     });
 }
 

@@ -77,6 +77,7 @@ pub(crate) fn ensure(networks: &Networks) -> Result<Option<Arc<Record>>> {
         chosen_v6: false,
         mtu: 0,
         link,
+        made_parent: false,
     };
     raise(ground, &record)?;
     networks.insert(record).map(Some)
@@ -126,7 +127,7 @@ pub(crate) fn come(
     }
     plan(networks, container, networking, standing)?;
     match (&networking.gateway, standing.cables.last()) {
-        (Some(_), Some(cable)) => connect_cable(networks, sandbox, cable),
+        (Some(_), Some(cable)) => connect_cable(networks, sandbox, cable, &[]),
         _ => Ok(()),
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn record(wish: &OverlayWish, link: String, mtu: u32) -> Result<Recor
         chosen_v6: false,
         mtu,
         link,
+        made_parent: false,
     })
 }
 
