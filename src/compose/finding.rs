@@ -22,9 +22,16 @@ pub struct Findings {
     faults: Vec<String>,
     warnings: Vec<String>,
     hint: Option<String>,
+    /// Whether a key that is in no table is a fault (`compose`) or a warning (`stack`).
+    pub(crate) strict: bool,
 }
 
 impl Findings {
+    /// Where a key that is in no table is a fault.
+    pub fn strict() -> Findings {
+        Findings { strict: true, ..Findings::default() }
+    }
+
     /// Notes what stops the command.
     pub fn fault(&mut self, at: &At, what: impl std::fmt::Display) {
         self.faults.push(format!("{at}: {what}"));

@@ -16,12 +16,14 @@
 //!                           ├──► render       `stack config`: what was understood, as YAML
 //!                           ├──► stack        `stack deploy`: NetworkCreate, SecretSpec, ServiceSpec, under a name
 //!                           └──► kubernetes   `stack convert`: manifests for those who outgrow a swarm
+//!
+//!   compose.yaml ───►  local      the same path with tables of its own: containers of this machine, and in which order
 //! ```
 //!
 //! * [`node`], [`yaml`], [`scalar`], [`emit`]: YAML, in and out. [`finding`]: what is wrong, all at once, with file, line and key.
 //! * [`interpolate`], [`env_file`], [`values`], [`words`], [`ports`], [`volumes`], [`short`]: the small languages inside texts.
 //! * [`project`], [`service`], [`deploy`]: the tables, and [`shape`], which applies them.
-//! * [`load`](mod@load), [`merge`](mod@merge), [`render`](mod@render), [`stack`], [`kubernetes`]: the path above.
+//! * [`load`](mod@load), [`merge`](mod@merge), [`render`](mod@render), [`stack`], [`kubernetes`]: the path above. [`local`]: `compose up`.
 //!
 //! Laws: no input makes it panic (property tests in every room that reads outside text); a key that is not known is told by name
 //! and never silently dropped; nothing is created while anything is wrong with the files.
@@ -37,6 +39,7 @@ pub mod finding;
 pub mod interpolate;
 pub mod kubernetes;
 pub mod load;
+pub mod local;
 pub mod merge;
 pub mod node;
 pub mod ports;
@@ -51,3 +54,6 @@ pub mod values;
 pub mod volumes;
 pub mod words;
 pub mod yaml;
+
+/// What is written into the label that says which `compose` has made something.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

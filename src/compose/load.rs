@@ -218,7 +218,8 @@ fn settle_outer(entry: &mut Entry, section: &str, around: &Around, findings: &mu
     }
 }
 
-fn set(node: &mut Node, key: &str, value: Node) {
+/// Gives a mapping's key a value.
+pub(crate) fn set(node: &mut Node, key: &str, value: Node) {
     if let What::Map(map) = &mut node.what {
         let at = value.at.clone();
         map.set(key, &at, value);
@@ -274,7 +275,8 @@ fn environment(service: &mut Node, around: &Around, findings: &mut Findings) {
     }
 }
 
-fn plain(error: &io::Error) -> String {
+/// An error of the disk in a person's words.
+pub(crate) fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
@@ -283,7 +285,7 @@ fn plain(error: &io::Error) -> String {
 }
 
 /// A path from the root: `~` is home, what is relative hangs on the folder.
-fn whole(path: &str, around: &Around) -> String {
+pub(crate) fn whole(path: &str, around: &Around) -> String {
     let long = match (path.strip_prefix('~'), &around.home) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
         _ => around.folder.join(path),

@@ -56,15 +56,17 @@ pub fn long(node: Node, path: &str, findings: &mut Findings) -> Node {
     Node::new(What::List(ports), &node.at)
 }
 
+/// What a short form says.
 #[derive(Debug, PartialEq)]
-struct Spec {
-    address: String,
+pub struct Spec {
+    pub address: String,
     /// Target, published.
-    pairs: Vec<(u16, Option<u16>)>,
-    protocol: String,
+    pub pairs: Vec<(u16, Option<u16>)>,
+    pub protocol: String,
 }
 
-fn read(text: &str) -> Option<Spec> {
+/// Reads a short form; nothing if it is none.
+pub fn read(text: &str) -> Option<Spec> {
     let (rest, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = protocol.to_ascii_lowercase();
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {

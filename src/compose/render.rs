@@ -44,7 +44,8 @@ fn sorted(map: &Map, each: impl Fn(&Node) -> Node) -> Map {
     Map(map.sorted().into_iter().map(entry).collect())
 }
 
-fn table(node: &Node, shape: &Shape) -> Map {
+/// A mapping in the order of its table, without what is empty.
+pub fn table(node: &Node, shape: &Shape) -> Map {
     let mut map = Map::default();
     for field in shape.0 {
         if let Some(value) = node.get(field.key) {

@@ -307,7 +307,10 @@ fn by_table(node: Node, shape: &'static Shape, path: &str, findings: &mut Findin
 pub fn unknown(key: &str, at: &At, path: &str, shape: &Shape, findings: &mut Findings) {
     let near = closest(key, shape.0.iter().map(|field| field.key));
     let near = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
-    findings.warn(at, format_args!("{path}: unknown key \"{key}\" is ignored{near}"));
+    match findings.strict {
+        true => findings.fault(at, format_args!("{path}: additional properties '{key}' not allowed{near}")),
+        false => findings.warn(at, format_args!("{path}: unknown key \"{key}\" is ignored{near}")),
+    }
 }
 
 fn names(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node {
