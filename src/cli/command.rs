@@ -32,7 +32,7 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    builder, cluster, completion, container, context, explain, image, inspect, manpages, network, node, registry, secret,
+    builder, cluster, completion, compose, container, context, explain, image, inspect, manpages, network, node, registry, secret,
     service, session::Session, stack, swarm, system, volume, why,
 };
 use clap::ArgMatches;
@@ -66,6 +66,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "builder", about: "Manage builds", commands: builder::COMMANDS },
     Group { name: "config", about: "Manage Swarm configs", commands: secret::CONFIGS },
     Group { name: "cluster", about: "Manage simulated nodes on this machine", commands: cluster::COMMANDS },
+    Group { name: "compose", about: "Define and run multi-container applications", commands: compose::COMMANDS },
     Group { name: "container", about: "Manage containers", commands: container::COMMANDS },
     Group { name: "context", about: "Manage contexts", commands: context::COMMANDS },
     Group { name: "image", about: "Manage images", commands: image::COMMANDS },
@@ -97,8 +98,8 @@ pub const ALONE: &[Command] = &[
     },
     Command { path: "search", also: &[], build: registry::search::command, run: |m, s| Box::pin(registry::search::run(m, s)) },
     Command {
-        path: "compose",
-        also: &["buildx", "manifest", "trust", "plugin", "checkpoint"],
+        path: "buildx",
+        also: &["manifest", "trust", "plugin", "checkpoint"],
         build: image::later::tools,
         run: |m, s| Box::pin(image::later::run_tools(m, s)),
     },

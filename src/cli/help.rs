@@ -110,7 +110,7 @@ fn rows(mut commands: Vec<(&str, &Command)>) -> String {
 }
 
 /// The options, sorted by name, their texts wrapped.
-fn options(built: &clap::Command, width: usize) -> String {
+pub fn options(built: &clap::Command, width: usize) -> String {
     let mut flags: Vec<&Arg> = built.get_opts().chain(built.get_arguments().filter(|a| is_switch(a))).collect();
     flags.retain(|arg| !arg.is_hide_set() && arg.get_long().is_some());
     flags.sort_by_key(|arg| arg.get_long());

@@ -19,7 +19,7 @@
 //! * [`command`]: the tree. [`flag`], [`words`], [`help`], [`suggest`]: how a command line is declared, read, explained and
 //!   forgiven. [`session`], [`context`], [`daemon_control`]: which daemon, and starting one when nobody answers.
 //! * [`terminal`], [`detach_keys`]: raw mode, sizes, printing.
-//! * Rooms of commands: [`container`], [`cluster`], `image`, `volume`, `system`, [`context`]; of a swarm: [`swarm`], [`node`], [`service`], [`stack`], [`secret`].
+//! * Rooms of commands: [`container`], [`compose`], [`cluster`], `image`, `volume`, `system`, [`context`]; of a swarm: [`swarm`], [`node`], [`service`], [`stack`], [`secret`].
 //! * [`complain`] prints every error alike: `minidock: ` and the four answers of [`minidock_base::Error`]. What a daemon said
 //!   keeps Docker's `Error response from daemon: ` in the first line, so that people's habits and scripts still match.
 //!
@@ -34,6 +34,7 @@ pub mod builder;
 pub mod cluster;
 pub mod command;
 pub mod completion;
+pub mod compose;
 pub mod container;
 pub mod context;
 pub mod daemon_control;
@@ -162,6 +163,20 @@ pub fn root() -> clap::Command {
 
 /// Finds the command and does it.
 fn follow(globals: &Globals, words: &[String]) -> i32 {
+    if words.first().is_some_and(|word| word == "compose") {
+        return match compose::options::hoisted(words) {
+            Ok(Some(words)) => found(globals, &words),
+            Ok(None) => {
+                terminal::print(&compose::options::help(terminal::width() - 1));
+                0
+            }
+            Err(wrong) => misuse(&wrong, &mut compose::options::command(), "compose"),
+        };
+    }
+    found(globals, words)
+}
+
+fn found(globals: &Globals, words: &[String]) -> i32 {
     match command::find(words) {
         Found::One { command, typed, rest } => one(globals, command, &typed, rest),
         Found::Whole { group, help: true } => {

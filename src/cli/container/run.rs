@@ -105,10 +105,11 @@ pub fn not_a_terminal() -> Error {
 }
 
 /// How a program is run, apart from what it is.
-struct Manner {
-    detach_keys: Vec<u8>,
-    proxy: bool,
-    explain: bool,
+pub struct Manner {
+    pub detach_keys: Vec<u8>,
+    /// Signals are passed on to the program.
+    pub proxy: bool,
+    pub explain: bool,
 }
 
 /// How long a narration may lag behind what it tells.
@@ -124,7 +125,11 @@ async fn in_background(docker: &Docker, id: &str, manner: &Manner) -> Result<i32
     Ok(0)
 }
 
-async fn in_foreground(docker: &Docker, id: &str, wish: &body::Wish, manner: Manner) -> Result<i32> {
+/// Starts a container that has been created and stays with it; gives the program's status.
+///
+/// # Errors
+/// It could not be started, or the daemon went away.
+pub async fn in_foreground(docker: &Docker, id: &str, wish: &body::Wish, manner: Manner) -> Result<i32> {
     let config = &wish.body.config;
     let Manner { detach_keys, proxy, explain } = manner;
     let wires = Wires { tty: config.tty, stdin: config.attach_stdin, detach_keys, mortal: !proxy };

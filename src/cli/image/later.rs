@@ -1,4 +1,4 @@
-//! # Known words, rooms not built yet: compose and other tools
+//! # Known words, rooms not built: other engines' tools
 //!
 //! People type these from habit. "Unknown command" would be wrong and useless; so the words are known and say what to do
 //! instead.
@@ -13,7 +13,7 @@ use minidock_base::{Error, Result};
 
 /// The words of Docker's plugins and tools.
 pub fn tools() -> clap::Command {
-    flag::command("compose", "COMMAND", "Define and run several containers").arg(flag::program("ARG")).hide(true)
+    flag::command("buildx", "COMMAND", "Tools of other engines").arg(flag::program("ARG")).hide(true)
 }
 
 /// Says that a tool is not there.
