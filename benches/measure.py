@@ -273,6 +273,14 @@ def overlay():
     rows.extend(json.loads(told.read_text()))
 
 
+def scheduler():
+    """The functions that choose nodes, alone; compiled as the release is."""
+    told = work / "scheduler.json"
+    cargo = os.environ.get("CARGO", "cargo")
+    subprocess.run([cargo, "bench", "-q", "-p", "minidock-swarm", "--bench", "scheduler", "--", "--json", str(told)], check=True, cwd=TOP)
+    rows.extend(json.loads(told.read_text()))
+
+
 def swarm():
     """Simulated nodes and services, in a network namespace of their own."""
     told = work / "swarm.json"
@@ -302,6 +310,7 @@ def main():
         load(daemon, docker_env)
         network()
         overlay()
+        scheduler()
         swarm()
         registry()
     finally:

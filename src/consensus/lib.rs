@@ -27,8 +27,8 @@
 //! * [`standing`]: who leads, who was heard of when, how many are needed: the raw material of `why leader`.
 //!
 //! Laws: no type of openraft or redb in a public signature; nothing is acknowledged that is not fsynced on a majority; a log
-//! that cannot be read is an error with a name, never silently shortened. Election time-outs default to 1–2 s: with
-//! shorter ones a busy laptop's leader changes by itself.
+//! that cannot be read is an error with a name, never silently shortened. After 2.5 to 3 s of silence another is elected: with
+//! less patience a busy laptop's leader changes by itself.
 //!
 //! *In the real world* SwarmKit embeds etcd's raft, encrypts its write-ahead log with a key kept beside the TLS key, and
 //! puts several store changes in one entry for the same reason as we: one fsync for all of them.
@@ -54,6 +54,9 @@ use minidock_base::{Error, Result};
 use openraft::{Config, Raft, SnapshotPolicy};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+/// After so many heartbeats without an answer from a majority a leader takes no proposals.
+const PATIENCE: u32 = 8;
+
 /// What the committed history is applied to; one and the same on every member, without clock, chance or I/O.
 pub trait Machine: Send + Sync + 'static {
     /// Applies one committed command; `index` grows with every command and is the same on all members. The answer goes to
@@ -77,14 +80,14 @@ pub struct Options {
     pub seal: Arc<dyn Seal>,
     pub connector: Arc<dyn Connector>,
     pub machine: Arc<dyn Machine>,
-    /// How often a leader shows that it lives; elections begin after 4 to 8 times that.
+    /// A leader shows that it lives at least each one and a half of this; an election begins after 10 to 12 times this of silence.
     pub heartbeat: Duration,
     /// Commands after which a snapshot is taken and the log before it is cut off.
     pub snapshot_every: u64,
 }
 
 impl Options {
-    /// A heartbeat each 250 ms, elections after 1 to 2 s of silence, a snapshot each 2,000 commands.
+    /// A heartbeat each 250 to 375 ms, elections after 2.5 to 3 s of silence, a snapshot each 2,000 commands.
     pub fn new(id: u64, folder: PathBuf, connector: Arc<dyn Connector>, machine: Arc<dyn Machine>) -> Options {
         let seal = Arc::new(Plain);
         Options { id, folder, seal, connector, machine, heartbeat: Duration::from_millis(250), snapshot_every: 2000 }
@@ -128,7 +131,7 @@ impl Consensus {
         let wires = Arc::new(Wires::new(options.id, options.connector.clone()));
         let file = store.lease();
         let machine = StateMachine::open(store.clone(), options.machine.clone())?;
-        let patience = Duration::from_millis(config.election_timeout_max);
+        let patience = options.heartbeat * PATIENCE;
         let raft = Raft::new(options.id, config, wires.clone(), store, machine)
             .await
             .map_err(|e| Error::system(e.to_string()).during("take part in consensus"))?;
@@ -269,8 +272,9 @@ fn config(options: &Options) -> Result<Config> {
     Config {
         cluster_name: "minidock".into(),
         heartbeat_interval: beat,
+        // who has heard of a leader lately waits for the longest time-out (its lease), and then for its own
         election_timeout_min: 4 * beat,
-        election_timeout_max: 8 * beat,
+        election_timeout_max: 6 * beat,
         install_snapshot_timeout: 10_000,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
         max_in_snapshot_log_to_keep: options.snapshot_every / 4,

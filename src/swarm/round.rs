@@ -9,7 +9,8 @@
 //!                            orchestrator    allocator    scheduler   reaper
 //! ```
 //!
-//! Only services that something happened to are looked at again ([`Dirty`]); after an election, all of them.
+//! Only services that something happened to are looked at again ([`Dirty`]); after an election, all of them. What is left on each node is
+//! counted once and then kept up by the same notes.
 //!
 //! Laws: a function of tables, time and IDs, like everything it calls. *Next room:* [`crate::store::replica`]
 
@@ -46,40 +47,53 @@ pub struct Dirty {
     allocate: bool,
     /// A task waits for a node, or something changed that may free one that waits.
     schedule: bool,
-    /// A task has ended, or was told to go.
-    reap: bool,
+    /// Services of which a task has ended, or was told to go.
+    reap: BTreeSet<String>,
+    /// What is left on each node, from the first time somebody wanted to know.
+    machines: Option<Machines>,
 }
 
 impl Dirty {
     /// Everything: a leader that has just been elected knows nothing of what the last one had on its mind.
     pub fn all(tables: &Tables) -> Dirty {
         let of_tasks = tables.tasks().map(|t| t.service_id.clone());
-        let now = tables.services().map(|s| s.id.clone()).chain(of_tasks).collect();
-        Dirty { now, later: BTreeMap::new(), allocate: true, schedule: true, reap: true }
+        let now: BTreeSet<String> = tables.services().map(|s| s.id.clone()).chain(of_tasks).collect();
+        Dirty { reap: now.clone(), now, later: BTreeMap::new(), allocate: true, schedule: true, machines: None }
     }
 
     /// Notes what a change touches: a service itself, a task's service, every service with a task on a node.
     ///
     /// A task that climbs while it runs touches nothing else: of a thousand tasks that start, none makes the others be looked at.
     pub fn note(&mut self, tables: &Tables, change: &Change) {
+        if let Some(machines) = &mut self.machines {
+            machines.note(change);
+        }
         match change.row() {
             Some(Row::Service(service)) => {
                 self.now.insert(service.id.clone());
-                (self.allocate, self.reap) = (true, true);
+                self.reap.insert(service.id.clone());
+                self.allocate = true;
             }
             Some(Row::Task(task)) => {
                 self.now.insert(task.service_id.clone());
                 let over = task.status.state.is_over() || !task.is_wanted() || change.after.is_none();
                 self.allocate |= over || task.status.state < TaskState::Pending;
                 self.schedule |= over || task.status.state < TaskState::Assigned;
-                self.reap |= over;
+                if over {
+                    self.reap.insert(task.service_id.clone());
+                }
             }
             Some(Row::Node(node)) => {
                 self.now.extend(tables.tasks_of_node(&node.id).map(|t| t.service_id.clone()));
                 self.now.extend(tables.services().filter(|s| s.spec.mode.is_global()).map(|s| s.id.clone()));
+                self.reap.insert(String::new()); // places of people's containers on that node
                 (self.allocate, self.schedule) = (true, true);
             }
-            Some(_) => (self.allocate, self.schedule, self.reap) = (true, true, true),
+            Some(Row::Cluster(_)) => {
+                self.reap.extend(tables.services().map(|s| s.id.clone())); // how much history is kept may have changed
+                (self.allocate, self.schedule) = (true, true);
+            }
+            Some(_) => (self.allocate, self.schedule) = (true, true),
             None => {}
         }
     }
@@ -96,7 +110,7 @@ impl Dirty {
 
     /// Nothing to look at now.
     pub fn is_clean(&self) -> bool {
-        self.now.is_empty() && !self.allocate && !self.schedule && !self.reap
+        self.now.is_empty() && !self.allocate && !self.schedule && self.reap.is_empty()
     }
 }
 
@@ -117,12 +131,12 @@ pub fn decide(step: Step, tables: &Tables, dirty: &mut Dirty, context: &mut Cont
         }
         Step::Allocate if std::mem::take(&mut dirty.allocate) => allocator::allocate(tables, context.now),
         Step::Schedule if std::mem::take(&mut dirty.schedule) => {
-            let mut machines = Machines::of(tables, context.now);
-            let plan = scheduler::schedule(tables, &mut machines, context.now);
+            let machines = dirty.machines.get_or_insert_with(|| Machines::of(tables));
+            let plan = scheduler::schedule(tables, machines, context.now);
             Decision { actions: plan.actions, wake: None }
         }
-        Step::Reap if std::mem::take(&mut dirty.reap) => Decision { actions: reaper::reap(tables), wake: None },
-        Step::Allocate | Step::Schedule | Step::Reap => Decision::default(),
+        Step::Reap => Decision { actions: reaper::reap(tables, &std::mem::take(&mut dirty.reap)), wake: None },
+        Step::Allocate | Step::Schedule => Decision::default(),
     }
 }
 

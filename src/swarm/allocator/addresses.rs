@@ -39,55 +39,60 @@ pub fn choose(pools: &[String], size: u32, used: &[Net]) -> Option<Net> {
     None
 }
 
-/// What is taken, by network.
-pub struct Taken {
+/// What is taken: of each network found out when it is asked for first.
+pub struct Taken<'a> {
+    tables: &'a Tables,
     by_network: BTreeMap<String, BTreeSet<IpAddr>>,
     /// Below it nothing is free: found once, then remembered.
     low: BTreeMap<String, u128>,
 }
 
-impl Taken {
-    pub fn of(tables: &Tables) -> Taken {
-        let mut taken = Taken { by_network: BTreeMap::new(), low: BTreeMap::new() };
-        for network in tables.networks() {
-            network.gateway().into_iter().for_each(|g| taken.take(&network.id, g));
-            network.node_addresses.values().for_each(|a| taken.take(&network.id, a));
-        }
-        for service in tables.services() {
-            service.endpoint.virtual_ips.iter().for_each(|v| taken.take(&v.network_id, &v.addr));
-        }
-        for task in tables.tasks().filter(|t| !t.status.state.is_over()) {
-            for attachment in &task.networks {
-                attachment.addresses.iter().for_each(|a| taken.take(&attachment.network.id, a));
-            }
-        }
-        taken
+impl<'a> Taken<'a> {
+    pub fn of(tables: &'a Tables) -> Taken<'a> {
+        Taken { tables, by_network: BTreeMap::new(), low: BTreeMap::new() }
+    }
+
+    fn on(&mut self, network: &str) -> &mut BTreeSet<IpAddr> {
+        let tables = self.tables;
+        self.by_network.entry(network.to_string()).or_insert_with(|| taken(tables, network))
     }
 
     /// Marks `10.0.1.2` or `10.0.1.2/24` as taken.
     pub fn take(&mut self, network: &str, address: &str) {
-        let bare = address.split('/').next().unwrap_or_default();
-        if let Ok(address) = bare.parse() {
-            self.by_network.entry(network.to_string()).or_default().insert(address);
-        }
+        let address = bare(address);
+        self.on(network).extend(address);
     }
 
-    pub fn is_taken(&self, network: &str, address: IpAddr) -> bool {
-        self.by_network.get(network).is_some_and(|taken| taken.contains(&address))
+    pub fn is_taken(&mut self, network: &str, address: IpAddr) -> bool {
+        self.on(network).contains(&address)
     }
 
     /// Takes the lowest free address of a network: `10.0.1.3/24`. Never its first, nor its last.
     pub fn next(&mut self, network: &Network) -> Option<String> {
         let subnet = net(network.subnet()?)?;
-        let taken = self.by_network.entry(network.id.clone()).or_default();
-        let low = self.low.entry(network.id.clone()).or_insert(1);
-        for n in *low..subnet.size_less_one() {
+        let low = self.low.get(&network.id).copied().unwrap_or(1);
+        for n in low..subnet.size_less_one() {
             let address = subnet.nth(n)?;
-            if taken.insert(address) {
-                *low = n + 1;
+            if self.on(&network.id).insert(address) {
+                self.low.insert(network.id.clone(), n + 1);
                 return Some(format!("{address}/{}", subnet.prefix()));
             }
         }
         None
     }
+}
+
+fn bare(address: &str) -> Option<IpAddr> {
+    address.split('/').next().unwrap_or_default().parse().ok()
+}
+
+/// Gateway, nodes, services and tasks that are not over.
+fn taken(tables: &Tables, id: &str) -> BTreeSet<IpAddr> {
+    let network = tables.network(id);
+    let own = network.iter().flat_map(|n| n.gateway().into_iter().chain(n.node_addresses.values().map(String::as_str)));
+    let of_services =
+        tables.services().flat_map(|s| &s.endpoint.virtual_ips).filter(|v| v.network_id == id).map(|v| v.addr.as_str());
+    let tasks = tables.tasks_on_network(id).filter(|t| !t.status.state.is_over()).flat_map(|t| &t.networks);
+    let of_tasks = tasks.filter(|a| a.network.id == id).flat_map(|a| &a.addresses).map(String::as_str);
+    own.chain(of_services).chain(of_tasks).filter_map(bare).collect()
 }

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use minidock_network::model::Net;
 use minidock_spec::swarm::{
     network::{IpamConfig, IpamOptions, Network, VXLAN_ID},
-    service::{Endpoint, Service, VirtualIp},
+    service::{Endpoint, EndpointSpec, Service, VirtualIp},
     task::{NetworkAttachment, ServiceFacts, Task, TaskState},
 };
 use std::{
@@ -55,16 +55,16 @@ pub fn allocate(tables: &Tables, now: Timestamp) -> Decision {
         }
     }
     let mut published = ports::Published::of(tables);
-    let mut services: BTreeMap<String, Arc<Service>> = BTreeMap::new();
-    for service in tables.services() {
-        let changed = self::service(service, &networks, &mut published, &mut taken);
-        if let Some(changed) = &changed {
-            decision.actions.push(Action::Put(changed.clone().into()));
+    let mut changed: BTreeMap<&str, Service> = BTreeMap::new();
+    for service in tables.services().filter(|s| !is_settled(s, &networks)) {
+        if let Some(allocated) = self::service(service, &networks, &mut published, &mut taken) {
+            decision.actions.push(Action::Put(allocated.clone().into()));
+            changed.insert(&service.id, allocated);
         }
-        services.insert(service.id.clone(), changed.map_or_else(|| service.clone(), Arc::new));
     }
-    for task in tables.tasks().filter(|t| t.status.state == TaskState::New && t.is_wanted()) {
-        let Some(service) = services.get(&task.service_id) else { continue };
+    for task in tables.tasks_waiting().filter(|t| t.status.state == TaskState::New && t.is_wanted()) {
+        let known = || tables.service(&task.service_id).map(|s| &**s);
+        let Some(service) = changed.get(task.service_id.as_str()).or_else(known) else { continue };
         if let Some(task) = self::task(task, service, &networks, &mut taken, now) {
             decision.put(task);
         }
@@ -73,7 +73,7 @@ pub fn allocate(tables: &Tables, now: Timestamp) -> Decision {
 }
 
 /// A network's subnet, number, and (for ingress) an address for each node.
-fn network(tables: &Tables, all: &BTreeMap<String, Network>, id: &str, taken: &mut Taken) -> Option<Network> {
+fn network(tables: &Tables, all: &BTreeMap<String, Network>, id: &str, taken: &mut Taken<'_>) -> Option<Network> {
     let before = all.get(id)?;
     let mut network = before.clone();
     if !network.is_allocated() {
@@ -134,7 +134,7 @@ fn service(
     before: &Arc<Service>,
     networks: &BTreeMap<String, Network>,
     published: &mut ports::Published,
-    taken: &mut Taken,
+    taken: &mut Taken<'_>,
 ) -> Option<Service> {
     let spec = before.spec.endpoint_spec.clone().unwrap_or_default();
     let ports = published.publish(before, &spec.ports)?;
@@ -149,12 +149,25 @@ fn service(
             virtual_ips.push(VirtualIp { network_id: id, addr: address });
         }
     }
-    let mut shown = spec;
-    if shown.mode.is_empty() {
-        shown.mode = "vip".into();
-    }
-    let endpoint = Endpoint { spec: shown, ports, virtual_ips };
+    let endpoint = Endpoint { spec: shown(before), ports, virtual_ips };
     (endpoint != before.endpoint).then(|| Service { endpoint, ..Service::clone(before) })
+}
+
+/// What the spec says of the endpoint, with what it leaves out.
+fn shown(service: &Service) -> EndpointSpec {
+    let mut spec = service.spec.endpoint_spec.clone().unwrap_or_default();
+    if spec.mode.is_empty() {
+        spec.mode = "vip".into();
+    }
+    spec
+}
+
+/// It has what its spec asks for, and nothing that an earlier one asked for.
+fn is_settled(service: &Service, networks: &BTreeMap<String, Network>) -> bool {
+    let wanted = targets(service, networks);
+    is_allocated(service, networks)
+        && service.endpoint.virtual_ips.iter().all(|v| wanted.iter().any(|(id, _)| *id == v.network_id))
+        && service.endpoint.spec == shown(service)
 }
 
 /// `true` when the service has what its spec asks for.
@@ -169,7 +182,7 @@ fn task(
     task: &Arc<Task>,
     service: &Service,
     networks: &BTreeMap<String, Network>,
-    taken: &mut Taken,
+    taken: &mut Taken<'_>,
     now: Timestamp,
 ) -> Option<Task> {
     if !is_allocated(service, networks) {

@@ -35,8 +35,8 @@ use x509_parser::{
 
 /// How long a root is good for.
 const ROOT_DAYS: u64 = 20 * 365;
-/// Clocks may differ by so much.
-const SLACK: Duration = Duration::from_secs(3600);
+/// Clocks may differ by so much: a certificate is good from so long before it was signed.
+pub const SLACK: Duration = Duration::from_secs(3600);
 
 /// A root certificate with its key, both as PEM text.
 #[derive(Clone)]
@@ -137,7 +137,10 @@ impl Root {
     /// 400: one of them cannot be read, they do not belong together, or it is no root.
     pub fn brought(certificate: &str, key: &str) -> Result<Root> {
         let bad = |why: String| Error::invalid(why).during("use another root certificate");
-        let pair = KeyPair::from_pem(key).map_err(|e| bad(format!("its key: {e}")))?;
+        let pair = KeyPair::from_pem(key).map_err(|e| {
+            bad(format!("its key: {e}"))
+                .hint("a PKCS#8 key is wanted: openssl pkcs8 -topk8 -nocrypt -in KEY makes one of others")
+        })?;
         let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| bad(e.to_string()))?;
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| bad(e.to_string()))?;
         if parsed.public_key().raw != pair.subject_public_key_info() {

@@ -69,11 +69,9 @@ pub fn remove(tables: &Tables, text: &str) -> Decided {
     let ingress = tables.network(&id).is_some_and(|n| n.spec.ingress);
     let uses = |t: &&std::sync::Arc<minidock_spec::swarm::task::Task>| {
         // one that is told to end holds nothing up: `stack rm` removes networks right behind their services
-        t.desired_state <= minidock_spec::swarm::task::TaskState::Running
-            && !t.status.state.is_over()
-            && t.networks.iter().any(|n| n.network.id == id)
+        t.desired_state <= minidock_spec::swarm::task::TaskState::Running && !t.status.state.is_over()
     };
-    if let Some(task) = tables.tasks().find(uses) {
+    if let Some(task) = tables.tasks_on_network(&id).find(uses) {
         let what = if ingress { "ingress network" } else { "network" };
         return Err(refusal(Kind::Forbidden, format!("{what} {id} is in use by task {}", task.id)));
     }

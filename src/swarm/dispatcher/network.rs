@@ -70,7 +70,7 @@ pub fn view(tables: &Tables, network: &Arc<Network>, node: &str) -> NetworkView 
     let id = network.id.as_str();
     let up = |t: &&Arc<Task>| t.status.state >= TaskState::Ready && !t.status.state.is_over();
     let mut neighbours: Vec<Neighbour> = tables
-        .tasks()
+        .tasks_on_network(id)
         .filter(up)
         .filter_map(|t| {
             // who is on a machine that has gone is told as gone: connections to him are cut off, not left to a silence

@@ -32,6 +32,8 @@ const ELECTION: Duration = Duration::from_secs(4);
 const SLOW_ELECTION: Duration = Duration::from_secs(8);
 /// Before a leader that was not reached is called again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Who does not lead any more may still answer for so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// This replica may lag behind the leader for so long.
 const LAG: Duration = Duration::from_secs(5);
 
@@ -49,15 +51,8 @@ impl Manager {
             }
             match self.leader_address().filter(|address| *address != self.address) {
                 Some(leader) => {
-                    let ask = Ask::Wish(Box::new(wish.clone()));
-                    if let Ok(answer) = self.phone.ask_once(&leader, &ask).await {
-                        match outcome(answer)? {
-                            Outcome::Granted { index, value } => {
-                                self.consensus()?.reached(index, LAG).await?;
-                                return Ok(value);
-                            }
-                            Outcome::NotLeader => {}
-                        }
+                    if let Some(value) = self.wish_there(&leader, &wish).await? {
+                        return Ok(value);
                     }
                 }
                 None if self.leaderless() > ELECTION && !self.majority_is_heard() => return Err(self.nobody_leads()),
@@ -67,6 +62,45 @@ impl Manager {
                 return Err(self.nobody_leads());
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// By way of the leader; `None`: it was not reached, or does not lead, and nothing has happened. Who is not leader any more before he
+    /// has been reached, or before he has answered, is not waited for.
+    async fn wish_there(&self, leader: &str, wish: &Wish) -> Result<Option<Value>> {
+        let reached = tokio::select! {
+            reached = self.phone.reach(leader) => reached.ok(),
+            () = self.another_leads(leader) => None,
+        };
+        let Some(reached) = reached else { return Ok(None) };
+        let ask = Ask::Wish(Box::new(wish.clone()));
+        let overtaken = async {
+            self.another_leads(leader).await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let answer = tokio::select! {
+            answer = reached.ask(&ask) => answer?,
+            () = overtaken => return Err(Error::unavailable("the leader was lost before it has answered; the change may yet take effect")),
+        };
+        match serde_json::from_value(answer).map_err(|e| Error::system(e.to_string()).during("read the leader's answer"))? {
+            Outcome::Granted { index, value } => {
+                self.consensus()?.reached(index, LAG).await?;
+                Ok(Some(value))
+            }
+            Outcome::NotLeader => Ok(None),
+        }
+    }
+
+    /// Returns when somebody else leads than who answers at this address.
+    async fn another_leads(&self, address: &str) {
+        let Ok(consensus) = self.consensus() else { return };
+        loop {
+            let standing = consensus.standing();
+            if standing.leader().is_some_and(|leader| leader.address != address)
+                || consensus.leader_changes(&standing).await.is_err()
+            {
+                return;
+            }
         }
     }
 
@@ -124,10 +158,4 @@ fn wants_another_root(cluster: &Cluster, spec: &ClusterSpec) -> bool {
     let (now, wanted) = (&cluster.spec.ca_config, &spec.ca_config);
     let brought = !wanted.signing_ca_cert.is_empty() && wanted.signing_ca_cert.trim() != cluster.keys.ca_certificate.trim();
     wanted.force_rotate != now.force_rotate || (brought && wanted.signing_ca_cert != now.signing_ca_cert)
-}
-
-/// What the leader said. A question that was put and not answered may have been granted.
-fn outcome(answer: Result<Value>) -> Result<Outcome> {
-    let value = answer?;
-    serde_json::from_value(value).map_err(|e| Error::system(e.to_string()).during("read the leader's answer"))
 }

@@ -192,10 +192,11 @@ impl Life {
         self.managers.send_replace(addresses(&record));
     }
 
-    /// How long the papers are good without being renewed: half of their time.
+    /// How long the papers are good without being renewed: half of the time since they were signed.
     fn until_old(&self) -> Duration {
         let Ok((from, to)) = lock(&self.keys).identity.validity() else { return LOOK };
-        let half = from + (to - from) / 2;
+        let signed = from + ca::SLACK.as_secs() as i64;
+        let half = signed + (to - signed) / 2;
         Duration::from_secs((half - clock::now().as_second()).max(0) as u64)
     }
 

@@ -235,6 +235,42 @@ async fn the_root_is_rotated_while_everybody_stays_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn papers_are_renewed_by_themselves_before_they_expire_and_not_again_and_again() {
+    let place = Place::new();
+    let node = place.open().await;
+    node.init(place.init()).await.expect("founded");
+    let (manager, State::In(life)) = (node.manager().expect("a manager"), node.state()) else { panic!("it is in a swarm") };
+    let ledger = manager.ledger().expect("it leads");
+    // people may not ask for less than an hour
+    let brief = |tables: &crate::store::Tables, _: &mut crate::orchestrator::Context| {
+        let mut cluster = crate::store::Row::Cluster(tables.cluster().expect("a cluster").clone());
+        if let crate::store::Row::Cluster(cluster) = &mut cluster {
+            Arc::make_mut(cluster).spec.ca_config.node_cert_expiry = 6_000_000_000;
+        }
+        Ok((vec![crate::store::Action::Put(cluster)], Value::Null))
+    };
+    ledger.write(Box::new(brief)).await.expect("written");
+    life.renew().await.expect("papers that are good for six seconds");
+    let on_disk = place.home.path().join("swarm/certificates/swarm-node.crt");
+    let read = || std::fs::read_to_string(&on_disk).expect("a certificate");
+    let (mut last, mut renewals, since) = (read(), Vec::new(), Instant::now());
+    while renewals.len() < 3 {
+        assert!(since.elapsed() < Duration::from_secs(30), "{} renewals", renewals.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = read();
+        if last != now && now.contains("END CERTIFICATE") {
+            renewals.push(since.elapsed());
+            last = now;
+        }
+    }
+    assert!(renewals[2] - renewals[0] > Duration::from_secs(4), "each three seconds: {renewals:?}");
+    manager.wish(service("web", 1)).await.expect("created");
+    until(&node, "a task, by papers that are new", |t| running(t) == 1).await;
+    drop((manager, life, ledger));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_tasks_say_is_heard_from_any_manager() {
     let (places, nodes) = three().await;
     let answer: Value = nodes[1].manager().expect("a manager").wish(service("web", 6)).await.expect("created");

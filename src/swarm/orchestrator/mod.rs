@@ -35,7 +35,10 @@ use minidock_spec::swarm::{
     task::{Task, TaskState},
 };
 use place::{Place, Places};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
+};
 
 /// What a decision may use of the world: the time, and new IDs.
 pub struct Context<'a> {
@@ -133,26 +136,31 @@ fn fit_nodes(tables: &Tables, service: &Service) -> Vec<String> {
 }
 
 /// Which places go first when fewer are wanted: those that do not run, then from the node with most, then the highest slot.
-fn too_many(places: &Places, mut count: usize) -> Vec<Place> {
-    let mut gone = Vec::new();
-    let mut left: Vec<(bool, String, Place)> = places
-        .taken()
-        .into_iter()
-        .map(|place| {
-            let running = places.wanted(&place).find(|t| t.status.state == TaskState::Running);
-            (running.is_some(), running.map(|t| t.node_id.clone()).unwrap_or_default(), place)
-        })
-        .collect();
-    while count > 0 {
-        let mut on_node: BTreeMap<String, usize> = BTreeMap::new();
-        left.iter().filter(|(running, ..)| *running).for_each(|(_, node, _)| *on_node.entry(node.clone()).or_default() += 1);
-        let next = left
-            .iter()
-            .enumerate()
-            .max_by_key(|(_, (running, node, place))| (!running, on_node.get(node).copied().unwrap_or(0), place.clone()));
-        let Some((at, _)) = next else { break };
-        gone.push(left.swap_remove(at).2);
-        count -= 1;
+fn too_many(places: &Places, count: usize) -> Vec<Place> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let (mut gone, mut on_node): (Vec<Place>, BTreeMap<String, Vec<Place>>) = (Vec::new(), BTreeMap::new());
+    for place in places.taken() {
+        let running = places.wanted(&place).find(|t| t.status.state == TaskState::Running);
+        match running.map(|t| t.node_id.clone()) {
+            Some(node) => on_node.entry(node).or_default().push(place),
+            None => gone.push(place),
+        }
+    }
+    gone.reverse(); // places come in order, lowest first
+    gone.truncate(count);
+    let mut nodes: BinaryHeap<(usize, Place, Vec<Place>)> = BinaryHeap::new();
+    let stand = |nodes: &mut BinaryHeap<_>, mut left: Vec<Place>| {
+        if let Some(highest) = left.pop() {
+            nodes.push((left.len(), highest, left));
+        }
+    };
+    on_node.into_values().for_each(|left| stand(&mut nodes, left));
+    while gone.len() < count {
+        let Some((_, highest, left)) = nodes.pop() else { break };
+        gone.push(highest);
+        stand(&mut nodes, left);
     }
     gone
 }

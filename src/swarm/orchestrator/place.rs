@@ -56,7 +56,7 @@ pub fn is_current(task: &Task, service: &Service) -> bool {
 
 /// A service's places and their tasks, with what was decided so far.
 pub struct Places {
-    by_place: BTreeMap<Place, Vec<Task>>,
+    by_place: BTreeMap<Place, Vec<Arc<Task>>>,
     /// Decided, and not yet looked at by the next step: written through [`Places::note`].
     changes: RefCell<BTreeMap<String, Task>>,
     new: BTreeSet<String>,
@@ -77,9 +77,9 @@ pub enum Lost {
 
 impl Places {
     pub fn of(tables: &Tables, service: &Arc<Service>) -> Places {
-        let mut by_place: BTreeMap<Place, Vec<Task>> = BTreeMap::new();
+        let mut by_place: BTreeMap<Place, Vec<Arc<Task>>> = BTreeMap::new();
         for task in tables.tasks_of_service(&service.id) {
-            by_place.entry(Place::of(task, service)).or_default().push(Task::clone(task));
+            by_place.entry(Place::of(task, service)).or_default().push(task.clone());
         }
         by_place.values_mut().for_each(|tasks| tasks.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id))));
         let on: BTreeSet<&str> =
@@ -95,7 +95,7 @@ impl Places {
 
     /// A place's tasks, oldest first, as decided so far.
     pub fn tasks(&self, place: &Place) -> impl Iterator<Item = &Task> {
-        self.by_place.get(place).into_iter().flatten()
+        self.by_place.get(place).into_iter().flatten().map(|task| &**task)
     }
 
     /// Those of them that nobody told to end.
@@ -126,13 +126,14 @@ impl Places {
     pub fn add(&mut self, (place, task): (Place, Task)) {
         self.new.insert(task.id.clone());
         self.changes.borrow_mut().insert(task.id.clone(), task.clone());
-        self.by_place.entry(place).or_default().push(task);
+        self.by_place.entry(place).or_default().push(Arc::new(task));
     }
 
     /// Tells a task to climb to `desired`.
     pub fn tell(&mut self, place: &Place, id: &str, desired: TaskState) {
         let found = self.by_place.get_mut(place).into_iter().flatten().find(|t| t.id == id);
         if let Some(task) = found.filter(|t| t.desired_state < desired) {
+            let task = Arc::make_mut(task);
             task.desired_state = desired;
             self.changes.borrow_mut().insert(id.to_string(), task.clone());
         }

@@ -12,20 +12,22 @@ use minidock_spec::swarm::{
     service::Service,
     task::{Task, TaskState},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-/// Rows that nobody needs any more.
-pub fn reap(tables: &Tables) -> Vec<Action> {
+/// Rows of these services that nobody needs any more; the one without an ID has the places of people's containers on networks.
+pub fn reap<'a>(tables: &Tables, services: impl IntoIterator<Item = &'a String>) -> Vec<Action> {
     let limit = tables.cluster().map_or(5, |c| c.spec.orchestration.task_history_retention_limit);
-    let mut gone: Vec<&Arc<Task>> = tables.tasks().filter(|t| is_removed(t) || is_left(tables, t)).collect();
-    if limit >= 0 {
-        for service in tables.services() {
-            gone.extend(surplus(tables, service, limit as usize));
+    let mut ids: BTreeSet<&str> = BTreeSet::new();
+    for id in services {
+        let gone = tables.tasks_of_service(id).filter(|t| is_removed(t) || is_left(tables, t));
+        ids.extend(gone.map(|t| t.id.as_str()));
+        if let Some(service) = tables.service(id).filter(|_| limit >= 0) {
+            ids.extend(surplus(tables, service, limit as usize).into_iter().map(|t| t.id.as_str()));
         }
     }
-    let mut ids: Vec<&str> = gone.iter().map(|t| t.id.as_str()).collect();
-    ids.sort_unstable();
-    ids.dedup();
     ids.into_iter().map(|id| Action::Delete(Table::Task, id.to_string())).collect()
 }
 

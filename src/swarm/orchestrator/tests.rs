@@ -79,7 +79,9 @@ impl World {
         self.ids = ids;
         let wake = decision.wake;
         self.act(decision.actions);
-        let reaped = reaper::reap(&self.tables);
+        let services: Vec<String> =
+            self.tables.services().map(|s| s.id.clone()).chain(self.tables.tasks().map(|t| t.service_id.clone())).collect();
+        let reaped = reaper::reap(&self.tables, &services);
         self.act(reaped);
         wake
     }

@@ -64,18 +64,20 @@ pub fn parse(text: &str) -> Result<Constraint> {
 pub fn holds(constraint: &Constraint, node: &Node) -> bool {
     let Constraint { key, equal, value } = constraint;
     let same = |found: &str| found.eq_ignore_ascii_case(value);
-    let met = match key.to_ascii_lowercase().as_str() {
-        "node.id" => same(&node.id),
-        "node.hostname" => same(&node.description.hostname),
-        "node.ip" => within(&node.status.addr, value),
-        "node.role" => same(node.spec.role.name()),
-        "node.platform.os" => same(&node.description.platform.os),
-        "node.platform.arch" => architecture(&node.description.platform.architecture).eq_ignore_ascii_case(architecture(value)),
-        lower => match (lower.starts_with(LABELS[0]), key.get(LABELS[0].len()..), key.get(LABELS[1].len()..)) {
-            (true, Some(name), _) => node.spec.labels.get(name).is_some_and(|v| same(v)),
-            (false, _, Some(name)) => node.description.engine.labels.get(name).is_some_and(|v| same(v)),
-            _ => false,
-        },
+    let is = |name: &str| key.eq_ignore_ascii_case(name);
+    let below = |prefix: &str| key.get(..prefix.len()).filter(|k| k.eq_ignore_ascii_case(prefix)).map(|_| &key[prefix.len()..]);
+    let met = match (below(LABELS[0]), below(LABELS[1])) {
+        (Some(name), _) => node.spec.labels.get(name).is_some_and(|v| same(v)),
+        (_, Some(name)) => node.description.engine.labels.get(name).is_some_and(|v| same(v)),
+        _ if is("node.id") => same(&node.id),
+        _ if is("node.hostname") => same(&node.description.hostname),
+        _ if is("node.ip") => within(&node.status.addr, value),
+        _ if is("node.role") => same(node.spec.role.name()),
+        _ if is("node.platform.os") => same(&node.description.platform.os),
+        _ if is("node.platform.arch") => {
+            architecture(&node.description.platform.architecture).eq_ignore_ascii_case(architecture(value))
+        }
+        _ => false,
     };
     met == *equal
 }

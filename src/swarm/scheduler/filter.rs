@@ -110,7 +110,7 @@ pub fn passes(filter: Reason, wish: &Wish, machine: &Machine) -> bool {
         }
         Reason::Constraints => wish.constraints.iter().all(|c| constraint::holds(c, node)),
         Reason::Platform => wish.platforms.is_empty() || wish.platforms.iter().any(|p| runs(p, &node.description.platform)),
-        Reason::HostPort => !wish.ports.iter().any(|port| machine.ports.contains(port)),
+        Reason::HostPort => !wish.ports.iter().any(|port| machine.holds(port)),
         Reason::MaxReplicas => wish.max_replicas == 0 || (machine.count(&wish.service) as u64) < wish.max_replicas,
         Reason::Full => machine.bears() == 0 || (machine.tasks as i64) < machine.bears(),
     }
@@ -183,7 +183,7 @@ pub fn told(reason: Reason, wish: &Wish, machine: &Machine) -> String {
             format!("is {}/{}, the image is made for something else", is.os, is.architecture)
         }
         Reason::HostPort => {
-            let taken = wish.ports.iter().filter(|p| machine.ports.contains(p));
+            let taken = wish.ports.iter().filter(|p| machine.holds(p));
             let taken: Vec<String> = taken.map(|(protocol, port)| format!("{port}/{protocol}")).collect();
             format!("has {} in use by another task", taken.join(", "))
         }

@@ -1,19 +1,20 @@
 //! # Node info: what is left on each machine
 //!
-//! What a node has, minus what its tasks reserve. Built from the tables once, then kept up task by task: a task counts from
-//! its assignment until it is over ([`TaskState::is_over`]) whatever is wanted of it, for a container that is still being stopped still
-//! uses its memory and its port.
+//! What a node has, minus what its tasks reserve. Built from the tables once, then kept up change by change ([`Machines::note`]), so that
+//! one more task costs the same however many run already. A task counts from its assignment until it is over
+//! ([`TaskState::is_over`]) whatever is wanted of it, for a container that is still being stopped still uses its memory and its port.
 //!
-//! *See:* swarmkit `manager/scheduler/nodeinfo.go`. *Next room:* [`super::filter`]
+//! Laws: kept up by changes or made of the tables anew, it is the same. *See:* swarmkit `manager/scheduler/nodeinfo.go`.
+//! *Next room:* [`super::filter`]
 
-use crate::store::Tables;
+use crate::store::{Change, Row, Tables};
 use jiff::Timestamp;
 use minidock_spec::swarm::{
     node::Node,
     task::{Amounts, Task, TaskState},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -23,16 +24,16 @@ const MEMORY: i64 = 5 * 60;
 pub(crate) const MANY_FAILURES: usize = 5;
 
 /// One machine and what is left of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     pub node: Arc<Node>,
     pub free: Amounts,
     pub tasks: usize,
-    pub of_service: BTreeMap<String, usize>,
-    /// Ports that tasks hold themselves (`mode=host`).
-    pub ports: BTreeSet<(String, u32)>,
-    /// Lately failed tasks of a service and spec.
-    pub failed: BTreeMap<(String, u64), usize>,
+    of_service: BTreeMap<String, usize>,
+    /// Ports that tasks hold themselves (`mode=host`), and how many hold each.
+    ports: BTreeMap<(String, u32), usize>,
+    /// When tasks of a service and spec have failed here, as long as they are remembered.
+    failed: BTreeMap<(String, u64), BTreeMap<String, Timestamp>>,
 }
 
 impl Machine {
@@ -42,9 +43,18 @@ impl Machine {
             free: node.description.resources,
             tasks: 0,
             of_service: BTreeMap::new(),
-            ports: BTreeSet::new(),
+            ports: BTreeMap::new(),
             failed: BTreeMap::new(),
         }
+    }
+
+    /// The node says something else of itself.
+    fn turn_into(&mut self, node: &Arc<Node>) {
+        let (has, had) = (node.description.resources, self.node.description.resources);
+        self.free.nano_cpus += has.nano_cpus - had.nano_cpus;
+        self.free.memory_bytes += has.memory_bytes - had.memory_bytes;
+        self.free.pids = has.pids;
+        self.node = node.clone();
     }
 
     fn add(&mut self, task: &Task) {
@@ -53,7 +63,35 @@ impl Machine {
         self.free.memory_bytes -= needs.memory_bytes;
         self.tasks += 1;
         *self.of_service.entry(task.service_id.clone()).or_default() += 1;
-        self.ports.extend(host_ports(task));
+        host_ports(task).for_each(|port| *self.ports.entry(port).or_default() += 1);
+    }
+
+    fn remove(&mut self, task: &Task) {
+        let needs = reserved(task);
+        self.free.nano_cpus += needs.nano_cpus;
+        self.free.memory_bytes += needs.memory_bytes;
+        self.tasks = self.tasks.saturating_sub(1);
+        less(&mut self.of_service, task.service_id.clone());
+        host_ports(task).for_each(|port| less(&mut self.ports, port));
+    }
+
+    /// What a task is to this machine: `is_there`, from now on, or not any more.
+    fn count_task(&mut self, task: &Task, is_there: bool) {
+        match (task.occupies(), is_there) {
+            (true, true) => self.add(task),
+            (true, false) => self.remove(task),
+            (false, _) => {}
+        }
+        let Some(at) = failure(task) else { return };
+        let which = (task.service_id.clone(), task.spec_version.index);
+        let remembered = self.failed.entry(which.clone()).or_default();
+        match is_there {
+            true => drop(remembered.insert(task.id.clone(), at)),
+            false => drop(remembered.remove(&task.id)),
+        }
+        if remembered.is_empty() {
+            self.failed.remove(&which);
+        }
     }
 
     /// How many tasks it can bear at once, as it says itself; 0: it does not say.
@@ -66,10 +104,33 @@ impl Machine {
         self.of_service.get(service).copied().unwrap_or(0)
     }
 
-    /// It has failed this service often lately.
-    pub fn is_unlucky(&self, service: &str, spec: u64) -> bool {
-        self.failed.get(&(service.to_string(), spec)).is_some_and(|n| *n >= MANY_FAILURES)
+    /// A task holds this port here.
+    pub fn holds(&self, port: &(String, u32)) -> bool {
+        self.ports.contains_key(port)
     }
+
+    /// It has failed this service often lately.
+    pub fn is_unlucky(&self, service: &str, spec: u64, now: Timestamp) -> bool {
+        if self.failed.is_empty() {
+            return false;
+        }
+        let lately = |at: &&Timestamp| now.duration_since(**at).as_secs() < MEMORY;
+        let all = self.failed.get(&(service.to_string(), spec));
+        all.is_some_and(|all| all.values().filter(lately).count() >= MANY_FAILURES)
+    }
+}
+
+fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+fn failure(task: &Task) -> Option<Timestamp> {
+    matches!(task.status.state, TaskState::Failed | TaskState::Rejected).then_some(task.status.timestamp).flatten()
 }
 
 /// What a task reserves.
@@ -84,24 +145,42 @@ pub fn host_ports(task: &Task) -> impl Iterator<Item = (String, u32)> {
 }
 
 /// All machines of the swarm.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machines(BTreeMap<String, Machine>);
 
 impl Machines {
-    /// Counts what runs where; failures older than five minutes before `now` are forgotten.
-    pub fn of(tables: &Tables, now: Timestamp) -> Machines {
+    /// Counts what runs where.
+    pub fn of(tables: &Tables) -> Machines {
         let mut machines = Machines(tables.nodes().map(|node| (node.id.clone(), Machine::new(node))).collect());
         for task in tables.tasks() {
-            let Some(machine) = machines.0.get_mut(&task.node_id) else { continue };
-            if task.occupies() {
-                machine.add(task);
-            }
-            let failed = matches!(task.status.state, TaskState::Failed | TaskState::Rejected);
-            if failed && task.status.timestamp.is_some_and(|t| now.duration_since(t).as_secs() < MEMORY) {
-                *machine.failed.entry((task.service_id.clone(), task.spec_version.index)).or_default() += 1;
-            }
+            machines.count_task(task, true);
         }
         machines
+    }
+
+    /// Takes in one change of the tables; all must be, in order.
+    pub fn note(&mut self, change: &Change) {
+        match (&change.before, &change.after) {
+            (_, Some(Row::Node(node))) => match self.0.get_mut(&node.id) {
+                Some(machine) => machine.turn_into(node),
+                None => drop(self.0.insert(node.id.clone(), Machine::new(node))),
+            },
+            (Some(Row::Node(node)), None) => drop(self.0.remove(&node.id)),
+            (before, after) => {
+                if let Some(Row::Task(task)) = before {
+                    self.count_task(task, false);
+                }
+                if let Some(Row::Task(task)) = after {
+                    self.count_task(task, true);
+                }
+            }
+        }
+    }
+
+    fn count_task(&mut self, task: &Task, is_there: bool) {
+        if let Some(machine) = self.0.get_mut(&task.node_id) {
+            machine.count_task(task, is_there);
+        }
     }
 
     pub fn get(&self, node: &str) -> Option<&Machine> {
@@ -112,10 +191,13 @@ impl Machines {
         self.0.values()
     }
 
-    /// A task was given to a node.
-    pub fn take(&mut self, node: &str, task: &Task) {
-        if let Some(machine) = self.0.get_mut(node) {
-            machine.add(task);
-        }
+    /// A task was given to its node.
+    pub fn take(&mut self, task: &Task) {
+        self.count_task(task, true);
+    }
+
+    /// That was only an intention: it counts when it is written.
+    pub fn give_back(&mut self, task: &Task) {
+        self.count_task(task, false);
     }
 }

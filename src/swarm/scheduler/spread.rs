@@ -16,6 +16,7 @@ use super::{
     filter::{self, Verdict, Wish},
     node_info::{Machine, Machines},
 };
+use jiff::Timestamp;
 use minidock_spec::swarm::node::Node;
 use std::{
     cmp::Reverse,
@@ -28,7 +29,7 @@ type Rank = Reverse<(bool, usize, usize, String)>;
 /// The nodes that fit, as a tree of heaps.
 pub struct Places {
     root: Branch,
-    had_some: bool,
+    now: Timestamp,
 }
 
 enum Branch {
@@ -36,8 +37,8 @@ enum Branch {
     Split { descriptor: String, of_service: BTreeMap<String, usize>, children: BTreeMap<String, Branch> },
 }
 
-fn rank(wish: &Wish, machine: &Machine) -> Rank {
-    let unlucky = machine.is_unlucky(&wish.service, wish.spec);
+fn rank(wish: &Wish, machine: &Machine, now: Timestamp) -> Rank {
+    let unlucky = machine.is_unlucky(&wish.service, wish.spec, now);
     Reverse((unlucky, machine.count(&wish.service), machine.tasks, machine.node.id.clone()))
 }
 
@@ -57,16 +58,16 @@ fn value(descriptor: &str, node: &Node) -> String {
 }
 
 impl Branch {
-    fn grow(preferences: &[String], nodes: Vec<&Machine>, wish: &Wish) -> Branch {
+    fn grow(preferences: &[String], nodes: Vec<&Machine>, wish: &Wish, now: Timestamp) -> Branch {
         let Some((descriptor, rest)) = preferences.split_first() else {
-            return Branch::Leaf(nodes.into_iter().map(|m| rank(wish, m)).collect());
+            return Branch::Leaf(nodes.into_iter().map(|m| rank(wish, m, now)).collect());
         };
         let mut parts: BTreeMap<String, Vec<&Machine>> = BTreeMap::new();
         for machine in nodes {
             parts.entry(value(descriptor, &machine.node)).or_default().push(machine);
         }
         let of_service = parts.iter().map(|(v, ms)| (v.clone(), ms.iter().map(|m| m.count(&wish.service)).sum())).collect();
-        let children = parts.into_iter().map(|(v, ms)| (v, Branch::grow(rest, ms, wish))).collect();
+        let children = parts.into_iter().map(|(v, ms)| (v, Branch::grow(rest, ms, wish, now))).collect();
         Branch::Split { descriptor: descriptor.clone(), of_service, children }
     }
 
@@ -99,10 +100,10 @@ impl Branch {
 }
 
 impl Places {
-    pub fn new(wish: &Wish, fit: Vec<String>, machines: &Machines) -> Places {
-        let had_some = !fit.is_empty();
+    /// Of the nodes that fit; `now`: who has failed the service long before is forgiven.
+    pub fn new(wish: &Wish, fit: &[String], machines: &Machines, now: Timestamp) -> Places {
         let nodes = fit.iter().filter_map(|id| machines.get(id)).collect();
-        Places { root: Branch::grow(&wish.preferences, nodes, wish), had_some }
+        Places { root: Branch::grow(&wish.preferences, nodes, wish, now), now }
     }
 
     /// The best node that still fits, taken out: give it back with [`Places::give_back`] after it was given its task.
@@ -118,12 +119,7 @@ impl Places {
     /// The node has its task; it stands in line again.
     pub fn give_back(&mut self, wish: &Wish, id: &str, machines: &Machines) {
         if let Some(machine) = machines.get(id) {
-            self.root.push(machine, rank(wish, machine));
+            self.root.push(machine, rank(wish, machine, self.now));
         }
-    }
-
-    /// There were nodes at first: they were filled by this very group.
-    pub fn were_there(&self) -> bool {
-        self.had_some
     }
 }

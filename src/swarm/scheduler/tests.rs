@@ -1,7 +1,7 @@
 //! # The scheduler, as tables and as properties
 
 use super::*;
-use crate::store::{Batch, Row, Tables};
+use crate::store::{Batch, Table, Tables};
 use minidock_spec::swarm::{
     node::{Availability, Node, NodeState},
     service::EndpointPort,
@@ -44,8 +44,9 @@ fn put(tables: &mut Tables, actions: Vec<Action>) {
 
 /// Schedules and applies; then tasks per node.
 fn run(tables: &mut Tables) -> BTreeMap<String, usize> {
-    let mut machines = Machines::of(tables, Timestamp::UNIX_EPOCH);
+    let mut machines = Machines::of(tables);
     let plan = schedule(tables, &mut machines, Timestamp::UNIX_EPOCH);
+    assert_eq!(machines, Machines::of(tables), "what is not written yet does not count");
     put(tables, plan.actions);
     let mut counts = BTreeMap::new();
     for task in tables.tasks().filter(|t| t.status.state == TaskState::Assigned) {
@@ -151,7 +152,7 @@ proptest! {
         let wanted = tasks.len();
         let mut tables = tables(nodes, tasks);
         run(&mut tables);
-        let machines = Machines::of(&tables, Timestamp::UNIX_EPOCH);
+        let machines = Machines::of(&tables);
         prop_assert!(machines.iter().all(|m| m.free.nano_cpus >= 0));
         prop_assert_eq!(tables.tasks().count(), wanted);
         // a service that reserves nothing differs by at most one between nodes
@@ -164,6 +165,43 @@ proptest! {
         for waiting in tables.tasks().filter(|t| t.status.state == TaskState::Pending) {
             let wish = filter::Wish::of(waiting);
             prop_assert!(machines.iter().all(|m| filter::check(&wish, m) != Verdict::Yes));
+        }
+    }
+
+    #[test]
+    fn machines_that_are_kept_up_by_changes_are_as_if_counted_anew(
+        steps in prop::collection::vec((0..8usize, 0..15usize, 0..4usize, 0..4i64, any::<bool>()), 1..80),
+    ) {
+        let mut tables = tables(vec![node("n0", 4, ""), node("n1", 4, "")], Vec::new());
+        let mut machines = Machines::of(&tables);
+        for (index, (which, state, at, cpus, task_not_node)) in steps.into_iter().enumerate() {
+            let action = if task_not_node {
+                let mut task = task(which, "web", reserve(cpus as f64));
+                task.status.state = TaskState::ALL[state];
+                task.node_id = format!("n{at}");
+                task.status.timestamp = Some(Timestamp::UNIX_EPOCH);
+                let port = EndpointPort { published_port: 8080 + at as u32, publish_mode: "host".into(), ..EndpointPort::default() };
+                task.endpoint_ports.push(port);
+                match tables.task(&task.id) {
+                    Some(_) if cpus == 3 => Action::Delete(Table::Task, task.id),
+                    old => {
+                        // a task stays where it is, and so does what it was made of
+                        if let Some(old) = old {
+                            (task.version, task.node_id) = (old.version, old.node_id.clone());
+                        }
+                        Action::Put(task.into())
+                    }
+                }
+            } else {
+                let mut node = node(&format!("n{}", at % 2), cpus, "");
+                node.version = tables.node(&node.id).map_or_else(Default::default, |n| n.version);
+                Action::Put(node.into())
+            };
+            let batch = Batch { at: Timestamp::UNIX_EPOCH, actions: vec![action] };
+            for change in tables.apply(index as u64 + 2, batch).expect("the version that was read") {
+                machines.note(&change);
+            }
+            prop_assert_eq!(&machines, &Machines::of(&tables));
         }
     }
 }

@@ -1,14 +1,21 @@
 //! # The tables: rows, and the ways to find them
 //!
-//! Maps from ID to row, and what the loops ask most: the tasks of a service, of a node; the row of a name. Everything is
-//! kept in order of ID, so that every manager walks it in the same order.
+//! Maps from ID to row, and what the loops ask most: the tasks of a service, of a node, on a network, those that wait; the row of a
+//! name. Everything is kept in order of ID, so that every manager walks it in the same order.
 //!
 //! Laws: a task's desired state and state never go back, whatever a writer asks: a late writer's batch is *clamped* to the
 //! ladder, for two writers may both be right about different fields. *Next room:* [`crate::orchestrator`]
 
 use super::{Action, Batch, Change, Refused, Row, Table};
 use minidock_base::{Doing, Result};
-use minidock_spec::swarm::{cluster::Cluster, network::Network, node::Node, secret::Secret, service::Service, task::Task};
+use minidock_spec::swarm::{
+    cluster::Cluster,
+    network::Network,
+    node::Node,
+    secret::Secret,
+    service::Service,
+    task::{Task, TaskState},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -17,10 +24,13 @@ use std::{
 /// All that the managers agree on.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
-    rows: BTreeMap<(Table, String), Row>,
-    names: BTreeMap<(Table, String), String>,
+    rows: BTreeMap<Table, BTreeMap<String, Row>>,
+    names: BTreeMap<Table, BTreeMap<String, String>>,
     of_service: BTreeMap<String, BTreeSet<String>>,
     of_node: BTreeMap<String, BTreeSet<String>>,
+    of_network: BTreeMap<String, BTreeSet<String>>,
+    /// Tasks that have no node, or whose node has not heard of them.
+    waiting: BTreeSet<String>,
 }
 
 impl Tables {
@@ -40,14 +50,14 @@ impl Tables {
     fn check(&self, action: &Action, given_up: &BTreeSet<(Table, &str)>) -> Result<(), Refused> {
         let Action::Put(row) = action else { return Ok(()) };
         let (table, id) = (row.table(), row.id().to_string());
-        let current = self.rows.get(&(table, id.clone())).map_or(0, |r| r.version().index);
+        let current = self.row(table, &id).map_or(0, |r| r.version().index);
         if row.version().index != current {
             return Err(Refused::OutOfSequence { table, id });
         }
         if let Some(name) = row.unique_name()
-            && let Some(other) = self.names.get(&(table, name.to_string()))
-            && *other != id
-            && !given_up.contains(&(table, other.as_str()))
+            && let Some(other) = self.named(table, name)
+            && other != id
+            && !given_up.contains(&(table, other))
         {
             return Err(Refused::NameTaken { table, name: name.to_string() });
         }
@@ -73,42 +83,50 @@ impl Tables {
     fn put(&mut self, row: Row) {
         let (table, id) = (row.table(), row.id().to_string());
         if let Some(name) = row.unique_name() {
-            self.names.insert((table, name.to_string()), id.clone());
+            self.names.entry(table).or_default().insert(name.to_string(), id.clone());
         }
         if let Row::Task(task) = &row {
             self.of_service.entry(task.service_id.clone()).or_default().insert(id.clone());
             if !task.node_id.is_empty() {
                 self.of_node.entry(task.node_id.clone()).or_default().insert(id.clone());
             }
+            for attachment in &task.networks {
+                self.of_network.entry(attachment.network.id.clone()).or_default().insert(id.clone());
+            }
+            if task.status.state < TaskState::Assigned {
+                self.waiting.insert(id.clone());
+            }
         }
-        self.rows.insert((table, id), row);
+        self.rows.entry(table).or_default().insert(id, row);
     }
 
     fn take(&mut self, table: Table, id: &str) -> Option<Row> {
-        let row = self.rows.remove(&(table, id.to_string()))?;
-        if let Some(name) = row.unique_name() {
-            self.names.remove(&(table, name.to_string()));
+        let row = self.rows.get_mut(&table)?.remove(id)?;
+        if let (Some(name), Some(names)) = (row.unique_name(), self.names.get_mut(&table)) {
+            names.remove(name);
         }
         if let Row::Task(task) = &row {
             forget(&mut self.of_service, &task.service_id, id);
             forget(&mut self.of_node, &task.node_id, id);
+            task.networks.iter().for_each(|a| forget(&mut self.of_network, &a.network.id, id));
+            self.waiting.remove(id);
         }
         Some(row)
     }
 
     /// Any row.
     pub fn row(&self, table: Table, id: &str) -> Option<&Row> {
-        self.rows.get(&(table, id.to_string()))
+        self.rows.get(&table)?.get(id)
     }
 
     /// All rows of a table, in order of ID.
     pub fn rows(&self, table: Table) -> impl Iterator<Item = &Row> {
-        self.rows.range((table, String::new())..).take_while(move |((t, _), _)| *t == table).map(|(_, row)| row)
+        self.rows.get(&table).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The ID of the row with this name.
     pub fn named(&self, table: Table, name: &str) -> Option<&str> {
-        self.names.get(&(table, name.to_string())).map(String::as_str)
+        self.names.get(&table)?.get(name).map(String::as_str)
     }
 
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
@@ -192,9 +210,19 @@ impl Tables {
         self.of_node.get(id).into_iter().flatten().filter_map(|task| self.task(task))
     }
 
+    /// The tasks that are on a network, or were.
+    pub fn tasks_on_network<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Arc<Task>> {
+        self.of_network.get(id).into_iter().flatten().filter_map(|task| self.task(task))
+    }
+
+    /// The tasks that have yet to be assigned, in order of ID: how many others there are costs nothing.
+    pub fn tasks_waiting(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.waiting.iter().filter_map(|task| self.task(task))
+    }
+
     /// All rows as bytes, for a snapshot.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let rows: Vec<&Row> = self.rows.values().collect();
+        let rows: Vec<&Row> = self.rows.values().flat_map(BTreeMap::values).collect();
         serde_json::to_vec(&rows).unwrap_or_default() // rows are plain values: they can always be written
     }
 
@@ -245,7 +273,7 @@ fn climb(before: Option<&Row>, after: Row) -> Row {
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use minidock_spec::swarm::{Version, task::TaskState};
+    use minidock_spec::swarm::{Version, task::NetworkAttachment};
 
     fn batch(actions: Vec<Action>) -> Batch {
         Batch { at: Timestamp::UNIX_EPOCH, actions }
@@ -289,6 +317,21 @@ mod tests {
         tables.apply(2, batch(vec![Action::Put(task.into())])).expect("a change");
         let task = tables.task("t").expect("it is there");
         assert_eq!((task.desired_state, task.status.state), (TaskState::Shutdown, TaskState::Running));
+    }
+
+    #[test]
+    fn a_task_waits_until_it_is_assigned_and_is_on_its_networks_until_it_is_removed() {
+        let mut tables = Tables::default();
+        let network = Network { id: "net".into(), ..Network::default() };
+        let mut task = Task { id: "t".into(), service_id: "s".into(), ..Task::default() };
+        tables.apply(1, batch(vec![Action::Put(task.clone().into())])).expect("a new row");
+        assert_eq!((tables.tasks_waiting().count(), tables.tasks_on_network("net").count()), (1, 0));
+        task.networks.push(NetworkAttachment { network, ..NetworkAttachment::default() });
+        (task.version.index, task.status.state) = (1, TaskState::Assigned);
+        tables.apply(2, batch(vec![Action::Put(task.into())])).expect("a change");
+        assert_eq!((tables.tasks_waiting().count(), tables.tasks_on_network("net").count()), (0, 1));
+        tables.apply(3, batch(vec![Action::Delete(Table::Task, "t".into())])).expect("removed");
+        assert_eq!(tables.tasks_on_network("net").count(), 0);
     }
 
     #[test]

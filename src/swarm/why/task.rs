@@ -37,15 +37,15 @@ pub fn why(tables: &Tables, task: &Arc<Task>, now: Timestamp) -> TaskWhy {
         ..TaskWhy::default()
     };
     match task.status.state {
-        TaskState::Pending if task.is_wanted() => places(tables, task, now, &mut why),
+        TaskState::Pending if task.is_wanted() => places(tables, task, &mut why),
         _ => why.verdict = rung(tables, task, now, &mut why.commands),
     }
     why
 }
 
 /// Every node's answer, and the smallest change.
-fn places(tables: &Tables, task: &Arc<Task>, now: Timestamp, why: &mut TaskWhy) {
-    let (wish, machines) = (Wish::of(task), Machines::of(tables, now));
+fn places(tables: &Tables, task: &Arc<Task>, why: &mut TaskWhy) {
+    let (wish, machines) = (Wish::of(task), Machines::of(tables));
     // a global service's task was made for one node
     let asked: Vec<&Machine> = machines.iter().filter(|m| task.node_id.is_empty() || m.node.id == task.node_id).collect();
     let mut best: Option<(u32, Vec<Change>)> = None;

@@ -1,7 +1,10 @@
 //! # Frames: length, kind, payload
 //!
+//! A frame is handed to the connection whole: head and payload apart would be two records of TLS, sealed and sent one by one.
+//!
 //! *Next room:* [`super::line`]
 
+use crate::ca::identity::refused;
 use minidock_base::{Error, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -9,6 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 pub const LIMIT: usize = 64 << 20;
 /// The most that somebody without a certificate may send: a token and a request are a few kilobytes.
 pub const OF_A_STRANGER: usize = 64 << 10;
+
+/// Length and kind, in bytes.
+const HEAD: usize = 5;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +49,7 @@ impl Kind {
 }
 
 fn broken(error: std::io::Error) -> Error {
-    Error::unavailable(error.to_string()).during("speak with another node")
+    refused(&error).during("speak with another node")
 }
 
 /// Sends one frame.
@@ -54,10 +60,11 @@ pub async fn send(out: &mut (impl AsyncWrite + Unpin), kind: Kind, payload: &[u8
     if payload.len() > LIMIT {
         return Err(Error::invalid(format!("a message of {} bytes is too large: {LIMIT} are allowed", payload.len())));
     }
-    let mut head = (payload.len() as u32).to_be_bytes().to_vec();
-    head.push(kind.byte());
-    out.write_all(&head).await.map_err(broken)?;
-    out.write_all(payload).await.map_err(broken)?;
+    let mut whole = Vec::with_capacity(HEAD + payload.len());
+    whole.extend((payload.len() as u32).to_be_bytes());
+    whole.push(kind.byte());
+    whole.extend(payload);
+    out.write_all(&whole).await.map_err(broken)?;
     out.flush().await.map_err(broken)
 }
 
@@ -66,7 +73,7 @@ pub async fn send(out: &mut (impl AsyncWrite + Unpin), kind: Kind, payload: &[u8
 /// # Errors
 /// The connection broke within a frame; what came is no frame, or too large a one.
 pub async fn receive(from: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<(Kind, Vec<u8>)>> {
-    let mut head = [0; 5];
+    let mut head = [0; HEAD];
     match from.read_exact(&mut head[..1]).await {
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),

@@ -64,22 +64,15 @@ impl Phone {
     /// Nobody answers there, it is no manager of this swarm, or what it says: its error as it made it.
     pub async fn ask(&self, address: &str, ask: &Ask) -> Result<Value> {
         let question = serde_json::to_vec(ask).map_err(|e| Error::system(e.to_string()))?;
-        let answer = self.call(address, Kind::Ask, &question, ANSWER).await?;
-        serde_json::from_slice(&answer).map_err(|e| Error::invalid(e.to_string()).during("read a manager's answer"))
+        read(&self.call(address, Kind::Ask, &question, ANSWER).await?)
     }
 
-    /// Asks on a connection of its own, so that it can be told whether the question was put: the outer error says that it was
-    /// not, and asking again can do no harm.
+    /// Calls, and asks nothing yet: as long as this has not succeeded, giving up and calling elsewhere can do no harm.
     ///
     /// # Errors
-    /// Outer: nobody answers there. Inner: as for [`Phone::ask`]; the question may have been understood all the same.
-    pub async fn ask_once(&self, address: &str, ask: &Ask) -> Result<Result<Value>> {
-        let question = serde_json::to_vec(ask).map_err(|e| Error::system(e.to_string()))?;
-        let mut connection = self.connect(address).await?;
-        let answered = in_time(ANSWER, exchange(&mut connection, Kind::Ask, &question)).await;
-        Ok(answered.and_then(|answer| answer).and_then(|answer| {
-            serde_json::from_slice(&answer).map_err(|e| Error::invalid(e.to_string()).during("read a manager's answer"))
-        }))
+    /// Nobody answers there, or it is no manager of this swarm.
+    pub async fn reach(&self, address: &str) -> Result<Reached> {
+        self.connect(address).await.map(Reached)
     }
 
     /// Carries a message between managers.
@@ -164,6 +157,25 @@ impl Phone {
             Err(_) => Err(silent(CONNECT).during(why())),
         }
     }
+}
+
+/// A manager that was reached and not asked yet.
+pub struct Reached(Connection);
+
+impl Reached {
+    /// Asks.
+    ///
+    /// # Errors
+    /// As for [`Phone::ask`]; the question may have been understood all the same.
+    pub async fn ask(mut self, ask: &Ask) -> Result<Value> {
+        let question = serde_json::to_vec(ask).map_err(|e| Error::system(e.to_string()))?;
+        let answer = in_time(ANSWER, exchange(&mut self.0, Kind::Ask, &question)).await??;
+        read(&answer)
+    }
+}
+
+fn read(answer: &[u8]) -> Result<Value> {
+    serde_json::from_slice(answer).map_err(|e| Error::invalid(e.to_string()).during("read a manager's answer"))
 }
 
 fn silent(limit: Duration) -> Error {
