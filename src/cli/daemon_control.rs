@@ -23,7 +23,7 @@
 //! `--purge-network` is the daemon's to do, and to refuse while a running container needs its network.
 //! *See:* unix(7) SO_PEERCRED, pidfd_open(2), flock(2), setsid(2). *Next room:* [`crate::container`]
 
-use crate::{container::lifecycle, flag, session::Session, terminal};
+use crate::{each::at_once, flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Doing, Error, Kind, Result, paths::Paths};
 use minidock_client::{Address, Docker, Route};
@@ -147,9 +147,10 @@ pub async fn run_stop(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         let running: Vec<Summary> = docker.get(&Route::new("/containers/json", [])).await?;
         let ids: Vec<String> = running.into_iter().map(|container| container.id).collect();
         let timeout = flag::number_of(m, "timeout");
-        let stop =
-            async |id: String| docker.poke(&Route::new("/containers/{}/stop", [&id]).maybe("t", timeout)).await.map(|()| id);
-        if lifecycle::each(&ids, stop).await? != 0 {
+        let stop = async |id: String| {
+            docker.poke(&Route::new("/containers/{}/stop", [&id]).maybe("t", timeout)).await.map(|()| id + "\n")
+        };
+        if at_once(ids, stop).await? != 0 {
             return Err(Error::system("some containers could not be stopped, so the daemon goes on"));
         }
     }

@@ -10,7 +10,7 @@
 //!   {{.ID}}: {{.Names}}         one line a row, as the template says
 //! ```
 //!
-//! * [`render`] turns a format, headings and rows into text. [`Row`]s compute a column when the template asks, so a column
+//! * [`Own`] are the shapes that a list has by itself. [`render`] turns a format, headings and rows into text. [`Row`]s compute a column when the template asks, so a column
 //!   that nobody prints costs nothing.
 //! * [`local_time`], [`ago`]: the two ways a time is shown. [`quoted`]: a text as `ps` shows a command.
 //!
@@ -18,12 +18,14 @@
 //! *See:* docker/cli `cli/command/formatter/formatter.go`. *Next room:* [`crate::template`]
 
 use crate::{
+    filter, flag,
     table::{self, Headings},
     template::{
         Template, print,
         value::{Row, Value},
     },
 };
+use clap::Arg;
 use jiff::{Timestamp, tz::TimeZone};
 use minidock_base::{Error, Result, units};
 use std::rc::Rc;
@@ -36,6 +38,42 @@ pub const HELP: &str = "Format output using a custom template:\n'table':        
 
 /// The help of every `--format` flag of an inspection.
 pub const INSPECT_HELP: &str = "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nRefer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates";
+
+/// The flags of a list that has filters, a format and, with `-q`, one column only.
+pub fn listing(usage: &'static str, about: &'static str, quiet: &'static str) -> clap::Command {
+    flag::command("ls", usage, about)
+        .arg(filter::flag("Filter output based on conditions provided").short('f'))
+        .arg(flag())
+        .arg(flag::switch("quiet", quiet).short('q'))
+}
+
+/// `--format` of a list.
+pub fn flag() -> Arg {
+    flag::text("format", "string", HELP)
+}
+
+/// The shapes that a list has by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    pub table: &'static str,
+    /// With `-q`.
+    pub quiet: &'static str,
+    /// `--format raw`, and the same with `-q`, where Docker has them.
+    pub raw: Option<(&'static str, &'static str)>,
+}
+
+impl Own {
+    /// What `typed` and `-q` come to: whoever types a template has it, `-q` or not.
+    pub fn or<'a>(&self, typed: Option<&'a str>, quiet: bool) -> &'a str {
+        match (typed, quiet, self.raw) {
+            (None | Some("" | "table"), true, _) => self.quiet,
+            (None | Some("" | "table"), false, _) => self.table,
+            (Some("raw"), true, Some((_, raw))) => raw,
+            (Some("raw"), false, Some((raw, _))) => raw,
+            (Some(template), ..) => template,
+        }
+    }
+}
 
 /// Renders `rows` as `format` says.
 ///
@@ -143,6 +181,15 @@ mod tests {
         assert_eq!(show("table {{upper .Name}}\t{{json .Count}}"), "FRUIT     HOW MANY\nAPPLE     \"3\"\nFIG       \"12\"\n");
         assert_eq!(show("table {{.Label \"a\"}}\t{{.Name}}"), "a         FRUIT\nb         apple\nb         fig\n");
         assert_eq!(show("{{ len .Name }}\\n-"), "5\n-\n3\n-\n");
+    }
+
+    #[test]
+    fn a_list_has_shapes_of_its_own_unless_a_template_is_typed() {
+        let own = Own { table: "t", quiet: "q", raw: Some(("r", "rq")) };
+        let shapes = [None, Some(""), Some("table"), Some("raw"), Some("{{.X}}")]
+            .map(|typed| (own.or(typed, false), own.or(typed, true)));
+        assert_eq!(shapes, [("t", "q"), ("t", "q"), ("t", "q"), ("r", "rq"), ("{{.X}}", "{{.X}}")]);
+        assert_eq!(Own { raw: None, ..own }.or(Some("raw"), true), "raw");
     }
 
     #[test]

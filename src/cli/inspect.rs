@@ -126,13 +126,18 @@ struct More {
     verbose: bool,
 }
 
+/// What every `inspect` knows: `--format`, and names.
+pub fn flags(usage: &'static str, about: &'static str) -> clap::Command {
+    flag::command("inspect", usage, about)
+        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
+        .arg(flag::names("NAME"))
+}
+
 /// The flags of `inspect`.
 pub fn command() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on minidock objects")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
+    flags("[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on minidock objects")
         .arg(flag::switch("size", "Display total file sizes if the type is container").short('s'))
         .arg(flag::text("type", "string", "Only inspect objects of the given type"))
-        .arg(flag::names("NAME"))
 }
 
 /// Inspects anything.

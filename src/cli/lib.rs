@@ -17,7 +17,7 @@
 //! ```
 //!
 //! * [`command`]: the tree. [`flag`], [`words`], [`help`], [`suggest`]: how a command line is declared, read, explained and
-//!   forgiven. [`session`], [`context`], [`daemon_control`]: which daemon, and starting one when nobody answers.
+//!   forgiven; [`each`]: the same deed for many names. [`session`], [`context`], [`daemon_control`]: which daemon, and starting one when nobody answers.
 //! * [`terminal`], [`detach_keys`]: raw mode, sizes, printing.
 //! * Rooms of commands: [`container`], [`compose`], [`cluster`], `image`, `volume`, `system`, [`context`]; of a swarm: [`swarm`], [`node`], [`service`], [`stack`], [`secret`].
 //! * [`complain`] prints every error alike: `minidock: ` and the four answers of [`minidock_base::Error`]. What a daemon said
@@ -39,6 +39,7 @@ pub mod container;
 pub mod context;
 pub mod daemon_control;
 pub mod detach_keys;
+pub mod each;
 pub mod explain;
 pub mod filter;
 pub mod flag;
@@ -50,6 +51,7 @@ pub mod manpages;
 pub mod moment;
 pub mod network;
 pub mod node;
+pub mod page;
 pub mod progress;
 pub mod prompt;
 pub mod registry;

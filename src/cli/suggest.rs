@@ -9,11 +9,13 @@
 //!   remove   ──other word──▶ rm             xyzzy   ──▶ nothing: a bad guess is worse than none
 //! ```
 //!
-//! * [`distance`] counts the slips.
+//! The slips are counted by [`distance`].
 //!
 //! Laws: a word of three letters may have one slip, and one more for each four letters; among equals the one that begins alike
 //! wins, then the one of the same length.
 //! *See:* Damerau–Levenshtein distance · acceptance.md block A2. *Next room:* [`crate::words`]
+
+use minidock_compose::finding::distance;
 
 /// Words that people bring from elsewhere, and what they mean here, best first.
 const ELSEWHERE: &[(&str, &[&str])] = &[
@@ -74,26 +76,6 @@ fn allowed(length: usize) -> usize {
 
 fn begins_alike(a: &str, b: &str) -> bool {
     a.chars().next() == b.chars().next()
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours.
-pub fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            rows[i][j] = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                rows[i][j] = rows[i][j].min(rows[i - 2][j - 2] + 1);
-            }
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

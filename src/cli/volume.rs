@@ -9,11 +9,11 @@
 
 use crate::{
     command::Command,
-    complain,
     container::prune::list,
+    each::{in_turn, named},
     filter::{self, Filters},
     flag,
-    format::{self, Columns},
+    format::{self, Columns, Own},
     inspect::{self, Noun},
     prompt,
     session::Session,
@@ -99,15 +99,13 @@ pub fn pairs(texts: &[String]) -> BTreeMap<String, String> {
 }
 
 fn inspect() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
-        .arg(flag::names("NAME"))
+    inspect::flags("[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes")
 }
 
 fn ls() -> clap::Command {
     flag::command("ls", "[OPTIONS]", "List volumes")
         .arg(filter::flag("Provide filter values (e.g. \"dangling=true\")").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::switch("quiet", "Only display volume names").short('q'))
 }
 
@@ -115,13 +113,12 @@ async fn run_ls(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let route = Route::new("/volumes", []).maybe("filters", Filters::of(m).json());
     let mut list: VolumeList = session.docker().await?.get(&route).await?;
     list.volumes.sort_by_key(|volume| natural(&volume.name));
-    let format = match flag::text_of(m, "format") {
-        None | Some("" | "table") if m.get_flag("quiet") => "{{.Name}}",
-        None | Some("" | "table") => "table {{.Driver}}\t{{.Name}}",
-        Some("raw") if m.get_flag("quiet") => "name: {{.Name}}",
-        Some("raw") => "name: {{.Name}}\ndriver: {{.Driver}}\n",
-        Some(custom) => custom,
+    let own = Own {
+        table: "table {{.Driver}}\t{{.Name}}",
+        quiet: "{{.Name}}",
+        raw: Some(("name: {{.Name}}\ndriver: {{.Driver}}\n", "name: {{.Name}}")),
     };
+    let format = own.or(flag::text_of(m, "format"), m.get_flag("quiet"));
     let rows: Vec<Rc<dyn Row>> = list.volumes.into_iter().map(|volume| Rc::new(VolumeRow(volume)) as Rc<dyn Row>).collect();
     terminal::print(&format::render(format, COLUMNS, &rows)?);
     for warning in list.warnings.unwrap_or_default() {
@@ -131,14 +128,15 @@ async fn run_ls(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 }
 
 /// A key that sorts `vol2` before `vol10`.
-pub fn natural(name: &str) -> Vec<(String, u64)> {
+pub fn natural(name: &str) -> Vec<(String, Option<u64>)> {
     let mut parts = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
         let words = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let after = &rest[words..];
         let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-        parts.push((rest[..words].to_string(), after[..digits].parse().unwrap_or(u64::MAX)));
+        let number = (digits > 0).then(|| after[..digits].parse().unwrap_or(u64::MAX));
+        parts.push((rest[..words].to_string(), number));
         rest = &after[digits..];
     }
     parts
@@ -153,22 +151,12 @@ fn rm() -> clap::Command {
 
 async fn run_rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "VOLUME") {
-        let route = Route::new("/volumes/{}", [&name]).flag("force", m.get_flag("force"));
-        let removed = match name.trim_matches(['/', ' ']) {
-            "" => Err(Error::invalid(format!("invalid volume name: {name:?}"))),
-            _ => docker.delete::<()>(&route).await,
-        };
-        match removed {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+    let force = m.get_flag("force");
+    let remove = async |name: String| -> Result<String> {
+        let route = Route::new("/volumes/{}", [named("volume", &name)?]).flag("force", force);
+        docker.delete::<()>(&route).await.map(|()| name + "\n")
+    };
+    in_turn(flag::list_of(m, "VOLUME"), remove).await
 }
 
 fn prune_command() -> clap::Command {
@@ -266,9 +254,9 @@ mod tests {
 
     #[test]
     fn names_sort_as_people_count() {
-        let mut names = vec!["vol10", "vol2", "a"];
+        let mut names = vec!["vol10", "vol2", "vol", "a"];
         names.sort_by_key(|name| natural(name));
-        assert_eq!(names, ["a", "vol2", "vol10"]);
+        assert_eq!(names, ["a", "vol", "vol2", "vol10"]);
     }
 
     #[test]

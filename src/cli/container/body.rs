@@ -17,8 +17,7 @@ use crate::container::{
     resources::{bytes, resources},
     security,
 };
-use crate::flag::{list_of, number_of, text_of};
-use crate::words::is_given;
+use crate::flag::{choice_of, list_of, number_of, text_of};
 use clap::ArgMatches;
 use minidock_base::{Doing, Error, Result};
 use minidock_spec::engine::container::{ContainerConfig, CreateBody, HostConfig, LogConfig};
@@ -205,7 +204,7 @@ fn host_config(m: &ArgMatches) -> Result<HostConfig> {
         runtime: text("runtime"),
         masked_paths: closed(security.paths_open),
         readonly_paths: closed(security.paths_open),
-        init: is_given(m, "init").then(|| m.get_flag("init")),
+        init: choice_of(m, "init"),
         resources: resources(m)?,
         ..HostConfig::default()
     })
@@ -251,6 +250,15 @@ mod tests {
         assert!(config.exposed_ports.as_ref().is_some_and(|ports| ports.contains_key("80/tcp")));
         assert_eq!((host.cap_add.clone(), host.cap_drop.clone()), (Some(vec!["SYS_ADMIN".into()]), Some(vec!["ALL".into()])));
         assert_eq!((config.labels["a"].as_str(), config.user.as_str(), config.working_dir.as_str()), ("b", "1:2", "/w"));
+    }
+
+    #[test]
+    fn no_init_can_be_wished_where_the_daemon_would_give_one() {
+        let init = |line: &str| read(line).expect("a wish").body.host_config.init;
+        assert_eq!(
+            (init("x"), init("--init x"), init("--init=false x"), init("--init=true x")),
+            (None, Some(true), Some(false), Some(true))
+        );
     }
 
     #[test]

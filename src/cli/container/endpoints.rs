@@ -103,6 +103,7 @@ impl Wish {
                 "ip" => ipam.ipv4_address = text.to_string(),
                 "ip6" => ipam.ipv6_address = text.to_string(),
                 "mac-address" => place.mac_address = mac(text)?,
+                "gw-priority" => place.gw_priority = gw_priority(text)?,
                 "link-local-ip" => ipam.link_local_ips.push(address("link-local-ip", text)?),
                 "driver-opt" => {
                     let (option, set) =
@@ -120,7 +121,16 @@ impl Wish {
     }
 }
 
-const LONG_FORM: &str = "--network name=NAME,alias=NAME,ip=ADDRESS,ip6=ADDRESS,mac-address=MAC";
+/// Which network the way out leads over.
+///
+/// # Errors
+/// What is no number.
+pub fn gw_priority(text: &str) -> Result<i64> {
+    text.parse()
+        .map_err(|_| Error::invalid(format!("invalid gw-priority: {text}")).hint("a whole number; the highest leads out"))
+}
+
+const LONG_FORM: &str = "--network name=NAME,alias=NAME,ip=ADDRESS,ip6=ADDRESS,mac-address=MAC,gw-priority=NUMBER";
 
 /// `--network-alias`, `--ip` and their kin: about the first network, and not what its long form says already.
 fn older_flags(first: &mut Wish, m: &ArgMatches) -> Result<()> {

@@ -9,7 +9,7 @@
 //!
 //! *See:* docker/cli `cli/command/container/opts.go`. *Next room:* [`crate::container::body`]
 
-use crate::flag::{list, name, number, on, program, switch, text};
+use crate::flag::{choice, list, name, number, on, program, switch, text};
 use clap::{Arg, Command};
 
 /// Adds everything that `run` and `create` share.
@@ -53,7 +53,7 @@ fn the_program(command: Command) -> Command {
             "map",
             "Add an annotation to the container (passed through to the OCI runtime) (default map[])",
         ))
-        .arg(switch("init", "Run an init inside the container that forwards signals and reaps processes"))
+        .arg(choice("init", "Run an init inside the container that forwards signals and reaps processes"))
         .arg(switch("help", "Print usage"))
         .arg(switch("quiet", "Suppress the pull output").short('q'))
         .arg(text("platform", "string", "Set platform if server is multi-platform capable"))

@@ -6,7 +6,7 @@
 //! *See:* docker/cli `cli/command/container/inspect.go`. *Next room:* [`super::stats`]
 
 use crate::{
-    flag, format,
+    flag,
     inspect::{self, Noun},
     session::Session,
 };
@@ -15,10 +15,8 @@ use minidock_base::Result;
 
 /// The flags of `container inspect`.
 pub fn command() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
+    inspect::flags("[OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers")
         .arg(flag::switch("size", "Display total file sizes").short('s'))
-        .arg(flag::names("NAME"))
 }
 
 /// Inspects containers.

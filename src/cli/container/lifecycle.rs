@@ -15,39 +15,15 @@
 //! *See:* docker/cli `cli/command/container/{stop,restart,kill,rm,pause,wait,rename}.go`. *Next room:*
 //! [`crate::container::logs`]
 
-use crate::{complain, flag, session::Session, terminal};
+use crate::{complain, each::at_once, flag, session::Session};
 use clap::{Arg, ArgMatches};
-use futures_util::{StreamExt, stream};
 use minidock_base::{Error, Kind, Result};
 use minidock_client::{Docker, Route};
 use minidock_spec::engine::container::WaitAnswer;
-use std::future::Future;
 
-/// How many calls may be under way at once.
-const AT_ONCE: usize = 50;
-
-/// Calls `act` for each name, several at once, and prints what each gives in the order typed.
-///
-/// # Errors
-/// None of its own: failures are printed and make the status 1.
-pub async fn each<F: Future<Output = Result<String>>>(names: &[String], act: impl Fn(String) -> F) -> Result<i32> {
-    let mut answers = stream::iter(names.to_vec()).map(act).buffered(AT_ONCE);
-    let mut status = 0;
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(line) => terminal::print(&format!("{line}\n")),
-            Err(error) => {
-                complain(&error);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
-}
-
-/// A call without a body; gives back the name.
+/// A call without a body; gives back the name, on a line.
 async fn poke(docker: &Docker, route: Route, name: String) -> Result<String> {
-    docker.poke(&route).await.map(|()| name)
+    docker.poke(&route).await.map(|()| name + "\n")
 }
 
 fn timeout() -> Arg {
@@ -69,7 +45,7 @@ pub fn stop_command() -> clap::Command {
 /// Stops containers.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn stop(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     end(m, session, "/containers/{}/stop").await
 }
@@ -85,7 +61,7 @@ pub fn restart_command() -> clap::Command {
 /// Stops and starts containers.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn restart(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     end(m, session, "/containers/{}/restart").await
 }
@@ -93,7 +69,7 @@ pub async fn restart(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 async fn end(m: &ArgMatches, session: &mut Session, pattern: &str) -> Result<i32> {
     let docker = session.docker().await?;
     let (signal, timeout) = (flag::text_of(m, "signal"), flag::number_of(m, "timeout"));
-    each(&flag::list_of(m, "CONTAINER"), |name| {
+    at_once(flag::list_of(m, "CONTAINER"), |name| {
         poke(&docker, Route::new(pattern, [&name]).maybe("signal", signal).maybe("t", timeout), name)
     })
     .await
@@ -109,11 +85,11 @@ pub fn kill_command() -> clap::Command {
 /// Sends a signal, SIGKILL unless another is named.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn kill(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
     let signal = flag::text_of(m, "signal").filter(|signal| !signal.is_empty());
-    each(&flag::list_of(m, "CONTAINER"), |name| {
+    at_once(flag::list_of(m, "CONTAINER"), |name| {
         poke(&docker, Route::new("/containers/{}/kill", [&name]).maybe("signal", signal), name)
     })
     .await
@@ -128,11 +104,11 @@ pub fn pause_command() -> clap::Command {
 /// Freezes containers.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn pause(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
     let names = flag::list_of(m, "CONTAINER");
-    each(&names, |name| poke(&docker, Route::new("/containers/{}/pause", [&name]), name)).await
+    at_once(names, |name| poke(&docker, Route::new("/containers/{}/pause", [&name]), name)).await
 }
 
 /// `minidock unpause`.
@@ -144,11 +120,11 @@ pub fn unpause_command() -> clap::Command {
 /// Thaws containers.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn unpause(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
     let names = flag::list_of(m, "CONTAINER");
-    each(&names, |name| poke(&docker, Route::new("/containers/{}/unpause", [&name]), name)).await
+    at_once(names, |name| poke(&docker, Route::new("/containers/{}/unpause", [&name]), name)).await
 }
 
 /// `minidock rm`.
@@ -163,7 +139,7 @@ pub fn rm_command() -> clap::Command {
 /// Removes containers. With `-f` one that is not there is said, but is no failure: it is gone, which is what was wanted.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
     let (force, volumes, link) = (m.get_flag("force"), m.get_flag("volumes"), m.get_flag("link"));
@@ -173,23 +149,16 @@ pub async fn rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             return Err(Error::invalid("Container name cannot be empty"));
         }
         let route = Route::new("/containers/{}", [plain]).flag("force", force).flag("v", volumes).flag("link", link);
-        docker.delete::<serde::de::IgnoredAny>(&route).await.map(|_| name)
-    };
-    let names = flag::list_of(m, "CONTAINER");
-    let mut answers = stream::iter(names).map(remove).buffered(AT_ONCE);
-    let mut status = 0;
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(name) => terminal::print(&format!("{name}\n")),
-            Err(error) => {
-                complain(&error);
-                if !(force && error.kind() == Kind::NotFound) {
-                    status = 1;
-                }
+        match docker.delete::<serde::de::IgnoredAny>(&route).await {
+            Ok(_) => Ok(name + "\n"),
+            Err(absent) if force && absent.kind() == Kind::NotFound => {
+                complain(&absent);
+                Ok(String::new())
             }
+            Err(refusal) => Err(refusal),
         }
-    }
-    Ok(status)
+    };
+    at_once(flag::list_of(m, "CONTAINER"), remove).await
 }
 
 /// `minidock wait`.
@@ -201,17 +170,17 @@ pub fn wait_command() -> clap::Command {
 /// Waits for containers to end and prints how they did.
 ///
 /// # Errors
-/// None of its own; see [`each`].
+/// None of its own; see [`at_once`].
 pub async fn wait(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
     let ended = async |name: String| -> Result<String> {
         let answer: WaitAnswer = docker.post(&Route::new("/containers/{}/wait", [&name]), &()).await?;
         match answer.error {
             Some(error) if !error.message.is_empty() => Err(Error::system(error.message).from_daemon()),
-            _ => Ok(answer.status_code.to_string()),
+            _ => Ok(format!("{}\n", answer.status_code)),
         }
     };
-    each(&flag::list_of(m, "CONTAINER"), ended).await
+    at_once(flag::list_of(m, "CONTAINER"), ended).await
 }
 
 /// `minidock rename`.

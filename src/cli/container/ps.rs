@@ -67,7 +67,7 @@ pub fn command() -> clap::Command {
     flag::command("ls", "[OPTIONS]", "List containers")
         .arg(flag::switch("all", "Show all containers (default shows just running)").short('a'))
         .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::number("last", "int", "Show n last created containers (includes all states) (default -1)").short('n'))
         .arg(flag::switch("latest", "Show the latest created container (includes all states)").short('l'))
         .arg(flag::switch("no-trunc", "Don't truncate output"))

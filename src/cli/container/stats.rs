@@ -55,7 +55,7 @@ const STALE: Duration = Duration::from_secs(2);
 pub fn command() -> clap::Command {
     flag::command("stats", "[OPTIONS] [CONTAINER...]", "Display a live stream of container(s) resource usage statistics")
         .arg(flag::switch("all", "Show all containers (default shows just running)").short('a'))
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::switch("no-stream", "Disable streaming stats and only pull the first result"))
         .arg(flag::switch("no-trunc", "Do not truncate output"))
         .arg(flag::optional_names("CONTAINER"))

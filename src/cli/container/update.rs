@@ -4,9 +4,15 @@
 //!
 //! *See:* docker/cli `cli/command/container/update.go`. *Next room:* `src/cli/container/ps.rs`
 
-use crate::container::{create, lifecycle, limits, resources::resources};
-use crate::words::is_given;
-use crate::{complain, flag, session::Session, terminal};
+use crate::{
+    complain,
+    container::{create, limits, resources::resources},
+    each::at_once,
+    flag,
+    session::Session,
+    terminal,
+    words::is_given,
+};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::Route;
@@ -57,9 +63,9 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         for warning in answer.warnings.unwrap_or_default() {
             terminal::eprint(&format!("{warning}\n"));
         }
-        Ok(name)
+        Ok(name + "\n")
     };
-    lifecycle::each(&flag::list_of(m, "CONTAINER"), change).await
+    at_once(flag::list_of(m, "CONTAINER"), change).await
 }
 
 fn read(m: &ArgMatches) -> Result<UpdateBody> {

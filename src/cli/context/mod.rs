@@ -18,7 +18,9 @@ pub mod store;
 
 use crate::{
     command::Command,
-    complain, flag, format,
+    complain,
+    each::in_turn,
+    flag, format,
     session::Session,
     template::value::{Row, Value},
     terminal,
@@ -35,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "context create", also: &[], build: create_command, run: |m, s| Box::pin(async { create(m, s) }) },
     Command { path: "context inspect", also: &[], build: inspect_command, run: |m, s| Box::pin(async { inspect(m, s) }) },
     Command { path: "context ls", also: &["context list"], build: ls_command, run: |m, s| Box::pin(async { ls(m, s) }) },
-    Command { path: "context rm", also: &["context remove"], build: rm_command, run: |m, s| Box::pin(async { rm(m, s) }) },
+    Command { path: "context rm", also: &["context remove"], build: rm_command, run: |m, s| Box::pin(rm(m, s)) },
     Command { path: "context show", also: &[], build: show_command, run: |_, s| Box::pin(async { show(s) }) },
     Command { path: "context update", also: &[], build: update_command, run: |m, s| Box::pin(async { update(m, s) }) },
     Command { path: "context use", also: &[], build: use_command, run: |m, s| Box::pin(async { choose(m, s) }) },
@@ -125,7 +127,7 @@ fn update(m: &ArgMatches, session: &Session) -> Result<i32> {
 
 fn ls_command() -> clap::Command {
     flag::command("ls", "[OPTIONS]", "List contexts")
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::switch("quiet", "Only show context names").short('q'))
 }
 
@@ -167,13 +169,12 @@ fn ls(m: &ArgMatches, session: &Session) -> Result<i32> {
         };
         rows.push(Rc::new(Listed { current: name == session.context(), name, stored, error }));
     }
-    let table = "table {{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}";
-    let wanted = match flag::text_of(m, "format") {
-        None | Some("" | "table") if m.get_flag("quiet") => "{{.Name}}",
-        None | Some("" | "table") => table,
-        Some(format) => format,
+    let own = format::Own {
+        table: "table {{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}",
+        quiet: "{{.Name}}",
+        raw: None,
     };
-    terminal::print(&format::render(wanted, COLUMNS, &rows)?);
+    terminal::print(&format::render(own.or(flag::text_of(m, "format"), m.get_flag("quiet")), COLUMNS, &rows)?);
     warn_of_host("MINIDOCK_HOST");
     Ok(0)
 }
@@ -193,10 +194,11 @@ fn rm_command() -> clap::Command {
         .arg(flag::names("CONTEXT"))
 }
 
-fn rm(m: &ArgMatches, session: &Session) -> Result<i32> {
+async fn rm(m: &ArgMatches, session: &Session) -> Result<i32> {
     let (config, force) = (session.config_folder(), m.get_flag("force"));
     let in_use = current(config)?;
-    let remove = |name: &str| -> Result<()> {
+    let remove = async |name: String| -> Result<String> {
+        let name = name.as_str();
         if name == DEFAULT {
             return Err(Error::invalid("context \"default\" cannot be removed"));
         }
@@ -217,19 +219,9 @@ fn rm(m: &ArgMatches, session: &Session) -> Result<i32> {
         if is_current {
             fs::remove_file(choice(config)).doing(|| "forget the choice")?;
         }
-        Ok(())
+        Ok(format!("{name}\n"))
     };
-    let mut status = 0;
-    for name in flag::list_of(m, "CONTEXT") {
-        match remove(&name) {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(error) => {
-                complain(&error);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+    in_turn(flag::list_of(m, "CONTEXT"), remove).await
 }
 
 fn show_command() -> clap::Command {

@@ -7,7 +7,7 @@
 
 use crate::{
     flag,
-    format::{self, Columns},
+    format::{self, Columns, Own},
     session::Session,
     table,
     template::{Value, value::Row},
@@ -38,7 +38,7 @@ const YEAR_2000: i64 = 946_684_800;
 /// The flags of `history`.
 pub fn command() -> clap::Command {
     flag::command("history", "[OPTIONS] IMAGE", "Show the history of an image")
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::on("human", "Print sizes and dates in human readable format (default true)").short('H'))
         .arg(flag::switch("no-trunc", "Don't truncate output"))
         .arg(flag::switch("quiet", "Only show image IDs").short('q'))
@@ -53,12 +53,8 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let image = flag::text_of(m, "IMAGE").unwrap_or_default();
     let steps: Vec<HistoryItem> = session.docker().await?.get(&Route::new("/images/{}/history", [image])).await?;
     let human = flag::is_on(m, "human");
-    let format = match flag::text_of(m, "format") {
-        None | Some("" | "table") if m.get_flag("quiet") => "{{.ID}}",
-        None | Some("" | "table") if human => TABLE,
-        None | Some("" | "table") => TABLE_IN_NUMBERS,
-        Some(custom) => custom,
-    };
+    let own = Own { table: if human { TABLE } else { TABLE_IN_NUMBERS }, quiet: "{{.ID}}", raw: None };
+    let format = own.or(flag::text_of(m, "format"), m.get_flag("quiet"));
     let (full, now) = (m.get_flag("no-trunc"), clock::now());
     let rows: Vec<Rc<dyn Row>> =
         steps.into_iter().map(|step| Rc::new(StepRow { step, human, full, now }) as Rc<dyn Row>).collect();

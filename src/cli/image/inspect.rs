@@ -3,7 +3,6 @@
 //! *See:* docker/cli `cli/command/image/inspect.go`. *Next room:* [`crate::inspect`]
 
 use crate::{
-    flag, format,
     inspect::{self, Noun},
     session::Session,
 };
@@ -12,9 +11,7 @@ use minidock_base::Result;
 
 /// The flags of `image inspect`.
 pub fn command() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
-        .arg(flag::names("NAME"))
+    inspect::flags("[OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images")
 }
 
 /// Inspects images.

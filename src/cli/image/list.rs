@@ -51,7 +51,7 @@ pub fn command() -> clap::Command {
         .arg(flag::switch("all", "Show all images (default hides intermediate images)").short('a'))
         .arg(flag::switch("digests", "Show digests"))
         .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::switch("no-trunc", "Don't truncate output"))
         .arg(flag::switch("quiet", "Only show image IDs").short('q'))
         .arg(flag::optional("REPOSITORY"))

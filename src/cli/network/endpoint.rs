@@ -10,8 +10,13 @@
 //!
 //! *See:* docker/cli `cli/command/network/{connect,disconnect}.go`. *Next room:* [`super::list`]
 
-use super::named;
-use crate::{container::endpoints::link, flag, session::Session, volume::pairs};
+use crate::{
+    container::endpoints::{gw_priority, link},
+    each::named,
+    flag,
+    session::Session,
+    volume::pairs,
+};
 use clap::ArgMatches;
 use minidock_base::Result;
 use minidock_client::Route;
@@ -22,6 +27,11 @@ pub fn connect() -> clap::Command {
     flag::command("connect", "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network")
         .arg(flag::list("alias", "strings", "Add network-scoped alias for the container"))
         .arg(flag::list("driver-opt", "strings", "driver options for the network"))
+        .arg(flag::text(
+            "gw-priority",
+            "int",
+            "Highest gw-priority provides the default gateway. Accepts positive and negative values",
+        ))
         .arg(flag::text("ip", "string", "IPv4 address (e.g., \"172.30.100.104\")"))
         .arg(flag::text("ip6", "string", "IPv6 address (e.g., \"2001:db8::33\")"))
         .arg(flag::list("link", "list", "Add link to another container"))
@@ -55,7 +65,12 @@ fn wish(m: &ArgMatches) -> Result<EndpointSettings> {
         EndpointIpamConfig { ipv4_address: text("ip"), ipv6_address: text("ip6"), link_local_ips: strings("link-local-ip") };
     let links = flag::list_of(m, "link").iter().map(|value| link(value)).collect::<Result<Vec<_>>>()?;
     let options = pairs(&strings("driver-opt"));
+    let priority = match flag::text_of(m, "gw-priority") {
+        Some(value) => gw_priority(value)?,
+        None => 0,
+    };
     Ok(EndpointSettings {
+        gw_priority: priority,
         ipam_config: (addresses != EndpointIpamConfig::default()).then_some(addresses),
         links: some(links),
         aliases: some(strings("alias")),
@@ -103,6 +118,8 @@ mod tests {
         assert_eq!(wish.aliases, Some(vec!["a".into(), "b".into(), "c".into()]));
         assert_eq!(wish.links, Some(vec!["db:data".into(), "x".into()]));
         assert_eq!(read("n1 web").expect("a wish"), EndpointSettings::default());
+        assert_eq!(read("--gw-priority=-5 n1 web").expect("a wish").gw_priority, -5);
+        assert!(read("--gw-priority high n1 web").unwrap_err().message().contains("invalid gw-priority: high"));
         assert!(read("--link a:b:c n1 web").unwrap_err().message().ends_with("bad format for links: a:b:c"));
     }
 }

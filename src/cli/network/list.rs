@@ -10,7 +10,7 @@
 use crate::{
     filter::{self, Filters},
     flag,
-    format::{self, Columns},
+    format::{self, Columns, Own},
     session::Session,
     template::{Value, print, value::Row},
     terminal,
@@ -38,7 +38,7 @@ const COLUMNS: Columns = &[
 pub fn command() -> clap::Command {
     flag::command("ls", "[OPTIONS]", "List networks")
         .arg(filter::flag("Provide filter values (e.g. \"driver=bridge\")").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::switch("no-trunc", "Do not truncate the output"))
         .arg(flag::switch("quiet", "Only display network IDs").short('q'))
 }
@@ -51,11 +51,8 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let route = Route::new("/networks", []).maybe("filters", Filters::of(m).json());
     let mut networks: Vec<Json> = session.docker().await?.get(&route).await?;
     networks.sort_by_key(|network| natural(text(network, "Name")));
-    let format = match flag::text_of(m, "format") {
-        None | Some("" | "table") if m.get_flag("quiet") => "{{.ID}}",
-        None | Some("" | "table") => "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
-        Some(custom) => custom,
-    };
+    let own = Own { table: "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}", quiet: "{{.ID}}", raw: None };
+    let format = own.or(flag::text_of(m, "format"), m.get_flag("quiet"));
     let full = m.get_flag("no-trunc");
     let rows: Vec<Rc<dyn Row>> =
         networks.into_iter().map(|network| Rc::new(NetworkRow { network, full }) as Rc<dyn Row>).collect();

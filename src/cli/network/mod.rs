@@ -24,10 +24,9 @@ pub mod remove;
 
 use crate::{
     command::Command,
-    flag, format,
+    flag,
     inspect::{self, Noun},
 };
-use minidock_base::{Error, Result};
 
 /// `network …`.
 pub const COMMANDS: &[Command] = &[
@@ -51,19 +50,6 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn inspect_command() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
+    inspect::flags("[OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks")
         .arg(flag::switch("verbose", "Verbose output for diagnostics").short('v'))
-        .arg(flag::names("NAME"))
-}
-
-/// A name that stands in a path must be there: an empty one would make another route of it.
-///
-/// # Errors
-/// Docker's `invalid network name or ID: value is empty`.
-fn named<'a>(what: &str, name: &'a str) -> Result<&'a str> {
-    match name.trim_matches(['/', ' ']).is_empty() {
-        true => Err(Error::invalid(format!("invalid {what} name or ID: value is empty"))),
-        false => Ok(name),
-    }
 }

@@ -2,8 +2,11 @@
 //!
 //! *See:* docker/cli `cli/command/network/remove.go`. *Next room:* [`super::prune`]
 
-use super::named;
-use crate::{complain, flag, session::Session, terminal};
+use crate::{
+    each::{in_turn, named},
+    flag,
+    session::Session,
+};
 use clap::ArgMatches;
 use minidock_base::{Kind, Result};
 use minidock_client::Route;
@@ -21,20 +24,12 @@ pub fn command() -> clap::Command {
 /// A daemon that cannot be asked; its refusals are printed, and the status is 1.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "NETWORK") {
-        let removed = match named("network", &name) {
-            Ok(name) => docker.delete::<()>(&Route::new("/networks/{}", [name])).await,
-            Err(refusal) => Err(refusal),
-        };
-        match removed {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(absent) if m.get_flag("force") && absent.kind() == Kind::NotFound => {}
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
+    let (docker, force) = (&docker, m.get_flag("force"));
+    let remove = async |name: String| -> Result<String> {
+        match docker.delete::<()>(&Route::new("/networks/{}", [named("network", &name)?])).await {
+            Err(absent) if force && absent.kind() == Kind::NotFound => Ok(String::new()),
+            removed => removed.map(|()| name + "\n"),
         }
-    }
-    Ok(status)
+    };
+    in_turn(flag::list_of(m, "NETWORK"), remove).await
 }

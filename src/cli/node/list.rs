@@ -11,10 +11,10 @@
 //! *See:* docker/cli `cli/command/node/{list,formatter}.go`. *Next room:* [`super::pretty`]
 
 use crate::{
-    filter::{self, Filters},
+    filter::Filters,
     flag,
-    format::{self, Columns},
-    service::tasks::capital,
+    format::{self, Columns, Own},
+    page::capital,
     session::Session,
     template::{Value, value::Row},
     terminal,
@@ -38,15 +38,18 @@ const COLUMNS: Columns = &[
     ("TLSStatus", "TLS STATUS"),
 ];
 
-const TABLE: &str = "table {{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}";
-const RAW: &str = "node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\nmanager_status: {{.ManagerStatus}}\n";
+const OWN: Own = Own {
+    table: "table {{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}",
+    quiet: "{{.ID}}",
+    raw: Some((
+        "node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\nmanager_status: {{.ManagerStatus}}\n",
+        "node_id: {{.ID}}",
+    )),
+};
 
 /// The flags of `node ls`.
 pub fn command() -> clap::Command {
-    flag::command("ls", "[OPTIONS]", "List nodes in the swarm")
-        .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
-        .arg(flag::switch("quiet", "Only display IDs").short('q'))
+    format::listing("[OPTIONS]", "List nodes in the swarm", "Only display IDs")
 }
 
 /// Lists nodes.
@@ -68,20 +71,13 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 /// The table; `swarm` is what the daemon says of itself.
 fn render(mut nodes: Vec<Node>, swarm: &Json, format: Option<&str>, quiet: bool) -> Result<String> {
     nodes.sort_by_cached_key(|node| natural(&node.description.hostname));
-    let format = match (format, quiet) {
-        (None | Some("" | "table"), true) => "{{.ID}}",
-        (None | Some("" | "table"), false) => TABLE,
-        (Some("raw"), true) => "node_id: {{.ID}}",
-        (Some("raw"), false) => RAW,
-        (Some(custom), _) => custom,
-    };
     let row = |node: Node| {
         let tls = tls_status(&node.description.tls_info, &swarm["Cluster"]["TLSInfo"]);
         let is_self = swarm["NodeID"].as_str() == Some(&node.id);
         Rc::new(NodeRow { node, is_self, tls }) as Rc<dyn Row>
     };
     let rows: Vec<Rc<dyn Row>> = nodes.into_iter().map(row).collect();
-    format::render(format, COLUMNS, &rows)
+    format::render(OWN.or(format, quiet), COLUMNS, &rows)
 }
 
 /// Whether a node has a certificate of the authority there is now.

@@ -4,19 +4,13 @@
 
 use super::reference;
 use crate::{
-    complain, flag, format,
-    inspect::{self, Noun},
-    service::{
-        inspect::wants_page,
-        pretty::{pairs, put},
-        tasks::capital,
-    },
+    each::named,
+    inspect::Noun,
+    page::{self, capital, moment, pairs, put},
     session::Session,
-    terminal,
 };
 use clap::ArgMatches;
-use jiff::Timestamp;
-use minidock_base::{Error, Result, units};
+use minidock_base::{Result, units};
 use minidock_client::{Docker, Route};
 use minidock_spec::swarm::node::Node;
 use serde_json::Value as Json;
@@ -24,31 +18,15 @@ use std::collections::BTreeMap;
 
 /// The flags of `node inspect`.
 pub fn command() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] self|NODE [NODE...]", "Display detailed information on one or more nodes")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
-        .arg(flag::switch("pretty", "Print the information in a human friendly format"))
-        .arg(flag::names("NAME"))
+    page::command("[OPTIONS] self|NODE [NODE...]", "Display detailed information on one or more nodes")
 }
 
 /// Shows nodes.
 ///
 /// # Errors
-/// As [`inspect::inspect`].
+/// As [`page::inspect`].
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    if !wants_page(m)? {
-        return inspect::inspect(m, session, &[Noun::Node]).await;
-    }
-    let docker = session.docker().await?;
-    for name in flag::list_of(m, "NAME") {
-        match fetch(&docker, &name).await {
-            Ok(node) => terminal::print(&page(&node)),
-            Err(refusal) => {
-                complain(&refusal);
-                return Ok(1);
-            }
-        }
-    }
-    Ok(0)
+    page::inspect(m, session, Noun::Node, async |docker, name| Ok(page(&fetch(docker, name).await?))).await
 }
 
 /// A node by name, ID or `self`.
@@ -56,10 +34,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 /// # Errors
 /// `node … not found`; no manager.
 pub async fn fetch(docker: &Docker, name: &str) -> Result<Node> {
-    if name.trim_matches(['/', ' ']).is_empty() {
-        return Err(Error::invalid("invalid node name or ID: value is empty"));
-    }
-    let name = reference(docker, name).await?;
+    let name = reference(docker, named("node", name)?).await?;
     docker.get(&Route::new("/nodes/{}", [&name])).await
 }
 
@@ -74,7 +49,7 @@ fn page(node: &Node) -> String {
         pairs(&mut text, " - ", "=", &node.spec.labels);
     }
     put(&mut text, "Hostname:              \t", &node.description.hostname);
-    put(&mut text, "Joined at:             \t", &node.created_at.map(moment).unwrap_or_default());
+    put(&mut text, "Joined at:             \t", &moment(node.created_at));
     text += "Status:\n";
     put(&mut text, " State:\t\t\t", &capital(node.status.state.name()));
     if !node.status.message.is_empty() {
@@ -130,12 +105,6 @@ fn tls(text: &mut String, info: &Json) {
     put(text, " Issuer Subject:\t", field("CertIssuerSubject"));
     put(text, " Issuer Public Key:\t", field("CertIssuerPublicKey"));
     text.pop();
-}
-
-/// `2026-11-27 16:47:56.099612589 +0000 utc`: Docker lowers the letters of Go's text.
-fn moment(at: Timestamp) -> String {
-    let text = at.strftime("%Y-%m-%d %H:%M:%S%.f").to_string();
-    format!("{text} +0000 utc")
 }
 
 #[cfg(test)]

@@ -6,7 +6,13 @@
 //! *See:* docker/cli `cli/command/node/{update,promote,demote,remove}.go`. *Next room:* [`crate::swarm`]
 
 use super::pretty::fetch;
-use crate::{complain, flag, session::Session, terminal, volume::pairs};
+use crate::{
+    each::{in_turn, named},
+    flag,
+    session::Session,
+    terminal,
+    volume::pairs,
+};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Docker, Route};
@@ -123,21 +129,12 @@ async fn be(m: &ArgMatches, session: &mut Session, role: Role) -> Result<i32> {
 /// A daemon that cannot be asked; its refusals are printed, and the status is 1.
 pub async fn run_rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "NODE") {
-        let removed = match name.trim_matches(['/', ' ']) {
-            "" => Err(Error::invalid("invalid node name or ID: value is empty")),
-            _ => docker.delete::<()>(&Route::new("/nodes/{}", [&name]).flag("force", m.get_flag("force"))).await,
-        };
-        match removed {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+    let force = m.get_flag("force");
+    let remove = async |name: String| -> Result<String> {
+        let route = Route::new("/nodes/{}", [named("node", &name)?]).flag("force", force);
+        docker.delete::<()>(&route).await.map(|()| name + "\n")
+    };
+    in_turn(flag::list_of(m, "NODE"), remove).await
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ const DESCRIPTION: usize = 45;
 pub fn command() -> clap::Command {
     flag::command("search", "[OPTIONS] TERM", "Search a registry for images")
         .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::number("limit", "int", "Max number of search results"))
         .arg(flag::switch("no-trunc", "Don't truncate output"))
         .arg(flag::name("TERM"))

@@ -9,9 +9,9 @@
 
 use super::What;
 use crate::{
-    filter::{self, Filters},
+    filter::Filters,
     flag,
-    format::{self, Columns},
+    format::{self, Columns, Own},
     session::Session,
     template::{Value, value::Row},
     terminal,
@@ -43,10 +43,7 @@ pub fn configs() -> clap::Command {
 }
 
 fn flags(about: &'static str) -> clap::Command {
-    flag::command("ls", "[OPTIONS]", about)
-        .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
-        .arg(flag::switch("quiet", "Only display IDs").short('q'))
+    format::listing("[OPTIONS]", about, "Only display IDs")
 }
 
 /// Lists secrets or configs, by name as people count.
@@ -62,12 +59,11 @@ pub async fn run(m: &ArgMatches, session: &mut Session, what: What) -> Result<i3
 
 fn render(mut objects: Vec<Secret>, what: What, format: Option<&str>, quiet: bool, now: Timestamp) -> Result<String> {
     objects.sort_by_cached_key(|object| natural(&object.spec.name));
-    let format = match (format, quiet, what) {
-        (None | Some("" | "table"), true, _) => "{{.ID}}",
-        (None | Some("" | "table"), _, What::Secret) => "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.CreatedAt}}\t{{.UpdatedAt}}",
-        (None | Some("" | "table"), ..) => "table {{.ID}}\t{{.Name}}\t{{.CreatedAt}}\t{{.UpdatedAt}}",
-        (Some(custom), ..) => custom,
+    let table = match what {
+        What::Secret => "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.CreatedAt}}\t{{.UpdatedAt}}",
+        What::Config => "table {{.ID}}\t{{.Name}}\t{{.CreatedAt}}\t{{.UpdatedAt}}",
     };
+    let format = Own { table, quiet: "{{.ID}}", raw: None }.or(format, quiet);
     let row = |object| Rc::new(ObjectRow { object, what, now }) as Rc<dyn Row>;
     format::render(format, COLUMNS, &objects.into_iter().map(row).collect::<Vec<_>>())
 }

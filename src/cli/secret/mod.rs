@@ -18,15 +18,14 @@ pub mod page;
 
 use crate::{
     command::Command,
-    complain, flag, format,
-    inspect::{self, Noun},
-    service::inspect::wants_page,
+    each::{in_turn, named},
+    flag,
+    inspect::Noun,
     session::Session,
-    terminal,
 };
 use clap::ArgMatches;
-use minidock_base::{Error, Result};
-use minidock_client::{Docker, Route};
+use minidock_base::Result;
+use minidock_client::Route;
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,10 +52,7 @@ impl What {
     /// # Errors
     /// An empty name would make the collection of it.
     pub fn one(self, name: &str) -> Result<Route> {
-        match name.trim_matches(['/', ' ']) {
-            "" => Err(Error::invalid(format!("invalid {} name or ID: value is empty", self.word()))),
-            _ => Ok(Route::new(&format!("/{}s/{{}}", self.word()), [name])),
-        }
+        Ok(Route::new(&format!("/{}s/{{}}", self.word()), [named(self.word(), name)?]))
     }
 
     fn noun(self) -> Noun {
@@ -94,36 +90,15 @@ pub const CONFIGS: &[Command] = &[
 ];
 
 fn inspect_secret() -> clap::Command {
-    inspect_flags("[OPTIONS] SECRET [SECRET...]", "Display detailed information on one or more secrets")
+    crate::page::command("[OPTIONS] SECRET [SECRET...]", "Display detailed information on one or more secrets")
 }
 
 fn inspect_config() -> clap::Command {
-    inspect_flags("[OPTIONS] CONFIG [CONFIG...]", "Display detailed information on one or more configs")
-}
-
-fn inspect_flags(usage: &'static str, about: &'static str) -> clap::Command {
-    flag::command("inspect", usage, about)
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
-        .arg(flag::switch("pretty", "Print the information in a human friendly format"))
-        .arg(flag::names("NAME"))
+    crate::page::command("[OPTIONS] CONFIG [CONFIG...]", "Display detailed information on one or more configs")
 }
 
 async fn inspect(m: &ArgMatches, session: &mut Session, what: What) -> Result<i32> {
-    if !wants_page(m)? {
-        return inspect::inspect(m, session, &[what.noun()]).await;
-    }
-    let docker = session.docker().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "NAME") {
-        match page::of(&docker, what, &name).await {
-            Ok(text) => terminal::print(&text),
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+    crate::page::inspect(m, session, what.noun(), async |docker, name| page::of(docker, what, name).await).await
 }
 
 fn rm_secret() -> clap::Command {
@@ -134,22 +109,8 @@ fn rm_config() -> clap::Command {
     flag::command("rm", "CONFIG [CONFIG...]", "Remove one or more configs").arg(flag::names("NAME"))
 }
 
-/// Removes each for itself.
 async fn remove(m: &ArgMatches, session: &mut Session, what: What) -> Result<i32> {
     let docker = session.docker().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "NAME") {
-        match gone(&docker, what, &name).await {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
-}
-
-async fn gone(docker: &Docker, what: What, name: &str) -> Result<()> {
-    docker.delete(&what.one(name)?).await
+    let remove = async |name: String| -> Result<String> { docker.delete::<()>(&what.one(&name)?).await.map(|()| name + "\n") };
+    in_turn(flag::list_of(m, "NAME"), remove).await
 }

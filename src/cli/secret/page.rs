@@ -3,12 +3,11 @@
 //! *See:* docker/cli `cli/command/{secret,config}/formatter.go`. *Next room:* [`crate::stack`]
 
 use super::What;
-use crate::template::print;
+use crate::page::{moment, pairs};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use minidock_base::Result;
 use minidock_client::Docker;
 use minidock_spec::swarm::secret::Secret;
-use std::fmt::Write;
 
 /// The page of one secret or config.
 ///
@@ -19,12 +18,12 @@ pub async fn of(docker: &Docker, what: What, name: &str) -> Result<String> {
 }
 
 fn page(object: &Secret, what: What) -> String {
-    let time = |at: &Option<jiff::Timestamp>| at.map(|at| print::time(&at.to_string()).to_lowercase()).unwrap_or_default();
-    let (created, updated) = (time(&object.created_at), time(&object.updated_at));
+    let (created, updated) = (moment(object.created_at), moment(object.updated_at));
     let mut labels = String::new();
-    for (at, (key, value)) in object.spec.labels.iter().enumerate() {
-        let line = if value.is_empty() { key.clone() } else { format!("{key}={value}") };
-        let _ = writeln!(labels, "{} - {line}", if at == 0 { "Labels:\n" } else { "" });
+    if !object.spec.labels.is_empty() {
+        labels += "Labels:
+";
+        pairs(&mut labels, " - ", "=", &object.spec.labels);
     }
     let (id, name) = (&object.id, &object.spec.name);
     match what {

@@ -11,7 +11,8 @@ use super::{attachments, flags, image, progress, spec};
 use crate::{flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::Result;
-use minidock_client::{Route, Wish};
+use minidock_client::{Docker, Route, Wish};
+use minidock_spec::swarm::service::ServiceSpec;
 use serde::Deserialize;
 
 /// The flags of `service create`.
@@ -60,9 +61,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         true => None,
         false => image::pin(&docker, &mut spec.task_template, auth.as_deref()).await?,
     };
-    let request = Wish::post(&Route::new("/services/create", [])).json(&spec)?;
-    let request = auth.into_iter().fold(request, |request, auth| request.header("X-Registry-Auth", auth));
-    let made: Answered = docker.send(request).await?.json().await?;
+    let made = post(&docker, &Route::new("/services/create", []), &spec, auth.as_deref()).await?;
     warning.iter().for_each(|text| terminal::eprint(&format!("{text}\n")));
     made.warn();
     terminal::print(&format!("{}\n", made.id));
@@ -70,4 +69,14 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         progress::wait(&docker, &made.id, m.get_flag("quiet")).await?;
     }
     Ok(0)
+}
+
+/// Sends a spec where services are made or changed, with the registry's password if it is wanted.
+///
+/// # Errors
+/// The managers' refusal.
+pub async fn post(docker: &Docker, route: &Route, spec: &ServiceSpec, auth: Option<&str>) -> Result<Answered> {
+    let wish = Wish::post(route).json(spec)?;
+    let wish = auth.into_iter().fold(wish, |wish, auth| wish.header("X-Registry-Auth", auth));
+    docker.send(wish).await?.json().await
 }

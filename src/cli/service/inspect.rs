@@ -3,14 +3,10 @@
 //! *See:* docker/cli `cli/command/service/inspect.go`. *Next room:* [`super::pretty`]
 
 use super::pretty;
-use crate::{
-    complain, flag, format,
-    inspect::{self, Noun},
-    session::Session,
-    terminal,
-};
+use crate::{inspect::Noun, page, session::Session};
 use clap::ArgMatches;
-use minidock_base::{Error, Kind, Result, clock};
+use jiff::Timestamp;
+use minidock_base::{Error, Kind, Result};
 use minidock_client::{Docker, Route};
 use minidock_spec::swarm::service::Service;
 use serde_json::Value as Json;
@@ -18,46 +14,18 @@ use std::collections::BTreeMap;
 
 /// The flags of `service inspect`.
 pub fn command() -> clap::Command {
-    flag::command("inspect", "[OPTIONS] SERVICE [SERVICE...]", "Display detailed information on one or more services")
-        .arg(flag::text("format", "string", format::INSPECT_HELP).short('f'))
-        .arg(flag::switch("pretty", "Print the information in a human friendly format"))
-        .arg(flag::names("NAME"))
+    page::command("[OPTIONS] SERVICE [SERVICE...]", "Display detailed information on one or more services")
 }
 
 /// Shows services.
 ///
 /// # Errors
-/// As [`inspect::inspect`].
+/// As [`page::inspect`].
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    if !wants_page(m)? {
-        return inspect::inspect(m, session, &[Noun::Service]).await;
-    }
-    let docker = session.docker().await?;
-    for name in flag::list_of(m, "NAME") {
-        match page(&docker, &name).await {
-            Ok(text) => terminal::print(&text),
-            Err(refusal) => {
-                complain(&refusal);
-                return Ok(1);
-            }
-        }
-    }
-    Ok(0)
+    page::inspect(m, session, Noun::Service, of).await
 }
 
-/// Whether the page for people is wanted: `--pretty`, or `--format pretty`.
-///
-/// # Errors
-/// `cannot supply extra formatting options to the pretty template`.
-pub fn wants_page(m: &ArgMatches) -> Result<bool> {
-    let format = flag::text_of(m, "format").unwrap_or_default();
-    if format.starts_with("pretty") && format != "pretty" {
-        return Err(Error::invalid("cannot supply extra formatting options to the pretty template"));
-    }
-    Ok(m.get_flag("pretty") || format == "pretty")
-}
-
-async fn page(docker: &Docker, name: &str) -> Result<String> {
+async fn of(docker: &Docker, name: &str) -> Result<String> {
     let absent = || Error::not_found(format!("no such service: {name}"));
     if name.trim_matches(['/', ' ']).is_empty() {
         return Err(absent());
@@ -71,5 +39,5 @@ async fn page(docker: &Docker, name: &str) -> Result<String> {
             networks.insert(network.target.clone(), found["Name"].as_str().unwrap_or(&network.target).to_string());
         }
     }
-    Ok(pretty::page(&service, &networks, clock::now()))
+    Ok(pretty::page(&service, &networks, Timestamp::now()))
 }

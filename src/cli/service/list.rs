@@ -12,9 +12,9 @@
 
 use super::tasks::familiar;
 use crate::{
-    filter::{self, Filters},
+    filter::Filters,
     flag,
-    format::{self, Columns},
+    format::{self, Columns, Own},
     session::Session,
     template::{Value, value::Row},
     terminal,
@@ -29,16 +29,18 @@ use std::rc::Rc;
 const COLUMNS: Columns =
     &[("ID", "ID"), ("Name", "NAME"), ("Mode", "MODE"), ("Replicas", "REPLICAS"), ("Image", "IMAGE"), ("Ports", "PORTS")];
 
-const TABLE: &str = "table {{.ID}}\t{{.Name}}\t{{.Mode}}\t{{.Replicas}}\t{{.Image}}\t{{.Ports}}";
-const RAW: &str =
-    "id: {{.ID}}\nname: {{.Name}}\nmode: {{.Mode}}\nreplicas: {{.Replicas}}\nimage: {{.Image}}\nports: {{.Ports}}\n";
+const OWN: Own = Own {
+    table: "table {{.ID}}\t{{.Name}}\t{{.Mode}}\t{{.Replicas}}\t{{.Image}}\t{{.Ports}}",
+    quiet: "{{.ID}}",
+    raw: Some((
+        "id: {{.ID}}\nname: {{.Name}}\nmode: {{.Mode}}\nreplicas: {{.Replicas}}\nimage: {{.Image}}\nports: {{.Ports}}\n",
+        "id: {{.ID}}",
+    )),
+};
 
 /// The flags of `service ls`.
 pub fn command() -> clap::Command {
-    flag::command("ls", "[OPTIONS]", "List services")
-        .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
-        .arg(flag::switch("quiet", "Only display IDs").short('q'))
+    format::listing("[OPTIONS]", "List services", "Only display IDs")
 }
 
 /// Lists services.
@@ -60,15 +62,8 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 /// A template that is wrong.
 pub fn render(mut services: Vec<Service>, format: Option<&str>, quiet: bool) -> Result<String> {
     services.sort_by_cached_key(|service| natural(&service.spec.name));
-    let format = match (format, quiet) {
-        (None | Some("" | "table"), true) => "{{.ID}}",
-        (None | Some("" | "table"), false) => TABLE,
-        (Some("raw"), true) => "id: {{.ID}}",
-        (Some("raw"), false) => RAW,
-        (Some(custom), _) => custom,
-    };
     let rows: Vec<Rc<dyn Row>> = services.into_iter().map(|service| Rc::new(ServiceRow(service)) as Rc<dyn Row>).collect();
-    format::render(format, COLUMNS, &rows)
+    format::render(OWN.or(format, quiet), COLUMNS, &rows)
 }
 
 /// A row of the table.

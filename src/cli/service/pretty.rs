@@ -8,13 +8,14 @@
 //! *See:* docker/cli `cli/command/service/formatter.go`. *Next room:* [`super::pretty_container`]
 
 use super::pretty_container::{container, healthcheck};
+use crate::page::{pairs, put};
 use jiff::Timestamp;
 use minidock_base::units;
 use minidock_spec::swarm::{
     service::{Service, UpdateConfig, UpdateStatus},
     task::{Amounts, ResourceRequirements, TaskSpec},
 };
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// The page of one service; `networks` are names by ID.
 pub fn page(service: &Service, networks: &BTreeMap<String, String>, now: Timestamp) -> String {
@@ -68,20 +69,6 @@ pub fn page(service: &Service, networks: &BTreeMap<String, String>, now: Timesta
         healthcheck(&mut text, check);
     }
     text + "\n"
-}
-
-/// One line.
-pub fn put(text: &mut String, name: &str, value: &str) {
-    // writing to a String cannot fail
-    let _ = writeln!(text, "{name}{value}");
-}
-
-/// Keys and their values, where they have any.
-pub fn pairs(text: &mut String, indent: &str, between: &str, all: &BTreeMap<String, String>) {
-    for (key, value) in all {
-        let tail = if value.is_empty() { String::new() } else { format!("{between}{value}") };
-        put(text, indent, &format!("{key}{tail}"));
-    }
 }
 
 fn update_status(text: &mut String, status: &UpdateStatus, now: Timestamp) {

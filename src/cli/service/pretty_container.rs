@@ -4,7 +4,7 @@
 //!
 //! *See:* docker/cli `cli/command/service/formatter.go`. *Next room:* [`super::logs`]
 
-use super::pretty::{pairs, put};
+use crate::page::{pairs, put};
 use minidock_base::units;
 use minidock_spec::{engine::container::HealthConfig, swarm::container::ContainerSpec};
 

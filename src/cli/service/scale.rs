@@ -11,7 +11,12 @@ use super::{
     update::{Post, fetch, send},
     values,
 };
-use crate::{complain, flag, help, session::Session, terminal};
+use crate::{
+    each::{in_turn, named},
+    flag, help,
+    session::Session,
+    terminal,
+};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Docker, Route};
@@ -91,19 +96,8 @@ async fn scale(docker: &Docker, name: &str, count: &str) -> Result<u64> {
 /// A daemon that cannot be asked; its refusals are printed, and the status is 1.
 pub async fn run_rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.docker().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "SERVICE") {
-        let removed = match name.trim_matches(['/', ' ']) {
-            "" => Err(Error::invalid("invalid service name or ID: value is empty")),
-            _ => docker.delete::<()>(&Route::new("/services/{}", [&name])).await,
-        };
-        match removed {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+    let remove = async |name: String| -> Result<String> {
+        docker.delete::<()>(&Route::new("/services/{}", [named("service", &name)?])).await.map(|()| name + "\n")
+    };
+    in_turn(flag::list_of(m, "SERVICE"), remove).await
 }

@@ -15,7 +15,8 @@
 //! *Next room:* [`super::ps`]
 
 use crate::{
-    format::{self, Columns},
+    format::{self, Columns, Own},
+    page::capital,
     table,
     template::{Value, value::Row},
     volume::natural,
@@ -40,9 +41,14 @@ const COLUMNS: Columns = &[
     ("Ports", "PORTS"),
 ];
 
-const TABLE: &str =
-    "table {{.ID}}\t{{.Name}}\t{{.Image}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}\t{{.Ports}}";
-const RAW: &str = "id: {{.ID}}\nname: {{.Name}}\nimage: {{.Image}}\nnode: {{.Node}}\ndesired_state: {{.DesiredState}}\ncurrent_state: {{.CurrentState}}\nerror: {{.Error}}\nports: {{.Ports}}\n";
+const OWN: Own = Own {
+    table: "table {{.ID}}\t{{.Name}}\t{{.Image}}\t{{.Node}}\t{{.DesiredState}}\t{{.CurrentState}}\t{{.Error}}\t{{.Ports}}",
+    quiet: "{{.ID}}",
+    raw: Some((
+        "id: {{.ID}}\nname: {{.Name}}\nimage: {{.Image}}\nnode: {{.Node}}\ndesired_state: {{.DesiredState}}\ncurrent_state: {{.CurrentState}}\nerror: {{.Error}}\nports: {{.Ports}}\n",
+        "id: {{.ID}}",
+    )),
+};
 
 /// How many columns a reason may take.
 const ERROR_WIDTH: usize = 30;
@@ -100,13 +106,7 @@ pub struct Look<'a> {
 /// # Errors
 /// A template that is wrong.
 pub fn render(tasks: Vec<Task>, names: &Names, look: Look<'_>, now: Timestamp) -> Result<String> {
-    let format = match (look.format, look.quiet) {
-        (None | Some("" | "table"), true) => "{{.ID}}",
-        (None | Some("" | "table"), false) => TABLE,
-        (Some("raw"), true) => "id: {{.ID}}",
-        (Some("raw"), false) => RAW,
-        (Some(custom), _) => custom,
-    };
+    let format = OWN.or(look.format, look.quiet);
     let mut named: Vec<(String, Task)> = tasks.into_iter().map(|task| (name(&task, names), task)).collect();
     named.sort_by_cached_key(|(name, task)| (natural(name), std::cmp::Reverse(task.created_at)));
     let indent = if format.starts_with("table") { " \\_ " } else { "" };
@@ -136,12 +136,6 @@ pub fn familiar(image: &str) -> String {
         Ok(reference) if reference.tag.is_some() => Reference { digest: None, ..reference }.familiar(),
         _ => image.to_string(),
     }
-}
-
-/// `running` with a capital.
-pub fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 struct TaskRow {

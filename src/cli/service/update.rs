@@ -9,13 +9,13 @@
 use super::{
     attachments::{self, File},
     change::{self, Found},
-    create::Answered,
+    create::{self, Answered},
     flags, image, progress, values,
 };
-use crate::{flag, session::Session, terminal, words::is_given};
+use crate::{each::named, flag, session::Session, terminal, words::is_given};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
-use minidock_client::{Docker, Route, Wish};
+use minidock_client::{Docker, Route};
 use minidock_spec::swarm::{service::Service, task::NetworkAttachmentConfig};
 
 /// The flags of `service update`.
@@ -85,10 +85,7 @@ async fn finish(docker: &Docker, name: &str, answered: &Answered, m: &ArgMatches
 /// # Errors
 /// `service … not found`.
 pub async fn fetch(docker: &Docker, name: &str) -> Result<Service> {
-    if name.trim_matches(['/', ' ']).is_empty() {
-        return Err(Error::invalid("invalid service name or ID: value is empty"));
-    }
-    docker.get(&Route::new("/services/{}", [name])).await
+    docker.get(&Route::new("/services/{}", [named("service", name)?])).await
 }
 
 /// What stands beside the spec.
@@ -108,9 +105,7 @@ pub async fn send(docker: &Docker, service: &Service, post: Post<'_>) -> Result<
         .pair("version", service.version.index)
         .maybe("registryAuthFrom", from)
         .maybe("rollback", post.rollback.then_some("previous"));
-    let request = Wish::post(&route).json(&service.spec)?;
-    let request = post.auth.into_iter().fold(request, |request, auth| request.header("X-Registry-Auth", auth));
-    docker.send(request).await?.json().await
+    create::post(docker, &route, &service.spec, post.auth).await
 }
 
 /// What the flags name, by ID.

@@ -12,10 +12,11 @@
 //!
 //! * [`one`], [`many`]: a flag with a reader; [`of`], [`all`]: what was given.
 //!
-//! *See:* pflag; google/shlex; docker/cli `opts/opts.go`. *Next room:* [`super::ports`]
+//! *See:* pflag; [`minidock_compose::words`]; docker/cli `opts/opts.go`. *Next room:* [`super::ports`]
 
 use clap::{Arg, ArgAction, ArgMatches, builder::ValueParser};
 use minidock_base::units;
+use minidock_compose::words;
 
 /// Reads one value of a flag, or says why not.
 pub type Reader<T> = fn(&str) -> Result<T, String>;
@@ -132,32 +133,7 @@ pub fn ratio(text: &str) -> Result<f32, String> {
 /// # Errors
 /// A quote without its end.
 pub fn words(text: &str) -> Result<Vec<String>, String> {
-    let (mut words, mut word, mut letters) = (Vec::new(), None::<String>, text.chars());
-    while let Some(letter) = letters.next() {
-        match letter {
-            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
-            '#' if word.is_none() => letters.by_ref().take_while(|l| *l != '\n').for_each(drop),
-            '\\' => word.get_or_insert_default().push(letters.next().ok_or("EOF found after escape character")?),
-            '\'' | '"' => quoted(letter, &mut letters, word.get_or_insert_default())?,
-            plain => word.get_or_insert_default().push(plain),
-        }
-    }
-    words.extend(word);
-    Ok(words)
-}
-
-/// What stands between two quotes; a backslash means something in double ones only.
-fn quoted(quote: char, letters: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), String> {
-    loop {
-        match letters.next() {
-            None => return Err("EOF found when expecting closing quote".into()),
-            Some(letter) if letter == quote => return Ok(()),
-            Some('\\') if quote == '"' => {
-                word.push(letters.next().ok_or("EOF found after escape character")?);
-            }
-            Some(letter) => word.push(letter),
-        }
-    }
+    words::split(text).map_err(str::to_string)
 }
 
 #[cfg(test)]
@@ -179,18 +155,10 @@ mod tests {
         assert_eq!(ratio("x").unwrap_err(), "strconv.ParseFloat: parsing \"x\": invalid syntax");
     }
 
-    #[test]
-    fn a_command_is_cut_as_a_shell_cuts_it() {
-        assert_eq!(words("sh -c 'a b' \"c \\\" d\" e\\ f '' # g").expect("words"), ["sh", "-c", "a b", "c \" d", "e f", ""]);
-        assert_eq!(words("").expect("nothing"), Vec::<String>::new());
-        assert_eq!(words("'a").unwrap_err(), "EOF found when expecting closing quote");
-        assert_eq!(words("a\\").unwrap_err(), "EOF found after escape character");
-    }
-
     proptest! {
         #[test]
         fn no_text_makes_a_reader_panic(text in "(\\PC{0,16}|[0-9a-z.'\"\\\\ -]{0,16})") {
-            let _ = (number(&text), small_number(&text), duration(&text), cpus(&text), bytes(&text), ratio(&text), words(&text));
+            let _ = (number(&text), small_number(&text), duration(&text), cpus(&text), bytes(&text), ratio(&text));
         }
     }
 }

@@ -11,9 +11,9 @@
 
 use super::{belongs, named};
 use crate::{
-    filter::{self, Filters},
+    filter::Filters,
     flag,
-    format::{self, Columns},
+    format::{self, Columns, Own},
     service::{list, ps as tasks},
     session::Session,
     template::{Value, value::Row},
@@ -31,7 +31,7 @@ const COLUMNS: Columns = &[("Name", "NAME"), ("Services", "SERVICES")];
 
 /// The flags of `stack ls`.
 pub fn command() -> clap::Command {
-    flag::command("ls", "[OPTIONS]", "List stacks").arg(flag::text("format", "string", format::HELP))
+    flag::command("ls", "[OPTIONS]", "List stacks").arg(format::flag())
 }
 
 /// Lists stacks.
@@ -54,10 +54,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 fn render(stacks: BTreeMap<String, usize>, format: Option<&str>) -> Result<String> {
     let mut stacks: Vec<StackRow> = stacks.into_iter().map(|(name, services)| StackRow { name, services }).collect();
     stacks.sort_by_cached_key(|stack| natural(&stack.name));
-    let format = match format {
-        None | Some("" | "table") => "table {{.Name}}\t{{.Services}}",
-        Some(custom) => custom,
-    };
+    let format = Own { table: "table {{.Name}}\t{{.Services}}", quiet: "{{.Name}}", raw: None }.or(format, false);
     let rows: Vec<Rc<dyn Row>> = stacks.into_iter().map(|stack| Rc::new(stack) as Rc<dyn Row>).collect();
     format::render(format, COLUMNS, &rows)
 }
@@ -87,10 +84,8 @@ impl Row for StackRow {
 
 /// The flags of `stack services`.
 pub fn services() -> clap::Command {
-    flag::command("services", "[OPTIONS] STACK", "List the services in the stack")
-        .arg(filter::flag("Filter output based on conditions provided").short('f'))
-        .arg(flag::text("format", "string", format::HELP))
-        .arg(flag::switch("quiet", "Only display IDs").short('q'))
+    format::listing("[OPTIONS] STACK", "List the services in the stack", "Only display IDs")
+        .name("services")
         .arg(flag::name("STACK"))
 }
 

@@ -5,7 +5,7 @@
 //! *See:* docker/cli `cli/command/stack/swarm/remove.go`. *Next room:* [`super::list`]
 
 use super::{members, named};
-use crate::{complain, flag, session::Session, terminal};
+use crate::{each::in_turn, flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Docker, Route};
@@ -35,19 +35,15 @@ pub fn command() -> clap::Command {
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let stacks = flag::list_of(m, "STACK");
     stacks.iter().try_for_each(|name| named(name).map(drop))?;
-    let docker = session.docker().await?;
-    let mut status = 0;
-    for name in &stacks {
-        match one(&docker, name).await {
-            Ok(()) if flag::is_on(m, "detach") => {}
-            Ok(()) => gone(&docker, name).await?,
-            Err(refusal) => {
-                complain(&refusal);
-                status = 1;
-            }
+    let (docker, detach) = (session.docker().await?, flag::is_on(m, "detach"));
+    let remove = async |name: String| -> Result<String> {
+        one(&docker, &name).await?;
+        if !detach {
+            gone(&docker, &name).await?;
         }
-    }
-    Ok(status)
+        Ok(String::new())
+    };
+    in_turn(stacks, remove).await
 }
 
 async fn one(docker: &Docker, name: &str) -> Result<()> {

@@ -73,7 +73,7 @@ static EVERYTHING: Shape = Shape {
 /// The flags of `system df`.
 pub fn command() -> clap::Command {
     flag::command("df", "[OPTIONS]", "Show minidock disk usage")
-        .arg(flag::text("format", "string", format::HELP))
+        .arg(format::flag())
         .arg(flag::switch("verbose", "Show detailed information on space usage").short('v'))
 }
 

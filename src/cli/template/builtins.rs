@@ -81,6 +81,7 @@ fn length(value: &Value) -> Outcome {
     let length = match value {
         Value::Text(text) | Value::Number(text) => text.len(),
         Value::List(list) => list.items.len(),
+        Value::Bytes(bytes) => bytes.len(),
         Value::Map(map) => map.entries.len(),
         Value::Missing | Value::Nil => return Err("reflect: call of reflect.Value.Type on zero Value".into()),
         Value::NilPointer(_) => return Err("len of nil pointer".into()),
@@ -113,6 +114,10 @@ fn index(item: &Value, indexes: &[Value]) -> Outcome {
                 let at = position(wanted, list.items.len())?;
                 list.items.get(at).cloned().ok_or("reflect: slice index out of range")?
             }
+            Value::Bytes(bytes) => {
+                let at = position(wanted, bytes.len())?;
+                Value::Int(i64::from(*bytes.get(at).ok_or("reflect: slice index out of range")?))
+            }
             Value::Text(text) | Value::Number(text) => {
                 let at = position(wanted, text.len())?;
                 let byte = text.as_bytes().get(at).ok_or("reflect: string index out of range")?;
@@ -138,6 +143,7 @@ fn slice(item: &Value, indexes: &[Value]) -> Outcome {
         _ if indexes.len() > 3 => return Err(format!("too many slice indexes: {}", indexes.len())),
         Value::Text(text) => text.len(),
         Value::List(list) => list.items.len(),
+        Value::Bytes(bytes) => bytes.len(),
         other => return Err(format!("can't slice item of type {}", other.type_name())),
     };
     let from = indexes.first().map_or(Ok(0), |at| position(at, length))?;
@@ -151,6 +157,7 @@ fn slice(item: &Value, indexes: &[Value]) -> Outcome {
     }
     Ok(match item {
         Value::List(list) => Value::List(Rc::new(List { of: list.of, items: list.items[from..to].to_vec(), nil: false })),
+        Value::Bytes(bytes) => Value::Bytes(bytes[from..to].into()),
         Value::Text(text) => Value::text(String::from_utf8_lossy(&text.as_bytes()[from..to])),
         _ => list_of_any(Vec::new()),
     })

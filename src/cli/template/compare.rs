@@ -25,7 +25,7 @@ enum Basic<'a> {
 fn basic(value: &Value) -> Basic<'_> {
     match value {
         Value::Bool(value) => Basic::Bool(*value),
-        Value::Int(value) => Basic::Int(*value),
+        Value::Int(value) | Value::Duration(value) => Basic::Int(*value),
         Value::Float(value) => Basic::Float(*value),
         Value::Text(text) | Value::Number(text) => Basic::Text(text),
         _ => Basic::Other,
@@ -66,7 +66,9 @@ pub fn equal(first: &Value, others: &[Value]) -> Result<bool, String> {
 
 fn comparable(value: &Value) -> Result<(), String> {
     match value {
-        Value::List(_) | Value::Map(_) => Err(format!("non-comparable type {}: {}", print::nested(value), value.type_name())),
+        Value::List(_) | Value::Map(_) | Value::Bytes(_) => {
+            Err(format!("non-comparable type {}: {}", print::nested(value), value.type_name()))
+        }
         _ => Ok(()),
     }
 }

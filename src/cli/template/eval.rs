@@ -178,6 +178,13 @@ impl<'t> Machine<'t> {
                     }
                 }
             }
+            Value::Bytes(bytes) => {
+                for (at, byte) in bytes.iter().enumerate() {
+                    if !turn(self, Value::Int(at as i64), &Value::Int(i64::from(*byte)))? {
+                        break;
+                    }
+                }
+            }
             Value::Map(map) => {
                 for (key, item) in &map.entries {
                     if !turn(self, Value::text(key), item)? {

@@ -11,6 +11,7 @@ use super::{
     shapes::Field,
     value::{Struct, Value},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// One value as JSON.
 pub fn encode(value: &Value) -> String {
@@ -24,6 +25,8 @@ fn write(out: &mut String, value: &Value, escape: bool) {
         Value::Missing | Value::Nil | Value::NilPointer(_) => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),
+        Value::Duration(nanos) => out.push_str(&nanos.to_string()),
+        Value::Bytes(bytes) => write_text(out, &STANDARD.encode(bytes), escape),
         Value::Float(number) => out.push_str(&float(*number)),
         Value::Number(text) => out.push_str(text),
         Value::Text(text) | Value::Time(text) => write_text(out, text, escape),

@@ -9,6 +9,7 @@
 //! See: Go `fmt/print.go`, `strconv`. Next room: [`super::printf`]
 
 use super::{tree::Number, value::Value};
+use minidock_base::units;
 
 /// What an action writes.
 pub fn display(value: &Value) -> String {
@@ -55,6 +56,11 @@ fn write(out: &mut String, value: &Value) {
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Float(number) => out.push_str(&float(*number)),
         Value::Text(text) | Value::Number(text) => out.push_str(text),
+        Value::Duration(nanos) => out.push_str(&units::go_duration(*nanos)),
+        Value::Bytes(bytes) => {
+            let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
+            out.push_str(&format!("[{}]", numbers.join(" ")));
+        }
         Value::Time(text) => out.push_str(&time(text)),
         Value::List(list) => {
             out.push('[');

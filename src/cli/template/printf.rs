@@ -157,6 +157,9 @@ fn described(value: &Value) -> String {
 }
 
 fn bad(verb: char, value: &Value) -> String {
+    if let Value::Duration(nanos) = value {
+        return format!("%!{verb}(time.Duration={nanos})");
+    }
     format!("%!{verb}({})", described(value))
 }
 
@@ -170,6 +173,12 @@ fn write(value: &Value, verb: char, spec: &Spec, top: bool) -> String {
     match value {
         Value::Bool(truth) if matches!(verb, 't' | 'v') => pad(truth.to_string(), spec),
         Value::Int(int) => integer(*int, verb, spec).unwrap_or_else(|| bad(verb, value)),
+        // a Stringer, asked only by the verbs of texts
+        Value::Duration(_) if matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') && !spec.sharp => {
+            self::text(&print::nested(value), verb, spec).unwrap_or_else(|| bad(verb, value))
+        }
+        Value::Duration(nanos) => integer(*nanos, verb, spec).unwrap_or_else(|| bad(verb, value)),
+        Value::Bytes(bytes) => self::bytes(bytes, verb, spec),
         Value::Float(float) => floating(*float, verb, spec).unwrap_or_else(|| bad(verb, value)),
         Value::Text(text) | Value::Number(text) => self::text(text, verb, spec).unwrap_or_else(|| bad(verb, value)),
         Value::Time(moment) => self::text(&print::time(moment), verb, spec).unwrap_or_else(|| bad(verb, value)),
@@ -311,24 +320,42 @@ fn general(value: f64, digits: usize) -> String {
     trim(&format!("{value:.decimals$}"))
 }
 
+/// A `[]byte`: a text for the verbs of texts, a list of numbers for all others.
+fn bytes(bytes: &[u8], verb: char, spec: &Spec) -> String {
+    let number = |byte: &u8| match (verb, spec.sharp) {
+        ('v', true) => format!("{byte:#x}"),
+        _ => integer(i64::from(*byte), verb, spec).unwrap_or_else(|| format!("%!{verb}(uint8={byte})")),
+    };
+    let all = |between: &str| bytes.iter().map(number).collect::<Vec<_>>().join(between);
+    match (verb, spec.sharp) {
+        ('x' | 'X', _) => pad(hex(bytes, verb, spec), spec),
+        ('s' | 'q', _) => text(&String::from_utf8_lossy(bytes), verb, spec).unwrap_or_default(),
+        ('v', true) => format!("[]byte{{{}}}", all(", ")),
+        _ => format!("[{}]", all(" ")),
+    }
+}
+
+/// Two digits for each byte; with a space between them, and `0x` in front, if the flags want it.
+fn hex(value: &[u8], verb: char, spec: &Spec) -> String {
+    let bytes = &value[..spec.precision.unwrap_or(value.len()).min(value.len())];
+    let upper = verb == 'X';
+    let prefix = match (spec.sharp, upper) {
+        (true, true) => "0X",
+        (true, false) => "0x",
+        _ => "",
+    };
+    let digits: Vec<String> = bytes.iter().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect();
+    match (spec.space, digits.is_empty()) {
+        (_, true) => String::new(),
+        (true, _) => digits.iter().map(|d| format!("{prefix}{d}")).collect::<Vec<_>>().join(" "),
+        (false, _) => format!("{prefix}{}", digits.concat()),
+    }
+}
+
 fn text(value: &str, verb: char, spec: &Spec) -> Option<String> {
     let cut: String = match spec.precision {
         Some(count) if verb != 'x' && verb != 'X' => value.chars().take(count).collect(),
         _ => value.to_string(),
-    };
-    let hex = |upper: bool| {
-        let bytes = &value.as_bytes()[..spec.precision.unwrap_or(value.len()).min(value.len())];
-        let prefix = match (spec.sharp, upper) {
-            (true, true) => "0X",
-            (true, false) => "0x",
-            _ => "",
-        };
-        let digits: Vec<String> = bytes.iter().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect();
-        match (spec.space, digits.is_empty()) {
-            (_, true) => String::new(),
-            (true, _) => digits.iter().map(|d| format!("{prefix}{d}")).collect::<Vec<_>>().join(" "),
-            (false, _) => format!("{prefix}{}", digits.concat()),
-        }
     };
     let shown = match verb {
         'v' if spec.sharp => print::quote(&cut),
@@ -336,8 +363,7 @@ fn text(value: &str, verb: char, spec: &Spec) -> Option<String> {
         'q' if spec.sharp && !cut.contains('`') && !cut.chars().any(|c| c.is_control() && c != '\t') => format!("`{cut}`"),
         'q' if spec.plus => print::quote_ascii(&cut),
         'q' => print::quote(&cut),
-        'x' => hex(false),
-        'X' => hex(true),
+        'x' | 'X' => hex(value.as_bytes(), verb, spec),
         _ => return None,
     };
     Some(pad(shown, &Spec { zero: spec.zero && verb == 's', ..spec.clone() }))

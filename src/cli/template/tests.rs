@@ -399,3 +399,52 @@ proptest! {
         prop_assert_eq!(inspect(&text), Ok(text));
     }
 }
+
+/// Observed with Docker's own client over a service and a config.
+#[test]
+fn lengths_of_time_and_bytes_are_what_they_are_to_docker() {
+    let service = json!({"Spec": {
+        "UpdateConfig": {"Parallelism": 1, "Delay": 90_000_000_000i64, "FailureAction": "pause", "Monitor": 5_000_000_000i64, "Order": "stop-first"},
+        "TaskTemplate": {"RestartPolicy": {"Condition": "any", "Delay": 1_500_000_000}, "ContainerSpec": {"StopGracePeriod": 60_000_000_000i64,
+            "Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 30_000_000_000i64}}}
+    }});
+    let config = json!({"Spec": {"Name": "c1", "Data": "aGVsbG8="}});
+    let show = |shape, json: &serde_json::Value, text: &str| {
+        Template::parse(text).expect(text).render(&shapes::object(shape, json)).map_err(|fault| fault.text)
+    };
+    for (text, wanted) in [
+        ("{{.Spec.UpdateConfig}}", "{1 1m30s pause 5s 0 stop-first}"),
+        ("{{json .Spec.UpdateConfig.Delay}}", "90000000000"),
+        (
+            "{{with .Spec.UpdateConfig}}{{printf \"%d %v %s %q %x %#v|%8s|%T\" .Delay .Delay .Delay .Delay .Delay .Delay .Delay .Delay}}{{end}}",
+            "90000000000 1m30s 1m30s \"1m30s\" 316d333073 90000000000|   1m30s|time.Duration",
+        ),
+        (
+            "{{eq .Spec.UpdateConfig.Delay 90000000000}} {{printf \"%f\" .Spec.UpdateConfig.Delay}}",
+            "true %!f(time.Duration=90000000000)",
+        ),
+        ("{{.Spec.TaskTemplate.RestartPolicy.Delay}} {{.Spec.TaskTemplate.ContainerSpec.StopGracePeriod}}", "1.5s 1m0s"),
+        ("{{.Spec.TaskTemplate.ContainerSpec.Healthcheck}}", "{[CMD-SHELL true] 30s 0s 0s 0s 0}"),
+        ("{{printf \"%T\" .Spec.TaskTemplate.ContainerSpec.Healthcheck}}", "*v1.HealthcheckConfig"),
+    ] {
+        assert_eq!(show(&shapes::swarm::SERVICE, &service, text).as_deref(), Ok(wanted), "{text}");
+    }
+    for (text, wanted) in [
+        ("{{.Spec.Data}} {{.Spec}}", "[104 101 108 108 111] {{c1 map[]} [104 101 108 108 111] <nil>}"),
+        (
+            "{{json .Spec.Data}} {{len .Spec.Data}} {{index .Spec.Data 0}} {{slice .Spec.Data 1 3}}",
+            "\"aGVsbG8=\" 5 104 [101 108]",
+        ),
+        (
+            "{{with .Spec}}{{printf \"%s %q %x %X %d %#v %t\" .Data .Data .Data .Data .Data .Data .Data}}{{end}}",
+            "hello \"hello\" 68656c6c6f 68656C6C6F [104 101 108 108 111] []byte{0x68, 0x65, 0x6c, 0x6c, 0x6f} [%!t(uint8=104) %!t(uint8=101) %!t(uint8=108) %!t(uint8=108) %!t(uint8=111)]",
+        ),
+        ("{{range $i, $b := .Spec.Data}}{{$i}}={{$b}} {{end}}", "0=104 1=101 2=108 3=108 4=111 "),
+        (
+            "{{with .Spec}}{{printf \"%10s|%-10s|%.2s|% x|%#x|%T\" .Data .Data .Data .Data .Data .Data}}{{end}}",
+            "     hello|hello     |he|68 65 6c 6c 6f|0x68656c6c6f|[]uint8",
+        ),
+    ] {
+        assert_eq!(show(&shapes::swarm::CONFIG, &config, text).as_deref(), Ok(wanted), "{text}");
+    }
+}

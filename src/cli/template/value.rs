@@ -32,6 +32,10 @@ pub enum Value {
     Text(Rc<str>),
     /// A number of raw JSON, kept as it was written (`json.Number`).
     Number(Rc<str>),
+    /// A length of time in nanoseconds.
+    Duration(i64),
+    /// A `[]byte`, which JSON carries as base64.
+    Bytes(Rc<[u8]>),
     /// A moment, RFC 3339 as it came.
     Time(Rc<str>),
     List(Rc<List>),
@@ -119,7 +123,8 @@ impl Value {
         match self {
             Value::Missing | Value::Nil | Value::NilPointer(_) => false,
             Value::Bool(value) => *value,
-            Value::Int(number) => *number != 0,
+            Value::Int(number) | Value::Duration(number) => *number != 0,
+            Value::Bytes(bytes) => !bytes.is_empty(),
             Value::Float(number) => *number != 0.0,
             Value::Text(text) | Value::Number(text) => !text.is_empty(),
             Value::List(list) => !list.items.is_empty(),
@@ -143,6 +148,8 @@ impl Value {
             Value::Float(_) => "float64".into(),
             Value::Text(_) => "string".into(),
             Value::Number(_) => "json.Number".into(),
+            Value::Duration(_) => "time.Duration".into(),
+            Value::Bytes(_) => "[]uint8".into(),
             Value::Time(_) => "time.Time".into(),
             Value::List(list) => format!("[]{}", list.of.type_name()),
             Value::Map(map) => map.name.map_or_else(|| format!("map[string]{}", map.of.type_name()), str::to_string),

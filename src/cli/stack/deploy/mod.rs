@@ -6,26 +6,29 @@
 //! ```text
 //!   files ─► Project ─► Stack (all of it, before anything is made: a file that is wrong leaves nothing behind)
 //!              │
+//!              ├ needs       what must be there is there
 //!              ├ prune       services that the file does not name any more
-//!              ├ needs       networks to make; those that must be there; secrets, configs: made, or their labels changed
+//!              ├ needs       networks: made; secrets, configs: made, or their labels changed
 //!              ├ services    Creating service … / Updating service … (id: …)
 //!              └ progress    with --detach=false: until all have converged
 //! ```
 //!
-//! Laws: the order of the file is the order of the work; an image that has not changed keeps the digest it was given.
+//! Laws: the order of the file is the order of the work; what goes wrong with one thing is said, and whatever does not need it goes on; an image that has not changed keeps the digest it was given.
 //! *See:* docker/cli `cli/command/stack/swarm/deploy_composefile.go`. *Next room:* [`needs`]
 
 pub mod needs;
 pub mod services;
 
 use super::{files, members, named, remove};
-use crate::{flag, service::progress, session::Session, terminal, words};
+use crate::{complain, flag, service::progress, session::Session, terminal, words};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Docker, Route};
 use minidock_compose::stack;
 use minidock_spec::swarm::service::Service;
+use needs::Needs;
 use serde_json::Value as Json;
+use services::Wishes;
 
 const NOTICE: &str = "Since --detach=false was not specified, tasks will be created in the background.\nIn a future release, --detach=false will become the default.\n";
 
@@ -59,7 +62,8 @@ pub fn command() -> clap::Command {
 /// Makes a stack what its files say.
 ///
 /// # Errors
-/// Anything wrong with the files; a daemon that manages no swarm; its refusals.
+/// Anything wrong with the files; a daemon that manages no swarm; what is external and not there. Its other refusals are printed, and the
+/// status is 1.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let name = named(flag::text_of(m, "STACK").unwrap_or_default())?;
     let resolve = match flag::text_of(m, "resolve-image").unwrap_or("always") {
@@ -82,20 +86,22 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let config = session.config_folder().to_path_buf();
     let docker = session.docker().await?;
     must_be_manager(&docker).await?;
-    if m.get_flag("prune") {
-        prune(&docker, name, &stack).await?;
-    }
-    needs::must_be_there(&docker, &project, &stack).await?;
-    needs::networks(&docker, name, &stack).await?;
-    let files = needs::files(&docker, &stack).await?;
+    let mut needs = Needs::ask(&docker, &project, &stack).await?;
+    needs.must_be_there(&docker, &project, &stack).await?;
+    let pruned = !m.get_flag("prune") || prune(&docker, name, &stack).await?;
+    needs.networks(&docker, name, &stack).await?;
+    needs.files(&docker, &stack).await;
     let accounts = m.get_flag("with-registry-auth").then_some(config.as_path());
-    let ids = services::deploy(&docker, name, &stack, &files, resolve, accounts).await?;
-    if !detach {
-        for id in ids {
-            progress::wait(&docker, &id, m.get_flag("quiet")).await?;
+    let wishes = Wishes { stack: &stack, needs: &needs, resolve, accounts };
+    let (ids, mut all_well) = services::deploy(&docker, name, &wishes).await?;
+    all_well &= pruned && needs.are_met();
+    for id in ids.iter().filter(|_| !detach) {
+        if let Err(error) = progress::wait(&docker, id, m.get_flag("quiet")).await {
+            complain(&error);
+            all_well = false;
         }
     }
-    Ok(0)
+    Ok(i32::from(!all_well))
 }
 
 async fn must_be_manager(docker: &Docker) -> Result<()> {
@@ -108,10 +114,9 @@ async fn must_be_manager(docker: &Docker) -> Result<()> {
     }
 }
 
-/// Removes the stack's services that the file does not name.
-async fn prune(docker: &Docker, name: &str, stack: &stack::Stack) -> Result<()> {
+/// Removes the stack's services that the file does not name; whether all of them are gone.
+async fn prune(docker: &Docker, name: &str, stack: &stack::Stack) -> Result<bool> {
     let there: Vec<Service> = members(docker, "services", name).await?;
     let named = |service: &Service| stack.services.iter().any(|spec| spec.name == service.spec.name);
-    remove::services(docker, there.into_iter().filter(|service| !named(service)).collect()).await;
-    Ok(())
+    Ok(remove::services(docker, there.into_iter().filter(|service| !named(service)).collect()).await)
 }

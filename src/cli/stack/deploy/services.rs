@@ -5,90 +5,81 @@
 //!
 //! *See:* docker/cli `cli/command/stack/swarm/deploy_composefile.go` deployServices. *Next room:* [`crate::stack::remove`]
 
-use super::{Resolve, needs::Files};
-use crate::{service::image, stack::members, terminal};
+use super::{Resolve, needs::Needs};
+use crate::{
+    complain,
+    service::{create::post, image},
+    stack::members,
+    terminal,
+};
 use minidock_base::{Doing, Result};
-use minidock_client::{Docker, Route, Wish};
+use minidock_client::{Docker, Route};
 use minidock_compose::stack::{self, Stack};
 use minidock_spec::swarm::service::{Service, ServiceSpec};
-use serde::Deserialize;
 use std::path::Path;
 
-/// The answer to both: an ID from one, warnings from either.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(rename = "Warnings")]
-    warnings: Option<Vec<String>>,
+/// What the services shall be made of.
+pub struct Wishes<'a> {
+    pub stack: &'a Stack,
+    pub needs: &'a Needs,
+    pub resolve: Resolve,
+    /// The folder of settings, if the registry's password shall be sent along.
+    pub accounts: Option<&'a Path>,
 }
 
-/// Creates or updates every service; gives their IDs. With `accounts` (the folder of settings) the registry's password is sent along.
+/// Creates or updates every service; gives the IDs of those that are as the file wants them, and whether all are. What goes wrong
+/// with one is said, and the others go on.
 ///
 /// # Errors
-/// The daemon's refusal, with the service's name.
-pub async fn deploy(
-    docker: &Docker,
-    name: &str,
-    stack: &Stack,
-    files: &Files,
-    resolve: Resolve,
-    accounts: Option<&Path>,
-) -> Result<Vec<String>> {
+/// The daemon does not say which there are.
+pub async fn deploy(docker: &Docker, name: &str, wishes: &Wishes<'_>) -> Result<(Vec<String>, bool)> {
     let there: Vec<Service> = members(docker, "services", name).await?;
-    let mut ids = Vec::new();
-    for spec in &stack.services {
-        let mut spec = spec.clone();
-        if let Some(container) = &mut spec.task_template.container_spec {
-            image::tag(&mut container.image).doing(|| format!("deploy service {}", spec.name))?;
+    let (mut ids, mut all_well) = (Vec::new(), true);
+    for spec in &wishes.stack.services {
+        let old = there.iter().find(|service| service.spec.name == spec.name);
+        match one(docker, spec.clone(), old, wishes).await {
+            Ok(id) => ids.push(id),
+            Err(refusal) => {
+                complain(&refusal);
+                all_well = false;
+            }
         }
-        grant(&mut spec, files);
-        let auth = match accounts {
-            Some(folder) => image::auth(folder, stack::image_label(&spec))?,
-            None => None,
-        };
-        ids.push(match there.iter().find(|service| service.spec.name == spec.name) {
-            Some(old) => update(docker, old, spec, resolve, auth).await?,
-            None => create(docker, spec, resolve, auth).await?,
-        });
     }
-    Ok(ids)
+    Ok((ids, all_well))
 }
 
-/// Names of secrets and configs get their IDs.
-fn grant(spec: &mut ServiceSpec, files: &Files) {
-    let Some(container) = &mut spec.task_template.container_spec else { return };
-    for secret in &mut container.secrets {
-        secret.secret_id = files.secrets.get(&secret.secret_name).cloned().unwrap_or_default();
+async fn one(docker: &Docker, mut spec: ServiceSpec, old: Option<&Service>, wishes: &Wishes<'_>) -> Result<String> {
+    if let Some(container) = &mut spec.task_template.container_spec {
+        image::tag(&mut container.image).doing(|| format!("deploy service {}", spec.name))?;
     }
-    for config in &mut container.configs {
-        config.config_id = files.configs.get(&config.config_name).cloned().unwrap_or_default();
+    wishes.needs.grant(&mut spec)?;
+    let auth = match wishes.accounts {
+        Some(folder) => image::auth(folder, stack::image_label(&spec))?,
+        None => None,
+    };
+    match old {
+        Some(old) => update(docker, old, spec, wishes.resolve, auth.as_deref()).await,
+        None => create(docker, spec, wishes.resolve, auth.as_deref()).await,
     }
 }
 
-async fn create(docker: &Docker, mut spec: ServiceSpec, resolve: Resolve, auth: Option<String>) -> Result<String> {
+async fn create(docker: &Docker, mut spec: ServiceSpec, resolve: Resolve, auth: Option<&str>) -> Result<String> {
     terminal::print(&format!("Creating service {}\n", spec.name));
     if resolve != Resolve::Never {
         // Docker keeps quiet when a registry cannot be asked: the tasks will say so if it matters
-        image::pin(docker, &mut spec.task_template, auth.as_deref()).await?;
+        image::pin(docker, &mut spec.task_template, auth).await?;
     }
-    let wish = Wish::post(&Route::new("/services/create", [])).json(&spec)?;
-    let answer = send(docker, wish, auth).await.doing(|| format!("create service {}", spec.name))?;
-    Ok(answer.id)
+    let made = post(docker, &Route::new("/services/create", []), &spec, auth).await;
+    let made = made.doing(|| format!("create service {}", spec.name))?;
+    made.warn();
+    Ok(made.id)
 }
 
-async fn update(
-    docker: &Docker,
-    old: &Service,
-    mut spec: ServiceSpec,
-    resolve: Resolve,
-    auth: Option<String>,
-) -> Result<String> {
+async fn update(docker: &Docker, old: &Service, mut spec: ServiceSpec, resolve: Resolve, auth: Option<&str>) -> Result<String> {
     terminal::print(&format!("Updating service {} (id: {})\n", spec.name, old.id));
     let same_image = stack::image_label(&spec) == stack::image_label(&old.spec);
     if resolve == Resolve::Always || (resolve == Resolve::Changed && !same_image) {
-        image::pin(docker, &mut spec.task_template, auth.as_deref()).await?;
+        image::pin(docker, &mut spec.task_template, auth).await?;
     } else if let (true, Some(new), Some(known)) =
         (same_image, &mut spec.task_template.container_spec, &old.spec.task_template.container_spec)
     {
@@ -99,14 +90,6 @@ async fn update(
     }
     spec.task_template.force_update = old.spec.task_template.force_update;
     let route = Route::new("/services/{}/update", [&old.id]).pair("version", old.version.index);
-    let answer = send(docker, Wish::post(&route).json(&spec)?, auth).await.doing(|| format!("update service {}", spec.name))?;
-    for warning in answer.warnings.unwrap_or_default() {
-        terminal::eprint(&format!("{warning}\n"));
-    }
+    post(docker, &route, &spec, auth).await.doing(|| format!("update service {}", spec.name))?.warn();
     Ok(old.id.clone())
-}
-
-async fn send(docker: &Docker, wish: Wish, auth: Option<String>) -> Result<Answer> {
-    let wish = auth.into_iter().fold(wish, |wish, auth| wish.header("X-Registry-Auth", auth));
-    docker.send(wish).await?.json().await
 }

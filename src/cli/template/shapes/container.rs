@@ -144,13 +144,13 @@ pub static CONFIG: Shape = Shape {
 
 /// A health check.
 pub static HEALTH_CONFIG: Shape = Shape {
-    name: "container.HealthConfig",
+    name: "v1.HealthcheckConfig",
     fields: &[
         Field::new("Test", Kind::List(&Kind::Text)).omit(),
-        Field::new("Interval", Kind::Int).omit(),
-        Field::new("Timeout", Kind::Int).omit(),
-        Field::new("StartPeriod", Kind::Int).omit(),
-        Field::new("StartInterval", Kind::Int).omit(),
+        Field::new("Interval", Kind::Duration).omit(),
+        Field::new("Timeout", Kind::Duration).omit(),
+        Field::new("StartPeriod", Kind::Duration).omit(),
+        Field::new("StartInterval", Kind::Duration).omit(),
         Field::new("Retries", Kind::Int).omit(),
     ],
 };

@@ -151,7 +151,9 @@ pub static MOUNT: Shape = Shape {
         Field::new("Consistency", Kind::Text).omit(),
         Field::new("BindOptions", Kind::Pointer(&Kind::Struct(&BIND_OPTIONS))).omit(),
         Field::new("VolumeOptions", Kind::Pointer(&Kind::Struct(&VOLUME_OPTIONS))).omit(),
+        Field::new("ImageOptions", Kind::Any).omit(),
         Field::new("TmpfsOptions", Kind::Pointer(&Kind::Struct(&TMPFS_OPTIONS))).omit(),
+        Field::new("ClusterOptions", Kind::Any).omit(),
     ],
 };
 

@@ -27,6 +27,7 @@ pub mod swarm;
 pub mod task;
 
 use super::value::{List, Map, Struct, Value};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -38,6 +39,10 @@ pub enum Kind {
     Int,
     Float,
     Text,
+    /// `[]byte`
+    Bytes,
+    /// `time.Duration`
+    Duration,
     /// `time.Time`
     Time,
     /// `struct {}`: the value of a set.
@@ -104,6 +109,8 @@ impl Kind {
             Kind::Int => "int".into(),
             Kind::Float => "float64".into(),
             Kind::Text => "string".into(),
+            Kind::Bytes => "[]uint8".into(),
+            Kind::Duration => "time.Duration".into(),
             Kind::Time => "time.Time".into(),
             Kind::Unit => "struct {}".into(),
             Kind::List(of) => format!("[]{}", of.type_name()),
@@ -131,6 +138,8 @@ impl Kind {
             Kind::Int => Value::Int(0),
             Kind::Float => Value::Float(0.0),
             Kind::Text => Value::text(""),
+            Kind::Bytes => Value::Bytes(Rc::default()),
+            Kind::Duration => Value::Duration(0),
             Kind::Time => Value::Time(minidock_base::clock::ZERO.into()),
             Kind::Unit => Value::Struct(Rc::new(Struct { shape: &UNIT, pointer: false, fields: Vec::new() })),
             Kind::List(of) => Value::List(Rc::new(List { of, items: Vec::new(), nil: true })),
@@ -182,6 +191,10 @@ pub fn decode(kind: &'static Kind, json: &Json) -> Value {
         (Kind::Int, Json::Number(number)) => number.as_i64().map_or_else(|| kind.zero(), Value::Int),
         (Kind::Float, Json::Number(number)) => number.as_f64().map_or_else(|| kind.zero(), Value::Float),
         (Kind::Text, Json::String(text)) => Value::text(text),
+        (Kind::Bytes, Json::String(text)) => {
+            STANDARD.decode(text).map_or_else(|_| kind.zero(), |bytes| Value::Bytes(bytes.into()))
+        }
+        (Kind::Duration, Json::Number(number)) => number.as_i64().map_or_else(|| kind.zero(), Value::Duration),
         (Kind::Time, Json::String(text)) => Value::Time(text.as_str().into()),
         (Kind::List(of), Json::Array(items)) => {
             let items = items.iter().map(|item| decode(of, item)).collect();

@@ -79,9 +79,9 @@ static UPDATE_CONFIG: Shape = Shape {
     name: "swarm.UpdateConfig",
     fields: &[
         Field::new("Parallelism", Kind::Int),
-        Field::new("Delay", Kind::Int).omit(),
+        Field::new("Delay", Kind::Duration).omit(),
         Field::new("FailureAction", Kind::Text).omit(),
-        Field::new("Monitor", Kind::Int).omit(),
+        Field::new("Monitor", Kind::Duration).omit(),
         Field::new("MaxFailureRatio", Kind::Float),
         Field::new("Order", Kind::Text),
     ],
@@ -230,7 +230,7 @@ static SECRET_SPEC: Shape = Shape {
     name: "swarm.SecretSpec",
     fields: &[
         Field::new("Annotations", Kind::Struct(&ANNOTATIONS)).embed(),
-        Field::new("Data", Kind::Text).omit(),
+        Field::new("Data", Kind::Bytes).omit(),
         Field::new("Driver", Kind::Pointer(&Kind::Struct(&super::task::DRIVER))).omit(),
         Field::new("Templating", Kind::Pointer(&Kind::Struct(&super::task::DRIVER))).omit(),
     ],
@@ -250,7 +250,7 @@ static CONFIG_SPEC: Shape = Shape {
     name: "swarm.ConfigSpec",
     fields: &[
         Field::new("Annotations", Kind::Struct(&ANNOTATIONS)).embed(),
-        Field::new("Data", Kind::Text).omit(),
+        Field::new("Data", Kind::Bytes).omit(),
         Field::new("Templating", Kind::Pointer(&Kind::Struct(&super::task::DRIVER))).omit(),
     ],
 };

@@ -4,6 +4,8 @@
 
 use super::{
     Field, Kind, Shape,
+    container::HEALTH_CONFIG,
+    host_config::{MOUNT, ULIMIT},
     swarm::{ANNOTATIONS, META, PORT, VERSION},
 };
 
@@ -82,8 +84,8 @@ static CONTAINER_SPEC: Shape = Shape {
         Field::new("OpenStdin", Kind::Bool).omit(),
         Field::new("ReadOnly", Kind::Bool).omit(),
         Field::new("Mounts", Kind::List(&Kind::Struct(&MOUNT))).omit(),
-        Field::new("StopGracePeriod", Kind::Pointer(&Kind::Int)).omit(),
-        Field::new("Healthcheck", Kind::Pointer(&Kind::Struct(&HEALTHCHECK))).omit(),
+        Field::new("StopGracePeriod", Kind::Pointer(&Kind::Duration)).omit(),
+        Field::new("Healthcheck", Kind::Pointer(&Kind::Struct(&HEALTH_CONFIG))).omit(),
         Field::new("Hosts", Kind::List(&Kind::Text)).omit(),
         Field::new("DNSConfig", Kind::Pointer(&Kind::Struct(&DNS))).omit(),
         Field::new("Secrets", Kind::List(&Kind::Pointer(&Kind::Struct(&SECRET_REFERENCE)))).omit(),
@@ -94,34 +96,6 @@ static CONTAINER_SPEC: Shape = Shape {
         Field::new("CapabilityDrop", Kind::List(&Kind::Text)).omit(),
         Field::new("Ulimits", Kind::List(&Kind::Pointer(&Kind::Struct(&ULIMIT)))).omit(),
         Field::new("OomScoreAdj", Kind::Int).omit(),
-    ],
-};
-
-static MOUNT: Shape = Shape {
-    name: "mount.Mount",
-    fields: &[
-        Field::new("Type", Kind::Text).omit(),
-        Field::new("Source", Kind::Text).omit(),
-        Field::new("Target", Kind::Text).omit(),
-        Field::new("ReadOnly", Kind::Bool).omit(),
-        Field::new("Consistency", Kind::Text).omit(),
-        Field::new("BindOptions", Kind::Any).omit(),
-        Field::new("VolumeOptions", Kind::Any).omit(),
-        Field::new("ImageOptions", Kind::Any).omit(),
-        Field::new("TmpfsOptions", Kind::Any).omit(),
-        Field::new("ClusterOptions", Kind::Any).omit(),
-    ],
-};
-
-static HEALTHCHECK: Shape = Shape {
-    name: "v1.HealthcheckConfig",
-    fields: &[
-        Field::new("Test", Kind::List(&Kind::Text)).omit(),
-        Field::new("Interval", Kind::Int).omit(),
-        Field::new("Timeout", Kind::Int).omit(),
-        Field::new("StartPeriod", Kind::Int).omit(),
-        Field::new("StartInterval", Kind::Int).omit(),
-        Field::new("Retries", Kind::Int).omit(),
     ],
 };
 
@@ -163,11 +137,6 @@ static FILE: Shape = Shape {
     ],
 };
 
-static ULIMIT: Shape = Shape {
-    name: "units.Ulimit",
-    fields: &[Field::new("Name", Kind::Text), Field::new("Hard", Kind::Int), Field::new("Soft", Kind::Int)],
-};
-
 static RESOURCES: Shape = Shape {
     name: "swarm.ResourceRequirements",
     fields: &[
@@ -199,9 +168,9 @@ static RESTART: Shape = Shape {
     name: "swarm.RestartPolicy",
     fields: &[
         Field::new("Condition", Kind::Text).omit(),
-        Field::new("Delay", Kind::Pointer(&Kind::Int)).omit(),
+        Field::new("Delay", Kind::Pointer(&Kind::Duration)).omit(),
         Field::new("MaxAttempts", Kind::Pointer(&Kind::Int)).omit(),
-        Field::new("Window", Kind::Pointer(&Kind::Int)).omit(),
+        Field::new("Window", Kind::Pointer(&Kind::Duration)).omit(),
     ],
 };
 
