@@ -294,6 +294,9 @@ fn a_bad_update_pauses_or_rolls_back_by_itself() {
         let status = world.tables.service("web").and_then(|s| s.update_status.clone()).expect("a status");
         assert_eq!(status.state, state, "{action}: {}", status.message);
         assert_eq!(world.image("v1"), old, "{action}");
+        // as in SwarmKit: from where one has gone back by oneself nothing leads to what failed
+        let previous = world.tables.service("web").and_then(|s| s.previous_spec.clone());
+        assert_eq!(previous.is_some(), action == "pause", "{action}");
     }
 }
 

@@ -135,8 +135,8 @@ impl Round<'_> {
             ("continue", _) => None,
             ("rollback", false) if self.service.previous_spec.is_some() => {
                 let mut service = self.service.clone();
-                let back = service.previous_spec.take()?;
-                service.previous_spec = Some(std::mem::replace(&mut service.spec, back));
+                // there is nothing to go back to from here: what failed is not what anybody would return to
+                service.spec = service.previous_spec.take()?;
                 service.spec_version.index += 1;
                 let message = format!("update rolled back due to failure or early termination of task {failed}");
                 service.update_status = Some(UpdateStatus { started_at: Some(now), ..status("rollback_started", message) });
