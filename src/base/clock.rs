@@ -13,7 +13,7 @@
 //! may be set while programs run; so may this one. Without the variable there is no file, and no offset.
 //!
 //! ```text
-//!   machine's clock ──► + offset ──► now()          /run/minidock/clock   "+00000000003600000\n"   milliseconds, always as long:
+//!   machine's clock ──► + offset ──► now()          /run/minidock/clock   "+0000003600000000000\n"   nanoseconds, always as long:
 //!                          ▲                                               it is overwritten in place, never seen half-written
 //!                          └── $MINIDOCK_CLOCK, handed on by [`inherited`]
 //! ```
@@ -30,7 +30,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 /// What Docker prints for "never": the zero value of Go's `time.Time`.
@@ -38,9 +38,6 @@ pub const ZERO: &str = "0001-01-01T00:00:00Z";
 
 /// Names the file that says how wrong this process's clock is.
 pub const VARIABLE: &str = "MINIDOCK_CLOCK";
-
-/// No clock is set further off than this: ten years.
-pub const FURTHEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// What the wall clock of this process says.
 pub fn now() -> Timestamp {
@@ -65,17 +62,18 @@ pub fn inherited() -> Option<(&'static str, std::ffi::OsString)> {
 /// How far a clock is set off; a file that is not there, or says nothing, is a clock that is right.
 pub fn offset(file: &Path) -> SignedDuration {
     let text = fs::read_to_string(file).unwrap_or_default();
-    SignedDuration::from_millis(text.trim().parse().unwrap_or(0))
+    SignedDuration::from_nanos(text.trim().parse().unwrap_or(0))
 }
 
-/// Sets a clock off; whoever reads it at the same time finds the old offset, or the new one.
+/// Sets a clock off, by less than 292 years; whoever reads it at the same time finds the old offset, or the new one.
 ///
 /// # Errors
 /// The disk's.
 pub fn set(file: &Path, offset: SignedDuration) -> io::Result<()> {
     let mut open = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(file)?;
-    match open.write(format!("{:+018}\n", offset.as_millis()).as_bytes())? {
-        19 => Ok(()),
+    let nanoseconds = i64::try_from(offset.as_nanos()).map_err(|_| ErrorKind::InvalidInput)?;
+    match open.write(format!("{nanoseconds:+020}\n").as_bytes())? {
+        21 => Ok(()),
         _ => Err(ErrorKind::WriteZero.into()),
     }
 }
@@ -118,6 +116,7 @@ pub fn rfc3339_nanos(at: Timestamp) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     #[test]
     fn a_clock_that_nobody_has_set_off_is_right() {
@@ -144,13 +143,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_set_is_read_and_is_always_as_long(offsets in proptest::collection::vec(-315_360_000_000i64..=315_360_000_000, 1..5)) {
+        fn what_is_set_is_read_and_is_always_as_long(offsets in proptest::collection::vec(any::<i64>(), 1..5)) {
             let folder = tempfile::tempdir().expect("a folder");
             let file = folder.path().join("clock");
-            for milliseconds in offsets {
-                set(&file, SignedDuration::from_millis(milliseconds)).expect("room");
-                prop_assert_eq!(offset(&file).as_millis(), i128::from(milliseconds));
-                prop_assert_eq!(fs::metadata(&file).expect("written").len(), 19);
+            for nanoseconds in offsets {
+                set(&file, SignedDuration::from_nanos(nanoseconds)).expect("room");
+                prop_assert_eq!(offset(&file).as_nanos(), i128::from(nanoseconds));
+                prop_assert_eq!(fs::metadata(&file).expect("written").len(), 21);
             }
         }
 

@@ -9,7 +9,7 @@ use crate::{
     answer::{Answer, json},
     call::Call,
 };
-use minidock_base::{Error, Result, clock};
+use minidock_base::{Error, Result};
 use minidock_swarm::{
     control::find,
     store::{Table, Tables},
@@ -33,7 +33,7 @@ pub async fn task(call: Call) -> Result<Answer> {
             Err(error) => newest(tables, &text).ok_or(error)?,
         };
         let task = tables.task(&id).ok_or_else(|| Error::not_found(format!("task {text} not found")))?;
-        Ok::<_, Error>(why::task::why(tables, task, clock::now()))
+        Ok::<_, Error>(why::task::why(tables, task, manager.now()))
     })?)
 }
 
@@ -61,7 +61,7 @@ pub async fn service(call: Call) -> Result<Answer> {
     json(&manager.view(|tables| {
         let id = find(tables, Table::Service, &text)?;
         let service = tables.service(&id).ok_or_else(|| Error::not_found(format!("service {text} not found")))?;
-        Ok::<_, Error>(why::service::why(tables, service, clock::now()))
+        Ok::<_, Error>(why::service::why(tables, service, manager.now()))
     })?)
 }
 

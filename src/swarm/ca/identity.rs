@@ -7,16 +7,17 @@
 //! Laws: who a caller is, is read from its certificate, never from its message. *See:* RFC 8446. *Next room:* [`crate::wire`]
 
 use super::{Subject, role_name};
-use minidock_base::{Doing, Error, Result};
+use minidock_base::{Doing, Error, Result, clock};
 use minidock_spec::swarm::node::Role;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::WebPkiClientVerifier,
+    time_provider::TimeProvider,
 };
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::UNIX_EPOCH};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A node's papers, as PEM text.
@@ -116,7 +117,7 @@ impl Identity {
             .allow_unauthenticated()
             .build()
             .map_err(|e| bad("check callers", e))?;
-        let config = ServerConfig::builder_with_provider(provider())
+        let config = ServerConfig::builder_with_details(provider(), Arc::new(OurClock))
             .with_safe_default_protocol_versions()
             .map_err(|e| bad("speak TLS", e))?
             .with_client_cert_verifier(verifier)
@@ -131,7 +132,7 @@ impl Identity {
     /// The papers cannot be read.
     pub fn caller(&self) -> Result<Arc<ClientConfig>> {
         let (chain, key) = self.papers()?;
-        let config = ClientConfig::builder_with_provider(provider())
+        let config = ClientConfig::builder_with_details(provider(), Arc::new(OurClock))
             .with_safe_default_protocol_versions()
             .map_err(|e| bad("speak TLS", e))?
             .with_root_certificates(self.roots()?)
@@ -148,6 +149,40 @@ pub fn manager_name() -> ServerName<'static> {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
+}
+
+/// Certificates are judged by this process's clock, as everything is; it may be wrong.
+#[derive(Debug)]
+struct OurClock;
+
+impl TimeProvider for OurClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        clock::system().duration_since(UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
+
+/// A handshake, or a connection, that came to nothing: what was said, and whether a clock may be to blame.
+pub fn refused(error: &std::io::Error) -> Error {
+    let said = Error::unavailable(error.to_string());
+    let Some(why) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else { return said };
+    let (theirs, old) = match why {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+            (true, false)
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => (true, true),
+        // a caller whose certificate is not good yet is told the same
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => (false, true),
+        _ => return said,
+    };
+    let what = match (theirs, old) {
+        (true, true) => "the manager's certificate is too old",
+        (true, false) => "the manager's certificate is not good yet",
+        (false, _) => "the manager says that our certificate is too old, or not good yet",
+    };
+    Error::unavailable(format!("{what}: {error}")).hint(format!(
+        "do the clocks of the two machines agree? This one says {}",
+        clock::now().strftime("%Y-%m-%d %H:%M:%S UTC")
+    ))
 }
 
 /// What a certificate says of its node.
@@ -176,7 +211,7 @@ pub fn subject(certificate: &CertificateDer<'_>) -> Result<Subject> {
 /// For the very first call of a newcomer, who has no root to check against yet: anybody may answer, and what is done with the
 /// answer depends on the join token's digest.
 pub fn newcomer() -> Result<Arc<ClientConfig>> {
-    let config = ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_details(provider(), Arc::new(OurClock))
         .with_safe_default_protocol_versions()
         .map_err(|e| bad("speak TLS", e))?
         .dangerous()
@@ -191,7 +226,7 @@ pub fn newcomer() -> Result<Arc<ClientConfig>> {
 /// The root cannot be read.
 pub fn guest(root: &str) -> Result<Arc<ClientConfig>> {
     let nobody = Identity { certificate: String::new(), key: String::new(), root: root.to_string() };
-    let config = ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_details(provider(), Arc::new(OurClock))
         .with_safe_default_protocol_versions()
         .map_err(|e| bad("speak TLS", e))?
         .with_root_certificates(nobody.roots()?)

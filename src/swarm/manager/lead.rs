@@ -23,10 +23,10 @@ use crate::{
     dispatcher::heartbeat::Beats,
     orchestrator::Context,
     round::Dirty,
-    store::{Change, Tables},
+    store::{Change, Tables, pace::Pace},
 };
 use jiff::Timestamp;
-use minidock_base::{Error, Result, clock};
+use minidock_base::{Error, Result};
 use minidock_spec::swarm::task::TaskStatus;
 use serde_json::Value;
 use std::{
@@ -42,7 +42,7 @@ const WAITING: usize = 1024;
 const GATHER: Duration = Duration::from_millis(15);
 /// After a turn that was not agreed on.
 const AGAIN: Duration = Duration::from_millis(300);
-/// No sleep is longer: a clock that was set back must not make a leader oversleep.
+/// No sleep is longer: the swarm's time may go a little faster than this machine's.
 const NAP: Duration = Duration::from_secs(60);
 
 /// What waits for the leader's next turn.
@@ -51,6 +51,7 @@ pub struct Ledger {
     entries: mpsc::Sender<Entry>,
     reports: Mutex<Reports>,
     beats: Mutex<Beats>,
+    pace: Arc<Pace>,
     bell: Notify,
     /// Cancelled when this term of leadership is over.
     pub over: CancellationToken,
@@ -58,10 +59,10 @@ pub struct Ledger {
 
 impl Ledger {
     /// A ledger, and the other end of its queue.
-    pub(super) fn new(term: u64, over: CancellationToken) -> (Arc<Ledger>, mpsc::Receiver<Entry>) {
+    pub(super) fn new(term: u64, pace: Arc<Pace>, over: CancellationToken) -> (Arc<Ledger>, mpsc::Receiver<Entry>) {
         let (entries, waiting) = mpsc::channel(WAITING);
-        let beats = Mutex::new(Beats::new(clock::now()));
-        let ledger = Ledger { term, entries, reports: Mutex::default(), beats, bell: Notify::new(), over };
+        let beats = Mutex::new(Beats::new(pace.now()));
+        let ledger = Ledger { term, entries, reports: Mutex::default(), beats, pace, bell: Notify::new(), over };
         (Arc::new(ledger), waiting)
     }
 
@@ -94,7 +95,7 @@ impl Ledger {
 
     /// A node lives. One that was not known to needs a turn: its tasks may be wanted again.
     pub fn beat(&self, node: &str) {
-        lock(&self.beats).hear(node, clock::now());
+        lock(&self.beats).hear(node, self.pace.now());
     }
 
     /// A node has said good-bye, or must be judged at once for another reason.
@@ -152,7 +153,7 @@ pub(super) async fn lead(manager: Arc<Manager>, ledger: Arc<Ledger>, mut waiting
         forget_own(&mut changes);
         let pause;
         (pause, dirty) = match agreed {
-            Ok((wake, kept)) => (until(wake), kept),
+            Ok((wake, kept)) => (until(wake, manager.now()), kept),
             Err(error) => {
                 tracing::warn!("a turn has come to nothing: {}", error.message());
                 ledger.give_back(Arc::unwrap_or_clone(reports));
@@ -174,8 +175,8 @@ async fn reported(ledger: &Ledger) {
     tokio::time::sleep(GATHER).await;
 }
 
-fn until(wake: Option<Timestamp>) -> Duration {
-    let left = wake.map(|at| at.duration_since(clock::now()));
+fn until(wake: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = wake.map(|at| at.duration_since(now));
     left.map_or(NAP, |left| Duration::try_from(left).unwrap_or_default().min(NAP))
 }
 
@@ -190,7 +191,7 @@ async fn decide(
 ) -> Result<(Turn, Dirty)> {
     let work = move || {
         let mut id = new_id;
-        let mut context = Context { now: clock::now(), new_id: &mut id };
+        let mut context = Context { now: manager.now(), new_id: &mut id };
         let turn = manager.view(|tables| {
             let beats = lock(&ledger.beats);
             turn::take(tables, entries, &reports, &beats, &mut dirty, &mut context)
@@ -206,7 +207,7 @@ async fn agree(manager: &Manager, turn: Turn) -> Result<()> {
         let _ = answer.send(Err(error)); // whoever asked may have gone
     }
     for actions in turn.batches {
-        if let Err(error) = manager.replica.propose(clock::now(), actions).await {
+        if let Err(error) = manager.replica.propose(manager.now(), actions).await {
             for (answer, _) in turn.granted {
                 let _ = answer.send(Err(copy(&error)));
             }

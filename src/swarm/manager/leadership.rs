@@ -88,13 +88,15 @@ impl Drop for Leading {
     fn drop(&mut self) {
         tracing::info!(term = self.1.term, "this manager does not lead any more");
         self.1.over.cancel();
+        self.0.replica.follow();
         *self.0.ledger.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 fn begin(manager: &Arc<Manager>, standing: &Standing) -> Leading {
     tracing::info!(term = standing.term, "this manager leads");
-    let (ledger, waiting) = Ledger::new(standing.term, manager.closing.child_token());
+    manager.replica.lead();
+    let (ledger, waiting) = Ledger::new(standing.term, manager.replica.pace().clone(), manager.closing.child_token());
     *manager.ledger.write().unwrap_or_else(PoisonError::into_inner) = Some(ledger.clone());
     manager.work.spawn(lead::lead(manager.clone(), ledger.clone(), waiting));
     manager.work.spawn(members::keep(manager.clone(), ledger.clone()));

@@ -40,6 +40,7 @@ use crate::{
     wire::{desk, phone::Phone},
 };
 use clerk::AtDesk;
+use jiff::Timestamp;
 use lead::Ledger;
 pub use leadership::{Leadership, Peer};
 use logs::Exchange;
@@ -145,6 +146,11 @@ impl Manager {
     /// Reads this manager's own replica; short, and never across an `.await`.
     pub fn view<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
         self.replica.view(read)
+    }
+
+    /// The time of the swarm, in which delays are counted: the leader's, as far as this manager knows it.
+    pub fn now(&self) -> Timestamp {
+        self.replica.pace().now()
     }
 
     /// Every list of changes from now on; an empty list, or having lagged, means: read everything again.

@@ -12,6 +12,7 @@
 //! Laws: applying is a function of tables, index and batch alone: the time in a batch is its proposer's.
 //! *See:* swarmkit `manager/state/store`. *Next room:* [`tables`]
 
+pub mod pace;
 pub mod replica;
 pub mod row;
 pub mod tables;

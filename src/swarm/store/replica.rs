@@ -10,7 +10,7 @@
 //!
 //! *See:* swarmkit `manager/state/store/memory.go`, `raft.go`. *Next room:* [`crate::round`]
 
-use super::{Action, Batch, Change, Refused, Tables};
+use super::{Action, Batch, Change, Refused, Tables, pace::Pace};
 use jiff::Timestamp;
 use minidock_base::{Error, Result, units::human_bytes};
 use minidock_consensus::{Consensus, Machine, Refusal};
@@ -31,11 +31,12 @@ const BACKLOG: usize = 1024;
 pub struct Replicated {
     tables: RwLock<Tables>,
     changes: broadcast::Sender<Arc<Vec<Change>>>,
+    pace: Arc<Pace>,
 }
 
 impl Replicated {
     pub fn new() -> Arc<Replicated> {
-        Arc::new(Replicated { tables: RwLock::default(), changes: broadcast::channel(BACKLOG).0 })
+        Arc::new(Replicated { tables: RwLock::default(), changes: broadcast::channel(BACKLOG).0, pace: Arc::default() })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
@@ -47,6 +48,7 @@ impl Machine for Replicated {
     fn apply(&self, index: u64, command: &[u8]) -> Vec<u8> {
         let outcome: Result<(), Refused> = match serde_json::from_slice::<Batch>(command) {
             Ok(batch) => {
+                self.pace.heard(batch.at);
                 let applied = self.tables.write().unwrap_or_else(PoisonError::into_inner).apply(index, batch);
                 applied.map(|changes| {
                     let _ = self.changes.send(Arc::new(changes)); // nobody may be watching
@@ -79,8 +81,9 @@ impl Replica {
         Replica { replicated, consensus: OnceLock::new() }
     }
 
-    /// Connects the tables to the group that agrees on them; once.
+    /// Connects the tables to the group that agrees on them; once, when what its log holds is applied.
     pub fn join(&self, consensus: Arc<Consensus>) {
+        self.replicated.pace.forget();
         let _ = self.consensus.set(consensus);
     }
 
@@ -90,6 +93,22 @@ impl Replica {
     /// 503: this manager has not joined it yet.
     pub fn consensus(&self) -> Result<&Arc<Consensus>> {
         self.consensus.get().ok_or_else(|| Error::unavailable("this manager has not joined the other managers yet"))
+    }
+
+    /// The time of the swarm.
+    pub fn pace(&self) -> &Arc<Pace> {
+        &self.replicated.pace
+    }
+
+    /// This manager leads from now on, and says what time it is.
+    pub(crate) fn lead(&self) {
+        let newest = self.view(Tables::newest);
+        self.replicated.pace.lead(newest);
+    }
+
+    /// It does not lead any more.
+    pub(crate) fn follow(&self) {
+        self.replicated.pace.follow();
     }
 
     /// Reads; short, and never across an `.await`.

@@ -110,6 +110,10 @@ impl Row {
         each!(self, object => Arc::make_mut(object).version = Version { index });
     }
 
+    pub(crate) fn updated_at(&self) -> Option<Timestamp> {
+        each!(self, object => object.updated_at)
+    }
+
     pub(crate) fn created_at(&self) -> Option<Timestamp> {
         each!(self, object => object.created_at)
     }

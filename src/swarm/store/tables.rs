@@ -7,6 +7,7 @@
 //! ladder, for two writers may both be right about different fields. *Next room:* [`crate::orchestrator`]
 
 use super::{Action, Batch, Change, Refused, Row, Table};
+use jiff::Timestamp;
 use minidock_base::{Doing, Result};
 use minidock_spec::swarm::{
     cluster::Cluster,
@@ -45,6 +46,11 @@ impl Tables {
         }
         let at = batch.at;
         Ok(batch.actions.into_iter().filter_map(|action| self.act(index, at, action)).collect())
+    }
+
+    /// When anything was last changed.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.rows.values().flat_map(BTreeMap::values).filter_map(Row::updated_at).max()
     }
 
     fn check(&self, action: &Action, given_up: &BTreeSet<(Table, &str)>) -> Result<(), Refused> {

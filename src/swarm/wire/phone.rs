@@ -153,7 +153,7 @@ impl Phone {
         let why = || format!("call the manager at {address}");
         match timeout(CONNECT, connecting).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
-            Ok(Err(error)) => Err(Error::unavailable(error.to_string()).during(why())),
+            Ok(Err(error)) => Err(identity::refused(&error).during(why())),
             Err(_) => Err(silent(CONNECT).during(why())),
         }
     }
