@@ -486,3 +486,86 @@ fn a_program_in_a_node_is_started_once_and_has_an_end_whatever_becomes_of_its_ca
     assert_eq!(ended(&exec), (json!(false), json!(125)));
     wait_for("the program to end", || nodes.sh("node1", "pgrep -f '471[3]'").status == 1);
 }
+
+#[test]
+fn an_up_that_fails_leaves_no_node_and_no_record() {
+    let host = Daemon::start();
+    // where a node's folder has to be there is a file
+    fs::create_dir_all(host.data_root().join("cluster")).expect("room");
+    fs::write(host.data_root().join("cluster/node2"), "in the way").expect("room");
+    let refused = host.run(&["cluster", "up", "--nodes", "3"]).fails(1);
+    assert!(refused.contains("node2"), "{refused}");
+    assert!(host.run(&["cluster", "ls"]).fails(1).contains("this daemon hosts no cluster"));
+    let mut left = traces(&host);
+    left.retain(|line| line.starts_with("mdc-") || line.contains("cluster") || line.contains("machine"));
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(host.ok(&["context", "ls", "-q"]), "default");
+    host.ok(&["cluster", "up", "--nodes", "1", "--no-swarm"]);
+}
+
+#[test]
+fn a_down_that_is_interrupted_is_done_all_the_same_or_by_the_next() {
+    let mut host = Daemon::start();
+    let before = traces(&host);
+    // the caller goes
+    host.ok(&["cluster", "up", "--nodes", "3"]);
+    let mut down = host.command(&["cluster", "down"]).spawn().expect("a program");
+    down.kill().expect("our own child");
+    down.wait().expect("our own child");
+    host.run(&["cluster", "down"]).ok(); // whether it was heard or not
+    assert_eq!(traces(&host), before);
+    // the hosting daemon goes
+    host.ok(&["cluster", "up", "--nodes", "3"]);
+    let pid = host.ok(&["cluster", "inspect", "--format", "{{.Pid}}", "node1"]);
+    let mut down = host.command(&["cluster", "down"]).stderr(Stdio::null()).spawn().expect("a program");
+    wait_for("the first node to die", || !Path::new(&format!("/proc/{pid}")).exists());
+    host.kill();
+    down.wait().expect("our own child");
+    host.up();
+    host.ok(&["cluster", "down"]);
+    assert_eq!(traces(&host), before);
+    // and in the middle of up
+    let mut up = host.command(&["cluster", "up", "--nodes", "3"]).stderr(Stdio::null()).spawn().expect("a program");
+    wait_for("the first node", || host.exec_root().join("cluster/node1/running.json").exists());
+    host.kill();
+    up.wait().expect("our own child");
+    host.up();
+    host.ok(&["cluster", "down"]);
+    assert_eq!(traces(&host), before);
+}
+
+#[test]
+fn a_node_that_is_dead_or_frozen_or_has_left_by_itself_is_taken_out_of_the_swarm_all_the_same() {
+    let nodes = Nodes::up(&["--nodes", "6", "--managers", "3"]);
+    let listed = || nodes.on("node1", &["node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).out;
+    wait_for("six nodes", || listed().matches("Ready").count() == 6);
+    nodes.ok("node4", &["swarm", "leave"]);
+    nodes.cluster(&["kill", "node5"]);
+    nodes.cluster(&["pause", "node6"]);
+    nodes.cluster(&["rm", "node4", "node5", "node6"]);
+    assert_eq!(listed().lines().count(), 3, "{}", listed());
+    // a manager whose power was cut: the others can do without it
+    nodes.cluster(&["kill", "node3"]);
+    nodes.cluster(&["rm", "node3"]);
+    wait_for("two managers", || nodes.on("node1", &["node", "ls", "-q"]).out.lines().count() == 2);
+    assert_eq!(nodes.cluster(&["ls", "-q"]), "node1\nnode2");
+    nodes.eventually("node2", &["service", "create", "-d", "--no-resolve-image", "--name", "on", "alpine", "true"]);
+}
+
+#[test]
+fn a_caller_that_goes_while_its_input_is_open_leaves_no_program() {
+    let nodes = Nodes::up(&["--nodes", "1", "--no-swarm"]);
+    for words in [&["exec", "-i", "node1", "--", "sh", "-c", "echo here; exec sleep 4714"][..], &["shell", "node1"]] {
+        let mut caller = nodes.host.command(&[&["cluster"], words].concat());
+        let mut caller = caller.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a program");
+        caller.stdin.as_mut().expect("piped").write_all(b"exec sleep 4714\n").expect("it reads");
+        wait_for("the program", || nodes.sh("node1", "pgrep -f 'sleep 471[4]'").status == 0);
+        caller.kill().expect("our own child");
+        caller.wait().expect("our own child");
+        wait_for("the program to be killed", || nodes.sh("node1", "pgrep -f 'sleep 471[4]'").status == 1);
+    }
+    // the end of the input alone is no reason to be killed, and what is said later is heard
+    let late = "read line; sleep 3; echo $line";
+    let said = nodes.host.sh(&format!("echo late | minidock cluster exec -i node1 -- sh -c '{late}'")).ok();
+    assert_eq!(said, "late\n");
+}

@@ -193,6 +193,36 @@ fn a_frozen_node_is_replaced_and_gives_up_its_tasks_when_it_is_back() {
 }
 
 #[test]
+fn a_leader_whose_daemon_stands_still_for_thirty_seconds_follows_when_it_goes_on() {
+    let nodes = three();
+    let history = History::default();
+    nodes.eventually(
+        "node1",
+        &["service", "create", "-d", "--no-resolve-image", "--name", "web", "--replicas", "6", "alpine", "sleep", "1000"],
+    );
+    converges(&nodes, "node1", "web", 6, &MANAGERS);
+    let first = await_leader(&nodes, &MANAGERS);
+    let rest = others(&first);
+    let began = Instant::now();
+    // the daemon alone: its containers go on
+    nodes.inside(&first, "kill -STOP $(pgrep -P 1 -f 'daemon --data-root')");
+    assert!(nodes.inside(&first, "pgrep -c -f 'sleep 100[0]'").parse::<u32>().expect("a number") >= 2);
+    std::thread::scope(|scope| {
+        let _stop = history.until_dropped();
+        scope.spawn(|| history.load(&nodes, &rest));
+        wait_for("services by the next leader", || history.count() >= 5);
+        wait_for("the others to run all", || running(&nodes, rest[0], "web") == 6 && containers(&nodes, &rest, "web") == 6);
+        assert!(comes_true(Duration::from_secs(31), || began.elapsed() >= Duration::from_secs(30)));
+        let before = history.count();
+        nodes.inside(&first, "kill -CONT $(pgrep -P 1 -f 'daemon --data-root')");
+        wait_for("it to follow", || history.create(&nodes, &first));
+        wait_for("services all the time", || history.count() >= before + 5);
+    });
+    history.check(&nodes, &MANAGERS);
+    converges(&nodes, &first, "web", 6, &MANAGERS);
+}
+
+#[test]
 fn random_deaths_under_load_heal() {
     let nodes = three();
     let history = History::default();
@@ -218,7 +248,7 @@ fn random_deaths_under_load_heal() {
     std::thread::scope(|scope| {
         let _stop = history.until_dropped();
         scope.spawn(|| history.load(&nodes, &MANAGERS));
-        let until = Instant::now() + Duration::from_secs(15);
+        let until = Instant::now() + Duration::from_secs(60);
         let mut nth: usize = std::process::id() as usize; // another order in each run
         while Instant::now() < until {
             let node = MANAGERS[nth % 3];
@@ -262,12 +292,12 @@ fn a_manager_with_a_full_disk_stops_no_other() {
         history.count() >= 11
     });
     history.check(&nodes, &["node1", "node2"]);
+    let pid = nodes.inside("node3", "pgrep -P 1 -f 'daemon --data-root'");
     nodes.inside("node3", "rm /var/lib/minidock/filler");
-    // a manager that could not write its log takes no part until it is started again, as with Docker
-    nodes.cluster(&["kill", "--daemon", "node3"]);
-    nodes.cluster(&["start", "node3"]);
+    // it mends itself: nobody starts it again
     wait_for("a service by the third", || history.create(&nodes, "node3"));
     history.check(&nodes, &MANAGERS);
+    assert_eq!(nodes.inside("node3", "pgrep -P 1 -f 'daemon --data-root'"), pid, "the daemon that was there all the time");
 }
 
 #[test]
@@ -279,15 +309,22 @@ fn a_torn_log_costs_one_manager_nothing_that_was_acknowledged() {
     }
     let first = await_leader(&nodes, &MANAGERS);
     let victim = others(&first)[0];
+    // the last record is in what its last change has written: the pages that differ from before
+    let file = nodes.host.data_root().join("cluster").join(victim).join("swarm/raft/raft-1.redb");
+    let file = file.display();
     nodes.cluster(&["kill", victim]);
-    // the last bytes of whatever its log's file is
-    let folder = nodes.host.data_root().join("cluster").join(victim).join("swarm");
-    let script = format!(
-        "f=$(find {} -type f -name '*raft*' -o -type f -path '*raft*' | xargs ls -S | head -1); size=$(stat -c %s $f); \
-         dd if=/dev/urandom of=$f bs=1 seek=$((size - 300)) count=300 conv=notrunc 2>/dev/null && echo $f",
-        folder.display()
+    nodes.host.sh(&format!("cp {file} before.redb")).ok();
+    nodes.cluster(&["start", victim]);
+    wait_for("one more service", || history.create(&nodes, &first));
+    wait_for("the victim to know it", || history.wrong(&nodes, victim).is_none());
+    nodes.cluster(&["kill", victim]);
+    let tear = format!(
+        "pages=$(cmp -l before.redb {file} | awk '{{ print int(($1 - 1) / 4096) }}' | uniq | sort -un | grep -v '^0$'); \
+         for page in $pages; do dd if=/dev/urandom of={file} bs=4096 seek=$page count=1 conv=notrunc 2>/dev/null; done; echo $pages"
     );
-    assert_ne!(nodes.host.sh(&script).ok(), "");
+    let torn = nodes.host.sh(&tear).ok();
+    println!("pages torn: {torn}");
+    assert_ne!(torn.trim(), "");
     assert!(history.create(&nodes, &first), "two of three go on");
     nodes.cluster(&["start", victim]);
     // either it reads what is whole and catches up, or it says what is wrong; it never serves something else
@@ -347,4 +384,138 @@ fn a_node_that_left_by_force_joins_again_as_another() {
     nodes.eventually("node1", &["service", "scale", "-d", "web=6"]);
     converges(&nodes, "node1", "web", 6, &MANAGERS);
     assert!(containers(&nodes, &["node3"], "web") > 0);
+}
+
+/// Makes a manager the leader: others that are elected lose their daemon, containers go on.
+#[track_caller]
+fn make_leader(nodes: &Nodes, wanted: &str) {
+    for _ in 0..20 {
+        let first = await_leader(nodes, &MANAGERS);
+        if first == wanted {
+            return;
+        }
+        nodes.cluster(&["kill", "--daemon", &first]);
+        await_leader(nodes, &others(&first));
+        nodes.cluster(&["start", &first]);
+        wait_for("the manager to come back", || nodes.on(&first, &["service", "ls", "-q"]).status == 0);
+    }
+    panic!("{wanted} was never elected");
+}
+
+/// One container of a service is killed, wherever it runs.
+#[track_caller]
+fn kill_one(nodes: &Nodes, service: &str) {
+    let script = format!(
+        "id=$(minidock ps -q --filter label=com.docker.swarm.service.name={service} | head -1); [ -n \"$id\" ] && minidock kill $id"
+    );
+    assert!(MANAGERS.iter().any(|node| nodes.sh(node, &script).status == 0), "nothing of {service} runs");
+}
+
+/// How far a node's daemon is ahead of this machine, in seconds; asked by date(1), which reads the machine's clock.
+#[track_caller]
+fn ahead(nodes: &Nodes, node: &str) -> i64 {
+    let script = "echo $(( $(date -d $(minidock info --format '{{.SystemTime}}') +%s) - $(date +%s) ))";
+    nodes.inside(node, script).parse().expect("seconds")
+}
+
+/// node2's clock is off, and it leads, and it does not lead any more, and it leads again.
+fn a_clock_that_is_off(offset: &str, seconds: i64) {
+    let nodes = three();
+    let history = History::default();
+    assert_eq!(nodes.cluster(&["skew", "node2", offset]), "node2");
+    assert!((ahead(&nodes, "node2") - seconds).abs() < 20 && ahead(&nodes, "node1").abs() < 20);
+    assert!(nodes.cluster(&["ls"]).contains(&format!("clock: node2 {offset}0m0s")), "{}", nodes.cluster(&["ls"]));
+    make_leader(&nodes, "node2");
+    let web = ["service", "create", "-d", "--no-resolve-image", "--name", "web", "--replicas", "3", "--restart-delay", "3s"];
+    nodes.eventually(
+        "node1",
+        &[&web[..], &["--update-delay", "1s", "--update-monitor", "4s", "alpine", "sleep", "1000"]].concat(),
+    );
+    converges(&nodes, "node1", "web", 3, &MANAGERS);
+    MANAGERS.iter().for_each(|via| assert!(history.create(&nodes, via), "{via}"));
+    // three seconds are three seconds by the leader's own clock
+    let took = |began: Instant, least: f32, what: &str| {
+        let took = began.elapsed();
+        println!("{what}: {took:?}");
+        assert!(took >= Duration::from_secs_f32(least) && took < Duration::from_secs(25), "{what} took {took:?}");
+    };
+    let began = Instant::now();
+    kill_one(&nodes, "web");
+    wait_for("the death to be known", || running(&nodes, "node1", "web") == 2);
+    converges(&nodes, "node1", "web", 3, &MANAGERS);
+    took(began, 2.6, "restart");
+    // and by the next leader's, who is to end what this one has begun
+    let began = Instant::now();
+    kill_one(&nodes, "web");
+    wait_for("the death to be known", || running(&nodes, "node1", "web") == 2);
+    nodes.cluster(&["kill", "--daemon", "node2"]);
+    await_leader(&nodes, &["node1", "node3"]);
+    assert!(history.create(&nodes, "node1") || history.create(&nodes, "node3"));
+    wait_for("a restart by the next leader", || running(&nodes, "node1", "web") == 3);
+    took(began, 2.6, "restart by the next leader");
+    nodes.cluster(&["start", "node2"]);
+    assert!((ahead(&nodes, "node2") - seconds).abs() < 20, "a clock stays as it was set");
+    wait_for("node2 to come back", || nodes.on("node2", &["service", "ls", "-q"]).status == 0);
+    // an update that one leader begins and the other ends: its monitor is no hour, and not nothing
+    let began = Instant::now();
+    nodes.eventually("node3", &["service", "update", "-d", "--env-add", "A=1", "web"]);
+    let state = || nodes.on("node3", &["service", "inspect", "web", "--format", "{{.UpdateStatus.State}}"]).out;
+    wait_for("the update to be under way", || state() == "updating\n");
+    make_leader(&nodes, "node2");
+    let completed = || state() == "completed\n";
+    assert!(comes_true(Duration::from_secs(40), completed), "{}", state());
+    println!("update: {:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(5), "completed after {:?}", began.elapsed());
+    converges(&nodes, "node1", "web", 3, &MANAGERS);
+    // papers that it signs are good elsewhere
+    nodes.cluster(&["add"]);
+    wait_for("a fourth node", || nodes.on("node2", &["node", "ls"]).out.matches("Ready").count() == 4);
+    // its clock is set while it leads
+    nodes.cluster(&["skew", "node2", "0"]);
+    let began = Instant::now();
+    kill_one(&nodes, "web");
+    wait_for("the death to be known", || running(&nodes, "node1", "web") == 2);
+    wait_for("a restart by a leader whose clock was set", || running(&nodes, "node1", "web") == 3);
+    took(began, 2.6, "restart by a leader whose clock was set");
+    MANAGERS.iter().for_each(|via| assert!(history.create(&nodes, via), "{via}"));
+    history.check(&nodes, &MANAGERS);
+}
+
+#[test]
+fn a_clock_an_hour_ahead_loses_nothing_and_delays_stay_what_they_are() {
+    a_clock_that_is_off("+1h", 3600);
+}
+
+#[test]
+fn a_clock_an_hour_behind_loses_nothing_and_delays_stay_what_they_are() {
+    a_clock_that_is_off("-1h", -3600);
+}
+
+#[test]
+fn a_newcomer_whose_clock_is_an_hour_off_joins_and_one_that_is_years_off_is_told_why_not() {
+    let nodes = Nodes::up(&["--nodes", "2", "--no-swarm"]);
+    nodes.inside("node1", "minidock swarm init --advertise-addr $(hostname -i)");
+    let token = nodes.inside("node1", "minidock swarm join-token -q worker");
+    let join = || nodes.sh("node2", &format!("minidock swarm join --token {token} {}:2377", nodes.address("node1")));
+    for (offset, why) in [("-3h", "not good yet"), ("+43800h", "too old")] {
+        nodes.cluster(&["skew", "node2", offset]);
+        let refused = join().fails(1);
+        assert!(refused.contains(why) && refused.contains("do the clocks of the two machines agree?"), "{refused}");
+        assert_eq!(nodes.ok("node2", &["info", "--format", "{{.Swarm.LocalNodeState}}"]), "inactive", "nothing half-made");
+    }
+    for offset in ["-1h", "+1h"] {
+        nodes.cluster(&["skew", "node2", offset]);
+        join().ok();
+        wait_for("a node that is ready", || {
+            nodes.ok("node1", &["node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).contains("node2 Ready")
+        });
+        nodes.ok("node2", &["swarm", "leave"]);
+        wait_for("it to be gone", || nodes.sh("node1", "minidock node rm node2").status == 0);
+    }
+    for words in
+        [&["skew", "node2", "an hour"][..], &["skew", "node9", "+1h"], &["skew", "node2", "+1000000h"], &["skew", "node2"]]
+    {
+        let said = nodes.host.run(&[&["cluster"], words].concat());
+        assert!(said.status != 0 && !said.err.is_empty(), "{words:?}: {said:?}");
+    }
 }

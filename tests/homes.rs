@@ -152,3 +152,71 @@ fn networks_ports_names_and_restarts_work_without_root() {
     let links = finish(daemon.enter(&["ip", "-br", "link"].map(str::to_string))).out;
     assert!(!links.contains("br-"), "{links}");
 }
+
+/// What a cluster could leave in the namespaces: links, firewall, processes, files.
+fn traces(daemon: &Rootless) -> String {
+    let script = format!(
+        "ip -br link | cut -d' ' -f1 | grep -v minidock0; nft list tables | grep cluster; ls {0}/data/cluster {0}/exec/cluster 2>/dev/null; true",
+        daemon.folder.display()
+    );
+    let seen = finish(daemon.enter(&["sh", "-c", &script].map(str::to_string))).ok();
+    let ours = daemon.folder.display().to_string();
+    let machines = fs::read_dir("/proc").expect("/proc").flatten().filter(|entry| {
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        line.contains(&ours) && line.contains("machine")
+    });
+    format!("{seen}{} machines", machines.count())
+}
+
+#[test]
+fn three_nodes_stand_without_root_serve_and_go() {
+    let Some(daemon) = Rootless::start(65_536) else { return };
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/build");
+    let mut build = Command::new("sh");
+    build.arg(images).arg("alpine").env("MINIDOCK", MINIDOCK).env("MINIDOCK_HOST", daemon.host()).env("BY_IMPORT", "1");
+    assert!(build.output().expect("a shell").status.success());
+    let before = traces(&daemon);
+    let up = daemon.run(&["cluster", "up", "--nodes", "3", "--memory", "256m"]);
+    assert!(up.err.contains("may make no cgroup for memory"), "{up:?}");
+    assert_eq!(up.ok(), "node1\nnode2\nnode3\n");
+    assert!(daemon.run(&["cluster", "pause", "node3"]).fails(1).contains("node3 cannot be frozen"));
+    assert_eq!(daemon.run(&["cluster", "exec", "node2", "hostname"]).ok(), "node2\n");
+    let serve = "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n%s\\n' $(hostname) | nc -l -p 80; done";
+    let words = [
+        "service",
+        "create",
+        "-d",
+        "--no-resolve-image",
+        "--name",
+        "web",
+        "--replicas",
+        "2",
+        "-p",
+        "8080:80",
+        "alpine",
+        "sh",
+        "-c",
+        serve,
+    ];
+    daemon.run(&[&["--node", "node1"], &words[..]].concat()).ok();
+    wait_for("two that run", || {
+        let rows = daemon.run(&["--node", "node1", "service", "ps", "web", "--format", "{{.CurrentState}}"]);
+        rows.out.lines().filter(|state| state.starts_with("Running")).count() == 2
+    });
+    let mut answered = std::collections::BTreeSet::new();
+    for node in ["node1", "node2", "node3"] {
+        let address = daemon.run(&["cluster", "inspect", "--format", "{{.Address}}", node]).ok();
+        let script = format!("exec 3<>/dev/tcp/{}/8080 && echo GET / >&3 && cat <&3", address.trim());
+        wait_for(&format!("an answer at {node}, and both in the end"), || {
+            let page = finish(daemon.enter(&["timeout", "2", "bash", "-c", &script].map(str::to_string))).out;
+            answered.extend(page.lines().last().filter(|_| page.starts_with("HTTP/1.0 200")).map(String::from));
+            answered.len() == 2
+        });
+    }
+    daemon.run(&["cluster", "kill", "--daemon", "node2"]).ok();
+    daemon.run(&["cluster", "start", "node2"]).ok();
+    daemon.run(&["cluster", "kill", "node3"]).ok();
+    daemon.run(&["cluster", "start", "node3"]).ok();
+    daemon.run(&["cluster", "down"]).ok();
+    assert_eq!(traces(&daemon), before);
+}

@@ -6,7 +6,7 @@
 //! ```text
 //!   GET | POST | DELETE  /minidock/cluster                   the cluster: shown, up, down
 //!   POST   …/nodes        GET | DELETE …/nodes/node2         more nodes; one node
-//!   POST   …/nodes/node2/{start,stop,kill,pause,unpause}     …/{cut,partition,heal}
+//!   POST   …/nodes/node2/{start,stop,kill,pause,unpause,skew}   …/{cut,partition,heal}
 //!   POST   …/nodes/node2/exec  …/exec/ID/start  …/exec/ID/resize    GET …/exec/ID      as Docker's exec
 //! ```
 //!
@@ -46,6 +46,10 @@ pub async fn route(mut call: Call, path: &[&str]) -> Result<Answer> {
         }
         ("POST", ["nodes", name, verb @ ("start" | "stop" | "kill" | "pause" | "unpause")]) => {
             cluster.act(name, verb, &call.json_or_default().await?).await?;
+            done()
+        }
+        ("POST", ["nodes", name, "skew"]) => {
+            cluster.skew(name, &call.json().await?).await?;
             done()
         }
         ("POST", ["exec", id, "start"]) => start(call, cluster, id).await,

@@ -1,4 +1,4 @@
-//! # Faults: cables that are cut, as values
+//! # Faults: cables that are cut, as values, and clocks that are wrong
 //!
 //! What a distributed system does when a message does not arrive cannot be read off its code: it has to be tried. A cut is a pair *from, to*:
 //! what the one node sends does not reach the other. All cuts of a cluster are one set in the firewall of the bridge they hang on.
@@ -17,10 +17,17 @@
 //!   old one or the new one.
 //! * The hosting machine is on no side: it reaches every node, always, as somebody at the console would.
 //!
+//! * **Clocks.** The kernel has one real-time clock for all, and no namespace for it. A node's is set off by a file that every process of minidock in it
+//!   reads each time it asks for the time (`minidock_base::clock`): the daemon, its shims, `minidock` in a shell. Programs in containers see the machine's.
+//!
 //! Laws: the whole set is written each time; a cut works on frames, so on ARP, vxlan and connections that are established alike.
 //! *See:* nft(8) bridge family, Jepsen's nemeses. Next room: [`crate::machine`]
 
-use crate::{state::Record, underlay::Underlay};
+use crate::{
+    Cluster, node,
+    state::{self, Record},
+    underlay::Underlay,
+};
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::netfilter::{
     Family, Table,
@@ -29,8 +36,11 @@ use minidock_linux::netfilter::{
     set::{Answer, Element, Set, Verdict},
     value::{Type, Value},
 };
-use minidock_spec::cluster::Cut;
-use std::collections::BTreeSet;
+use minidock_spec::cluster::{Cut, CutRequest, PartitionRequest, SkewRequest};
+use std::{collections::BTreeSet, time::Duration};
+
+/// No clock is set further off: certificates, and who reads their dates, know four digits of a year.
+const FURTHEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 const CUTS: Set = Set { name: "cuts", key: &[Type::Ifname, Type::Ifname], answer: Answer::Nothing, interval: false };
 
@@ -114,6 +124,73 @@ pub fn apply(underlay: &Underlay, record: &Record) -> Result<()> {
     underlay.apply(&commands(record)).doing(|| "cut the cables between nodes")
 }
 
+impl Cluster {
+    /// Cuts the cable between two nodes.
+    ///
+    /// # Errors
+    /// No such node; the kernel's.
+    pub async fn cut(&self, wish: &CutRequest) -> Result<Vec<Cut>> {
+        self.change_cuts(|record| {
+            let cuts = between(record, &wish.from, &wish.to, wish.one_way)?;
+            record.cuts.extend(cuts);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Cuts every cable between the groups; what was cut before is healed.
+    ///
+    /// # Errors
+    /// No such node; groups that are none; the kernel's.
+    pub async fn partition(&self, wish: &PartitionRequest) -> Result<Vec<Cut>> {
+        self.change_cuts(|record| {
+            record.cuts = across(record, &wish.groups)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Mends every cable.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn heal(&self) -> Result<Vec<Cut>> {
+        self.change_cuts(|record| {
+            record.cuts.clear();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets a node's clock off, or right: now if it runs, and whenever it starts.
+    ///
+    /// # Errors
+    /// No such node; more than [`FURTHEST`].
+    pub async fn skew(&self, name: &str, wish: &SkewRequest) -> Result<()> {
+        let _work = self.work.lock().await;
+        let mut record = self.record()?;
+        record.node(name)?;
+        if wish.skew.unsigned_abs() > FURTHEST.as_nanos() as u64 {
+            return Err(Error::invalid(format!("the clock of {name} cannot be set off by more than ten years")));
+        }
+        record.node_mut(name)?.skew = wish.skew;
+        self.keep(record.clone())?;
+        match state::running(&self.paths, name) {
+            Some(_) => node::set_clock(&self.paths, record.node(name)?),
+            None => Ok(()),
+        }
+    }
+
+    async fn change_cuts(&self, change: impl FnOnce(&mut Record) -> Result<()>) -> Result<Vec<Cut>> {
+        let _work = self.work.lock().await;
+        let mut record = self.record()?;
+        change(&mut record)?;
+        self.keep(record.clone())?;
+        apply(&*self.underlay()?, &record)?;
+        Ok(record.cuts.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +207,7 @@ mod tests {
             memory: 0,
             labels: Vec::new(),
             wanted: Wanted::Running,
+            skew: 0,
         };
         Record {
             id: "01234567".into(),

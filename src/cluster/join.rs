@@ -26,6 +26,8 @@ use tokio::time::{Instant, sleep};
 const PORT: u16 = 2377;
 /// How long the swarm may take to let a node go.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a node may take to say what it is before others decide without it: it may be frozen.
+const HEARD: Duration = Duration::from_secs(2);
 /// How often it is asked meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often a node is edited anew when others change it at the same time.
@@ -134,7 +136,7 @@ pub async fn said(paths: &Paths, name: &str) -> Result<(String, bool, String, i6
     Ok((text("LocalNodeState"), manager, text("NodeID"), info["ContainersRunning"].as_i64().unwrap_or(-1)))
 }
 
-/// Takes a node out of the swarm.
+/// Takes a node out of the swarm, with every row of its name. What was done already is no hindrance: it may be asked again.
 ///
 /// # Errors
 /// What it, or the manager that stays, answered; no manager stays.
@@ -145,41 +147,43 @@ pub async fn leave(paths: &Paths, record: &Record, name: &str) -> Result<()> {
             Error::conflict(format!("without {name} nobody manages the swarm")).hint("minidock node promote another one first")
         );
     };
-    let (state, is_manager, id) = match said(paths, name).await {
-        Ok((state, is_manager, id, _)) => (state, is_manager, id),
-        Err(_) => (String::new(), false, find(&stays, name).await?), // it does not run: the others can do without asking it
-    };
-    if id.is_empty() {
-        return Ok(());
-    }
     let doing = || format!("take {name} out of the swarm");
-    if is_manager {
-        change(&stays, &id, |spec| spec["Role"] = json!("worker")).await.doing(doing)?;
+    // one that does not run cannot be asked; one that has left already says so, and its rows are still there
+    let said = tokio::time::timeout(HEARD, said(paths, name)).await.ok().and_then(Result::ok);
+    let own = said.as_ref().map(|(_, _, id, _)| id.as_str()).unwrap_or_default();
+    let rows: Vec<Value> = stays.get(&Route::new("/nodes", [])).await.doing(doing)?;
+    let is_meant = |row: &&Value| row["Description"]["Hostname"] == name || row["ID"] == own;
+    let meant: Vec<(&str, bool)> =
+        rows.iter().filter(is_meant).filter_map(|row| Some((row["ID"].as_str()?, row["Spec"]["Role"] == "manager"))).collect();
+    for (id, _) in meant.iter().filter(|(_, manages)| *manages) {
+        change(&stays, id, |spec| spec["Role"] = json!("worker")).await.doing(doing)?;
+    }
+    if let Some((state, is_manager, ..)) = &said
+        && state != "inactive"
+    {
         // the others must have agreed to do without its voice before it falls silent
         let until = Instant::now() + PATIENCE;
-        while said(paths, name).await.is_ok_and(|(_, is_manager, ..)| is_manager) && Instant::now() < until {
+        while *is_manager && self::said(paths, name).await.is_ok_and(|(_, still, ..)| still) && Instant::now() < until {
             sleep(LOOK).await;
         }
-    }
-    if state == "active" {
         let docker = node::docker(paths, name).await?;
         docker.poke(&Route::new("/swarm/leave", []).pair("force", true)).await.doing(doing)?;
     }
-    let gone = Route::new("/nodes/{}", [&id]).pair("force", true);
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match stays.send(Wish::delete(&gone)).await {
-            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-            // what it was told may take a moment to be true
-            Err(_) if Instant::now() < until => sleep(LOOK).await,
-            answered => return answered.doing(doing)?.bytes().await.map(drop),
-        }
+    for (id, _) in meant {
+        remove(&stays, id).await.doing(doing)?;
     }
+    Ok(())
 }
 
-/// The ID of the node with this hostname; empty when there is none.
-async fn find(manager: &Docker, name: &str) -> Result<String> {
-    let nodes: Vec<Value> = manager.get(&Route::new("/nodes", [])).await?;
-    let found = nodes.iter().find(|node| node["Description"]["Hostname"] == name);
-    Ok(found.and_then(|node| node["ID"].as_str()).unwrap_or_default().to_string())
+/// `node rm --force`, until it is gone: what it was told may take a moment to be true.
+async fn remove(manager: &Docker, id: &str) -> Result<()> {
+    let gone = Route::new("/nodes/{}", [id]).pair("force", true);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match manager.send(Wish::delete(&gone)).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            Err(_) if Instant::now() < until => sleep(LOOK).await,
+            answered => return answered?.bytes().await.map(drop),
+        }
+    }
 }

@@ -20,7 +20,7 @@
 //!                                     └─ eth0 ──────┘ └─ eth0 ──────┘ └─ eth0 ──────┘
 //! ```
 //!
-//! * [`state`]: the cluster as it is written down; [`underlay`]: the cable; [`faults`]: where it is cut.
+//! * [`reach`]: what a host without root has not to give. [`state`]: the cluster as it is written down; [`underlay`]: the cable; [`faults`]: where it is cut.
 //! * [`machine`]: the costume `minidock machine`, which makes the namespaces and is PID 1 in them. [`node`]: its life, seen from the host.
 //! * [`shell`], [`streams`]: a program, or a prompt, inside of a node; `shown`: what a person is told. [`join`]: from machines to a swarm, by each node's own API.
 //! * [`Cluster`] ties them together: one for each hosting daemon, and at most one cluster in it.
@@ -35,6 +35,7 @@ pub mod faults;
 pub mod join;
 pub mod machine;
 pub mod node;
+pub mod reach;
 pub mod shell;
 mod shown;
 pub mod state;
@@ -43,7 +44,7 @@ pub mod underlay;
 
 use futures_util::future::{join_all, try_join_all};
 use minidock_base::{Doing, Error, Result, clock, id, paths::Paths};
-use minidock_spec::cluster::{AddRequest, Cluster as Shown, Cut, CutRequest, NodeRequest, PartitionRequest, UpRequest};
+use minidock_spec::cluster::{AddRequest, Cluster as Shown, NodeRequest, UpRequest};
 use node::Ground;
 use state::{Node, Record, Wanted};
 use std::{
@@ -124,21 +125,23 @@ impl Cluster {
     /// # Errors
     /// There is one already; a wish that makes no sense; a node that did not come up: then nothing is left of any.
     pub async fn up(&self, wish: &UpRequest) -> Result<Shown> {
-        let work = self.work.lock().await;
+        let _work = self.work.lock().await;
         if self.lock().is_some() {
             return Err(Error::conflict("a cluster is up already")
                 .hint("minidock cluster add makes more nodes, minidock cluster down ends it"));
         }
+        reach::check()?;
         let underlay = self.underlay()?;
         let done = async {
             let record = self.begin(&underlay, wish).await.doing(|| "make the cluster")?;
             self.populate(&underlay, record, &wish.nodes).await
         };
-        let done = done.await;
-        drop(work);
-        if let Err(error) = done {
-            let _ = self.down().await; // what went wrong first is what the user must read
-            return Err(error);
+        if let Err(error) = done.await {
+            // what went wrong first is what the user must read
+            return Err(match self.take_down().await {
+                Ok(()) => error,
+                Err(left) => error.hint(format!("something is left of it ({}): minidock cluster down", left.message())),
+            });
         }
         self.shown().await
     }
@@ -169,7 +172,9 @@ impl Cluster {
     async fn populate(&self, underlay: &Underlay, mut record: Record, wish: &AddRequest) -> Result<()> {
         let net = record.net()?;
         let mut new = Vec::new();
-        for (nth, number) in record.next_numbers(wish.nodes)?.into_iter().enumerate() {
+        let numbers = record.next_numbers(wish.nodes)?;
+        state::check_labels(&wish.labels, &numbers)?;
+        for (nth, number) in numbers.into_iter().enumerate() {
             let name = format!("node{number}");
             new.push(Node {
                 labels: state::labels_of(&name, &wish.labels)?,
@@ -178,6 +183,7 @@ impl Cluster {
                 cpus: wish.cpus,
                 memory: wish.memory,
                 wanted: Wanted::Running,
+                skew: 0,
                 name,
                 number,
             });
@@ -266,6 +272,11 @@ impl Cluster {
     /// The first thing that would not go; the others are gone, and `down` may be asked again.
     pub async fn down(&self) -> Result<()> {
         let _work = self.work.lock().await;
+        self.take_down().await
+    }
+
+    /// The same for who has `work`.
+    async fn take_down(&self) -> Result<()> {
         let Some(record) = self.lock().clone() else { return Ok(()) };
         let underlay = self.underlay()?;
         let ground = Ground { paths: &self.paths, underlay: &underlay, record: &record };
@@ -333,52 +344,6 @@ impl Cluster {
         }
     }
 
-    /// Cuts the cable between two nodes.
-    ///
-    /// # Errors
-    /// No such node; the kernel's.
-    pub async fn cut(&self, wish: &CutRequest) -> Result<Vec<Cut>> {
-        self.change_cuts(|record| {
-            let cuts = faults::between(record, &wish.from, &wish.to, wish.one_way)?;
-            record.cuts.extend(cuts);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Cuts every cable between the groups; what was cut before is healed.
-    ///
-    /// # Errors
-    /// No such node; groups that are none; the kernel's.
-    pub async fn partition(&self, wish: &PartitionRequest) -> Result<Vec<Cut>> {
-        self.change_cuts(|record| {
-            record.cuts = faults::across(record, &wish.groups)?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Mends every cable.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub async fn heal(&self) -> Result<Vec<Cut>> {
-        self.change_cuts(|record| {
-            record.cuts.clear();
-            Ok(())
-        })
-        .await
-    }
-
-    async fn change_cuts(&self, change: impl FnOnce(&mut Record) -> Result<()>) -> Result<Vec<Cut>> {
-        let _work = self.work.lock().await;
-        let mut record = self.record()?;
-        change(&mut record)?;
-        self.keep(record.clone())?;
-        faults::apply(&*self.underlay()?, &record)?;
-        Ok(record.cuts.into_iter().collect())
-    }
-
     /// The running node of this name, for who wants to enter it: its orders' file, and `pid:start time`.
     ///
     /// # Errors
@@ -396,7 +361,8 @@ impl Cluster {
 fn check(wish: &AddRequest, first: bool) -> Result<()> {
     let refuse = |why: String, hint: &'static str| Err(Error::invalid(why).hint(hint));
     if wish.nodes == 0 || wish.nodes > state::MOST {
-        return refuse(format!("{} nodes: there must be 1 to {}", wish.nodes, state::MOST), "minidock cluster up --nodes 3");
+        let hint = if first { "minidock cluster up --nodes 3" } else { "minidock cluster add --nodes 2" };
+        return refuse(format!("{} nodes: there must be 1 to {}", wish.nodes, state::MOST), hint);
     }
     if wish.managers > wish.nodes || (first && wish.managers == 0) {
         return refuse(format!("{} managers of {} nodes", wish.managers, wish.nodes), "--managers 1, or 3 of 3 or more nodes");
@@ -427,7 +393,5 @@ async fn turn() -> Result<UnixListener> {
 
 /// The group above all nodes' groups.
 fn remove_group(path: &std::path::Path) -> Result<()> {
-    let doing = || "remove the cluster's cgroup";
-    let hierarchy = minidock_linux::cgroup::Hierarchy::detect().doing(doing)?;
-    hierarchy.cgroup(path).remove().doing(doing)
+    reach::group(path)?.remove().doing(|| "remove the cluster's cgroup")
 }

@@ -18,14 +18,16 @@
 //! Laws: nothing here holds a lock; a node that is started twice is refused by its `running.json`; every wait has a limit. Next room: [`crate::shell`]
 
 use crate::{
-    machine::orders::{self, GRACE, Orders, SOCKET},
+    machine::orders::{self, CLOCK, GRACE, Orders, SOCKET},
+    reach,
     state::{self, Node, Record, Running},
     underlay::{self, Underlay},
 };
+use jiff::SignedDuration;
 use minidock_base::{Doing, Error, Result, clock, paths::Paths, state_file};
 use minidock_client::{Address, Docker};
 use minidock_linux::{
-    cgroup::{Cgroup, Hierarchy},
+    cgroup::Cgroup,
     poll::{self, Want},
     proc::Process,
     remove_tree, signal, wait,
@@ -130,6 +132,7 @@ fn write_orders(ground: &Ground<'_>, node: &Node) -> Result<PathBuf> {
         private(folder)?;
     }
     write_etc(ground.paths, ground.record, node)?;
+    set_clock(ground.paths, node)?;
     let orders = Orders {
         name: node.name.clone(),
         address: node.address,
@@ -168,6 +171,15 @@ fn program(exec_root: &Path) -> Result<PathBuf> {
 
 fn private(folder: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o710).create(folder).doing(|| format!("make the folder {}", folder.display()))
+}
+
+/// Sets the clock of a node off, or right, whatever it is doing; one that is off has it set when it starts.
+///
+/// # Errors
+/// The disk's.
+pub fn set_clock(paths: &Paths, node: &Node) -> Result<()> {
+    let file = paths.cluster_run(&node.name).join(CLOCK);
+    clock::set(&file, SignedDuration::from_nanos(node.skew)).doing(|| format!("set the clock of {}", node.name))
 }
 
 /// The node's files in `/etc`. They are written in place: a running node has them mounted.
@@ -236,16 +248,19 @@ pub fn status(ground: &Ground<'_>, node: &Node) -> (Status, Option<Running>) {
 }
 
 fn group(ground: &Ground<'_>, node: &Node) -> Result<Cgroup> {
-    let hierarchy = Hierarchy::detect().doing(|| "look at the cgroups")?;
-    Ok(hierarchy.cgroup(&ground.record.cgroup(&node.name)))
+    reach::group(&ground.record.cgroup(&node.name))
 }
 
 /// Freezes every process of the node.
 ///
 /// # Errors
-/// Some process could not be stopped.
+/// Some process could not be stopped; there is no freezer within reach.
 pub async fn pause(ground: &Ground<'_>, node: &Node) -> Result<()> {
     let group = group(ground, node)?;
+    if group.dirs().is_empty() {
+        return Err(Error::conflict(format!("{} cannot be frozen: this daemon may make no cgroups", node.name))
+            .hint(format!("to the others, minidock cluster partition {} looks the same", node.name)));
+    }
     blocking(move || group.freeze().doing(|| "freeze the node")).await
 }
 
@@ -288,13 +303,13 @@ pub async fn kill_daemon(ground: &Ground<'_>, node: &Node) -> Result<()> {
     let running = state::running(ground.paths, &node.name);
     let running = running.ok_or_else(|| Error::conflict(format!("{} does not run", node.name))).doing(doing)?;
     // its own child, and not a shim: those are children of PID 1 only when their daemon is gone
-    let pids = group(ground, node)?.procs().doing(doing)?;
+    let pids =
+        fs::read_dir("/proc").doing(doing)?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let is_daemon = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         Process::read(*pid).is_some_and(|process| process.parent == running.pid)
-            && line.split(|byte| *byte == 0).nth(1) == Some(b"daemon")
+            && fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().split(|byte| *byte == 0).nth(1) == Some(b"daemon")
     };
-    let found = pids.iter().find(|pid| is_daemon(pid)).and_then(|pid| wait::pidfd_open(*pid).ok());
+    let found = pids.into_iter().find(is_daemon).and_then(|pid| wait::pidfd_open(pid).ok());
     let daemon = found.ok_or_else(|| Error::conflict(format!("{} has no daemon", node.name))).doing(doing)?;
     let _ = signal::pidfd_send_signal(&daemon, SIGKILL); // it may have ended just now
     match gone(daemon, DEATH).await? {

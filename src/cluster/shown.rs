@@ -8,6 +8,7 @@
 use crate::{
     Cluster, join, machine,
     node::{self, Ground},
+    reach,
     state::Node,
 };
 use futures_util::future::join_all;
@@ -28,8 +29,11 @@ impl Cluster {
         let underlay = self.underlay()?;
         let ground = Ground { paths: &self.paths, underlay: &underlay, record: &record };
         let nodes = join_all(record.nodes.iter().map(|node| self.show(&ground, node))).await;
+        let most = |of: fn(&Node) -> f64| record.nodes.iter().map(of).fold(0.0, f64::max);
+        let (cpus, memory) = (most(|node| node.cpus), most(|node| node.memory as f64));
         Ok(Shown {
             id: record.id.clone(),
+            warnings: reach::warnings(&record.cgroup(""), cpus, memory as i64)?,
             created_at: record.created_at.clone(),
             subnet: record.subnet.clone(),
             gateway: record.gateway()?.to_string(),
@@ -63,6 +67,7 @@ impl Cluster {
             cpus: node.cpus,
             memory: node.memory,
             labels: node.labels.clone(),
+            skew: node.skew,
             started_at: running.map(|running| running.started_at).unwrap_or_default(),
             link: ground.record.link(node.number),
             containers: -1,

@@ -57,6 +57,9 @@ pub struct Node {
     pub memory: i64,
     pub labels: Vec<String>,
     pub wanted: Wanted,
+    /// How far its clock is set off, in nanoseconds.
+    #[serde(default)]
+    pub skew: i64,
 }
 
 /// What a node should be doing.
@@ -233,6 +236,20 @@ pub fn labels_of(name: &str, all: &[String]) -> Result<Vec<String>> {
     Ok(own)
 }
 
+/// A label for one node is for one of the new ones.
+///
+/// # Errors
+/// [`minidock_base::Kind::InvalidParameter`] for another, with the names of the new ones.
+pub fn check_labels(all: &[String], new: &[u32]) -> Result<()> {
+    let names: Vec<String> = new.iter().map(|number| format!("node{number}")).collect();
+    let meant = |label: &String| Some(label.split_once('=')?.0.split_once(':')?.0.to_string());
+    match all.iter().filter_map(meant).find(|name| is_node_name(name) && !names.contains(name)) {
+        Some(other) => Err(Error::invalid(format!("a label for {other}, which is none of the new nodes"))
+            .hint(format!("they are {}", names.join(", ")))),
+        None => Ok(()),
+    }
+}
+
 /// `node` and a number.
 pub fn is_node_name(text: &str) -> bool {
     text.strip_prefix("node").is_some_and(|n| n.parse::<u32>().is_ok_and(|n| (1..=MOST).contains(&n)))
@@ -287,6 +304,8 @@ mod tests {
         assert_eq!(labels_of("node1", &all).expect("labels"), ["zone=a", "a:b=c"]);
         assert_eq!(labels_of("node2", &all).expect("labels"), ["zone=a", "disk=ssd", "a:b=c"]);
         assert!(labels_of("node1", &["zone".into()]).is_err());
+        assert!(check_labels(&all, &[1, 2]).is_ok());
+        assert!(check_labels(&all, &[3, 4]).is_err_and(|e| e.message().contains("node2, which is none of the new nodes")));
     }
 
     proptest! {
@@ -294,7 +313,7 @@ mod tests {
         fn numbers_are_given_once_and_addresses_differ(taken in proptest::collection::btree_set(1..=MOST, 0..60), count in 1u32..20) {
             let node = |number: &u32| Node {
                 name: format!("node{number}"), number: *number, address: Ipv4Addr::UNSPECIFIED, manager: false, cpus: 0.0, memory: 0,
-                labels: Vec::new(), wanted: Wanted::Running,
+                labels: Vec::new(), wanted: Wanted::Running, skew: 0,
             };
             let record = Record {
                 id: "01234567".into(), created_at: String::new(), subnet: "192.168.66.0/24".into(), uplink: false, swarm: true,

@@ -5,7 +5,8 @@
 //!                               ◄── frames ── pipes 1, 2
 //! ```
 //!
-//! * With pipes, what the program says travels in Docker's frames, and the end of the caller's input is the end of the program's.
+//! * With pipes, what the program says travels in Docker's frames, and the end of the caller's input is the end of the program's. A caller that has ended
+//!   its input may have gone altogether: an empty frame, once in a while, finds out.
 //! * With a terminal there are no frames, and no end of the input (that is a key, Ctrl-D): a caller that sends no more has gone. It takes the
 //!   terminal along: when the last master is closed the kernel hangs up, and the program is told (SIGHUP).
 //!
@@ -19,15 +20,19 @@ use minidock_spec::engine::stream::{Stream, header};
 use std::{
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     process::ExitStatus,
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf, split},
     net::unix::pipe,
     process::Child,
     sync::{mpsc, oneshot},
+    time::Interval,
 };
 
 const PIECE: usize = 32 << 10;
+/// How often it is asked whether a silent caller is still there.
+const ASK: Duration = Duration::from_secs(1);
 
 /// Connects both until the program has ended; `ended` is told its status, as a shell counts, before the caller sees the end of the stream.
 ///
@@ -50,21 +55,23 @@ fn status(ended: ExitStatus) -> i32 {
 async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io: T) -> Result<(i32, WriteHalf<T>)> {
     let (mut from, mut to) = split(io);
     let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (gone, mut caller_gone) = oneshot::channel::<()>();
+    let (over, mut input_over) = oneshot::channel::<Caller>();
     let typed = tokio::spawn(async move {
-        match stdin {
+        let caller = match stdin {
             // a program may close its input, a caller may end it and still listen
             Some(mut stdin) => {
-                let _ = tokio::io::copy(&mut from, &mut stdin).await;
-                drop(stdin);
-                std::future::pending().await
+                if tokio::io::copy(&mut from, &mut stdin).await.is_err() {
+                    let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+                }
+                Caller::Silent
             }
             // who sends nothing and closes has gone
             None => {
                 let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
-                let _ = gone.send(()); // the program may have ended first
+                Caller::Gone
             }
-        }
+        };
+        let _ = over.send(caller); // the program may have ended first
     });
     let (sender, mut pieces) = mpsc::channel::<(Stream, Vec<u8>)>(4);
     if let Some(out) = out {
@@ -74,13 +81,21 @@ async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io:
         tokio::spawn(read_all(err, Stream::Stderr, sender.clone()));
     }
     drop(sender);
+    let mut asking = None;
     loop {
         let piece = tokio::select! {
             piece = pieces.recv() => piece,
-            Ok(()) = &mut caller_gone => {
-                let _ = child.start_kill(); // nobody listens any more
-                break;
-            }
+            Ok(caller) = &mut input_over, if asking.is_none() => match caller {
+                Caller::Silent => {
+                    asking = Some(tokio::time::interval(ASK));
+                    continue;
+                }
+                Caller::Gone => {
+                    let _ = child.start_kill(); // nobody listens any more
+                    break;
+                }
+            },
+            () = next(&mut asking) => Some((Stream::Stdout, Vec::new())),
         };
         let Some((stream, bytes)) = piece else { break };
         let sent = match to.write_all(&header(stream, bytes.len() as u32)).await {
@@ -95,6 +110,21 @@ async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io:
     let ended = child.wait().await.doing(|| "wait for the program")?;
     typed.abort();
     Ok((status(ended), to))
+}
+
+/// What the end of a caller's input says of the caller.
+enum Caller {
+    /// It may still listen.
+    Silent,
+    Gone,
+}
+
+/// The next time to ask whether a silent caller is still there; never, as long as it is not silent.
+async fn next(asking: &mut Option<Interval>) {
+    match asking {
+        Some(asking) => drop(asking.tick().await),
+        None => std::future::pending().await,
+    }
 }
 
 async fn read_all(mut from: impl AsyncRead + Unpin, stream: Stream, to: mpsc::Sender<(Stream, Vec<u8>)>) {

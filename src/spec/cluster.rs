@@ -4,7 +4,7 @@
 //! thing, so these bodies are ours, in Docker's spelling, below `/minidock/cluster`.
 //!
 //! * [`UpRequest`] and [`AddRequest`] wish for nodes; [`Cluster`] and [`Node`] describe them; [`Status`] is what a node is doing now.
-//! * [`Cut`] is one direction of a cut cable, [`CutRequest`] and [`PartitionRequest`] wish for some.
+//! * [`Cut`] is one direction of a cut cable, [`CutRequest`] and [`PartitionRequest`] wish for some; [`SkewRequest`] for a clock that is wrong.
 //!
 //! Sizes are bytes, CPUs are cores (`1.5`). Next room: [`crate::swarm`]
 
@@ -55,6 +55,9 @@ pub struct Cluster {
     pub swarm: bool,
     pub nodes: Vec<Node>,
     pub cuts: Vec<Cut>,
+    /// What the hosting machine cannot give its nodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One simulated node.
@@ -72,6 +75,8 @@ pub struct Node {
     pub cpus: f64,
     pub memory: i64,
     pub labels: Vec<String>,
+    /// How far its clock is set off, in nanoseconds; 0: it is right.
+    pub skew: i64,
     pub started_at: String,
     /// The far end of its cable, on the underlay's bridge.
     pub link: String,
@@ -140,6 +145,14 @@ pub struct CutRequest {
 #[serde(rename_all = "PascalCase", default)]
 pub struct PartitionRequest {
     pub groups: Vec<Vec<String>>,
+}
+
+/// `POST /minidock/cluster/nodes/{name}/skew`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SkewRequest {
+    /// How far the node's clock shall be off, in nanoseconds; 0: it shall be right.
+    pub skew: i64,
 }
 
 /// `POST /minidock/cluster/nodes/{name}/{verb}`: what a verb may be told.

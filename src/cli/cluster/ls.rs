@@ -7,7 +7,7 @@
 //! ```
 //!
 //! * STATUS is asked of the kernel by the host: `dead` is a node that should run and does not. What stands right of it is the node's own word, and empty
-//!   when it does not answer. A star marks the node of the current context; cut cables are told below.
+//!   when it does not answer. A star marks the node of the current context; cut cables, and clocks that are set off, are told below.
 //!
 //! *See:* `src/spec/cluster.rs`. *Next room:* [`crate::cluster::power`]
 
@@ -34,6 +34,7 @@ const COLUMNS: format::Columns = &[
     ("CPUs", "CPUS"),
     ("Memory", "MEMORY"),
     ("Labels", "LABELS"),
+    ("Skew", "SKEW"),
     ("Socket", "SOCKET"),
     ("Pid", "PID"),
     ("ID", "ID"),
@@ -53,7 +54,7 @@ impl Row for Listed {
         "*formatter.clusterNodeContext"
     }
     fn columns(&self) -> &'static [&'static str] {
-        &["Address", "CPUs", "Containers", "ID", "Labels", "Memory", "Name", "Pid", "Role", "Socket", "Status", "Swarm"]
+        &["Address", "CPUs", "Containers", "ID", "Labels", "Memory", "Name", "Pid", "Role", "Skew", "Socket", "Status", "Swarm"]
     }
     fn column(&self, name: &str) -> Option<Value> {
         let node = &self.0;
@@ -70,6 +71,7 @@ impl Row for Listed {
             "Memory" if node.memory > 0 => units::human_bytes(node.memory as f64),
             "CPUs" | "Memory" => "all".to_string(),
             "Labels" => node.labels.join(","),
+            "Skew" => super::faults::shown(node.skew),
             "Socket" => node.socket.clone(),
             "Pid" => node.pid.to_string(),
             "ID" => node.node_id.clone(),
@@ -93,6 +95,8 @@ pub async fn ls(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         }
         Some(format) => format,
     };
+    let off = cluster.nodes.iter().filter(|node| node.skew != 0);
+    let off: Vec<String> = off.map(|node| format!("{} {}", node.name, super::faults::shown(node.skew))).collect();
     let star = |mut node: Node| {
         if is_table && !m.get_flag("quiet") && node.name == current {
             node.name.push_str(" *");
@@ -101,9 +105,13 @@ pub async fn ls(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     };
     let rows: Vec<Rc<dyn Row>> = cluster.nodes.into_iter().map(star).collect();
     terminal::print(&format::render(wanted, COLUMNS, &rows)?);
-    if is_table && !m.get_flag("quiet") && !cluster.cuts.is_empty() {
+    if is_table && !m.get_flag("quiet") {
         let cuts: Vec<String> = cluster.cuts.iter().map(|cut| format!("{} → {}", cut.from, cut.to)).collect();
-        terminal::print(&format!("\ncut: {}\n", cuts.join(", ")));
+        let below = [("cut", cuts), ("clock", off)].into_iter().filter(|(_, told)| !told.is_empty());
+        let below: String = below.map(|(what, told)| format!("{what}: {}\n", told.join(", "))).collect();
+        if !below.is_empty() {
+            terminal::print(&format!("\n{below}"));
+        }
     }
     Ok(0)
 }

@@ -9,6 +9,7 @@
 //!   add, rm, start, stop, kill,        one node                            [`up`], [`power`]
 //!   pause, unpause
 //!   partition, cut, heal               the cable between nodes             [`faults`]
+//!   skew                               a clock that is wrong               [`faults`]
 //!   exec, shell                        a program in a node                 [`shell`]
 //! ```
 //!
@@ -54,6 +55,7 @@ pub const COMMANDS: &[Command] = &[
         build: shell::shell_command,
         run: |m, s| Box::pin(shell::shell(m, s)),
     },
+    Command { path: "cluster skew", also: &[], build: faults::skew_command, run: |m, s| Box::pin(faults::skew(m, s)) },
     Command { path: "cluster start", also: &[], build: power::start_command, run: |m, s| Box::pin(power::start(m, s)) },
     Command { path: "cluster stop", also: &[], build: power::stop_command, run: |m, s| Box::pin(power::stop(m, s)) },
     Command { path: "cluster unpause", also: &[], build: power::unpause_command, run: |m, s| Box::pin(power::unpause(m, s)) },

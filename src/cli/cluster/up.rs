@@ -49,11 +49,16 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let docker = session.host().await?;
     let made: Cluster = docker.post(&Route::new("/minidock/cluster", []), &body).await?;
     contexts::make(session.config_folder(), &docker.address().to_string(), &made, true)?;
+    warn(&made);
     if !m.get_flag("quiet") {
         terminal::eprint(&format!("{} nodes on {} stand; minidock cluster ls shows them\n", made.nodes.len(), made.subnet));
     }
     names(&made, &[]);
     Ok(0)
+}
+
+fn warn(cluster: &Cluster) {
+    cluster.warnings.iter().for_each(|warning| terminal::eprint(&format!("Warning: {warning}\n")));
 }
 
 fn names(cluster: &Cluster, but: &[String]) {
@@ -97,6 +102,7 @@ pub async fn add(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let before: Vec<String> = before.nodes.into_iter().map(|node| node.name).collect();
     let now: Cluster = docker.post(&Route::new("/minidock/cluster/nodes", []), &body).await?;
     contexts::make(session.config_folder(), &docker.address().to_string(), &now, false)?;
+    warn(&now);
     names(&now, &before);
     Ok(0)
 }

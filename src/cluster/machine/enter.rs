@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   minidock machine enter ORDERS PID PROGRAM…      stdio: pipes, or a terminal, from the hosting daemon
-//!     enter the cgroup ─► setns(pidfd, all five) ─► fork ──► [session, terminal] ─► execve
+//!     enter the cgroup ─► setns(pidfd, all of them) ─► fork ──► [session, terminal] ─► execve
 //!                                                    │                               PID n of the node
 //!                                                    └ waits; its status is ours
 //! ```
@@ -17,9 +17,10 @@
 //! *See:* setns(2), nsenter(1). Next room: [`crate::node`]
 
 use super::{join, orders::Orders};
+use crate::reach;
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    cgroup::{Cgroup, Hierarchy, Version},
+    cgroup::{Cgroup, Version},
     clone::{self, Cloned},
     exec::{self, NotFound},
     proc::Process,
@@ -45,11 +46,8 @@ pub fn enter(file: &Path, whom: &str, program: &[String]) -> Result<i32> {
     if Process::read(pid).is_none_or(|process| process.started != started || process.is_over()) {
         return Err(gone());
     }
-    let hierarchy = Hierarchy::detect().doing(|| "look at the cgroups")?;
-    let group = match hierarchy.version() {
-        Version::V1 => hierarchy.cgroup(&orders.cgroup),
-        Version::V2 => hierarchy.cgroup(&orders.cgroup.join("system")),
-    };
+    let group = reach::group(&orders.cgroup)?;
+    let group = if group.version() == Version::V1 { group } else { group.child(Path::new("system")) };
     let doors = group.open_doors().doing(|| format!("enter {}", orders.name))?;
     Cgroup::enter_through(&doors).doing(|| format!("enter the cgroup of {}", orders.name))?;
     drop(doors);

@@ -33,18 +33,15 @@ pub mod init;
 pub mod orders;
 pub mod world;
 
+use crate::reach;
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    cgroup::{Hierarchy, Version},
+    cgroup::Version,
     clone::{self, Cloned},
-    namespaces::{self, Namespace, Set},
-    wait,
+    namespaces, wait,
 };
 use orders::Orders;
 use std::{ffi::OsString, io::Write, path::Path};
-
-/// The namespaces of a node.
-pub const OWN: [Namespace; 5] = [Namespace::Pid, Namespace::Mount, Namespace::Network, Namespace::Uts, Namespace::Cgroup];
 
 /// On cgroup v2 a group that hands controllers down has no processes itself, so the machine's own live one level below.
 const SYSTEM: &str = "/system";
@@ -73,8 +70,7 @@ fn run(file: &Path) -> Result<i32> {
     let orders = Orders::load(file)?;
     let _ = wait::setsid(); // a leader already, if a shell started us
     settle(&orders)?;
-    let own: Set = OWN.into_iter().collect();
-    match clone::clone3(clone::Request { namespaces: own, ..clone::Request::default() })
+    match clone::clone3(clone::Request { namespaces: reach::namespaces(), ..clone::Request::default() })
         .doing(|| "make the node's namespaces")?
     {
         Cloned::Parent { pid, .. } => {
@@ -89,11 +85,10 @@ fn run(file: &Path) -> Result<i32> {
 /// Enters the node's cgroup, with its limits.
 fn settle(orders: &Orders) -> Result<()> {
     let doing = || format!("make the cgroup of {}", orders.name);
-    let hierarchy = Hierarchy::detect().doing(doing)?;
-    let group = hierarchy.cgroup(&orders.cgroup);
+    let group = reach::group(&orders.cgroup).doing(doing)?;
     group.create().doing(doing)?;
-    let v1 = hierarchy.version() == Version::V1;
-    if orders.cpus > 0.0 {
+    let v1 = group.version() == Version::V1;
+    if orders.cpus > 0.0 && reach::has(&group, "cpu") {
         let quota = (orders.cpus * 100_000.0).round().max(1_000.0) as i64;
         match v1 {
             true => group.write("cpu", "cpu.cfs_quota_us", &quota.to_string()),
@@ -101,7 +96,7 @@ fn settle(orders: &Orders) -> Result<()> {
         }
         .doing(|| format!("give {} {} CPUs", orders.name, orders.cpus))?;
     }
-    if orders.memory > 0 {
+    if orders.memory > 0 && reach::has(&group, "memory") {
         let knob = if v1 { "memory.limit_in_bytes" } else { "memory.max" };
         group.write("memory", knob, &orders.memory.to_string()).doing(|| format!("give {} its memory", orders.name))?;
     }
@@ -110,11 +105,10 @@ fn settle(orders: &Orders) -> Result<()> {
 
 /// The door of the machine's own processes on cgroup v2; on v1 they stay where the machine entered.
 fn step_aside() -> Result<()> {
-    let hierarchy = Hierarchy::detect().doing(|| "look at the node's cgroups")?;
-    if hierarchy.version() == Version::V1 {
+    let aside = reach::group(Path::new(SYSTEM))?;
+    if aside.version() == Version::V1 {
         return Ok(());
     }
-    let aside = hierarchy.cgroup(Path::new(SYSTEM));
     for dir in aside.dirs() {
         minidock_linux::cgroup::knob::make_folder(&dir.path).doing(|| "make a cgroup for the machine itself")?;
     }
@@ -124,5 +118,5 @@ fn step_aside() -> Result<()> {
 /// All of a node's namespaces, for who enters it by a pidfd.
 fn join(pidfd: &std::os::fd::OwnedFd, name: &str) -> Result<()> {
     use std::os::fd::AsFd;
-    namespaces::setns(pidfd.as_fd(), OWN.into_iter().collect(), name).doing(|| format!("enter {name}"))
+    namespaces::setns(pidfd.as_fd(), reach::namespaces(), name).doing(|| format!("enter {name}"))
 }

@@ -7,12 +7,14 @@
 //!   <exec root>/cluster/node1/machine.json     Orders
 //!                            /running.json     which process is PID 1 (state.rs)
 //!                            /grace            seconds, for the next orderly stop
+//!                            /clock            how far its clock is set off (`minidock_base::clock`)
 //!                            /etc/{hosts,hostname,resolv.conf}   what the node sees in /etc
 //! ```
 //!
 //! Paths are those of the hosting machine. Next room: [`crate::machine::world`]
 
-use minidock_base::{Doing, Error, Result, state_file};
+use minidock_base::{Doing, Error, Result, clock, state_file};
+use minidock_linux::userns;
 use serde::{Deserialize, Serialize};
 use std::{
     net::Ipv4Addr,
@@ -25,6 +27,8 @@ pub const FILE: &str = "machine.json";
 pub const ETC: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 /// How long programs may take to end, for the next stop.
 pub const GRACE: &str = "grace";
+/// How far the node's clock is set off.
+pub const CLOCK: &str = "clock";
 /// The socket of the node's daemon, in its exec root.
 pub const SOCKET: &str = "minidock.sock";
 
@@ -90,12 +94,14 @@ impl Orders {
         let socket = format!("unix://{EXEC_ROOT}/{SOCKET}");
         let fixed = [
             ("PATH", format!("{PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")),
-            ("HOME", "/root".to_string()),
+            // root of a user namespace only cannot write into the real one's folder
+            ("HOME", if userns::lives_in_one() { "/run" } else { "/root" }.to_string()),
             ("USER", "root".to_string()),
             ("HOSTNAME", self.name.clone()),
             ("MINIDOCK_HOST", socket.clone()),
             ("DOCKER_HOST", socket),
             ("MINIDOCK_NODE", self.name.clone()),
+            (clock::VARIABLE, format!("{EXEC_ROOT}/{CLOCK}")),
         ];
         fixed.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }

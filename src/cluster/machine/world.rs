@@ -14,6 +14,8 @@
 //!
 //! * Everything that has to survive the covering of `/run` is opened as a detached tree first ([`lift`]) and hung up afterwards.
 //!
+//! * Where the host is root of a user namespace only, `/sys/fs/cgroup` is the hosting machine's as it is: the node has no group to begin at.
+//!
 //! Laws: all mounts are private: none is seen outside, all end with PID 1. A place that this machine has not is left out.
 //! *See:* mount_namespaces(7), overlayfs, cgroup_namespaces(7). Next room: [`crate::machine::init`]
 
@@ -22,6 +24,7 @@ use minidock_base::{Doing, Result};
 use minidock_linux::{
     cgroup::{Hierarchy, Version},
     mount::{self, Attributes, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, Target},
+    userns,
 };
 use std::{
     collections::BTreeMap,
@@ -43,7 +46,7 @@ const MS_NOEXEC: u64 = 8;
 /// The mount that failed.
 pub fn furnish(orders: &Orders) -> Result<()> {
     mount::set_propagation("/", MS_REC | MS_PRIVATE).doing(|| "make the node's mounts its own")?;
-    let trees = v1_trees();
+    let groups = groups()?;
     let data = lift(&orders.data_root, true)?;
     let exec = lift(&orders.exec_root, false)?;
     let lent = lift(&orders.lent, false)?;
@@ -67,9 +70,15 @@ pub fn furnish(orders: &Orders) -> Result<()> {
     for (file, tree) in &etc {
         hang_file(tree, file)?;
     }
-    cover("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "")?;
-    cover("/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "")?;
-    cgroups(&trees)
+    let hint =
+        "is something mounted over a part of this machine's /proc or /sys? Root of a user namespace cannot show the whole then";
+    let whole = |made: Result<()>| made.map_err(|e| if userns::lives_in_one() { e.hint(hint) } else { e });
+    whole(cover("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""))?;
+    whole(cover("/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""))?;
+    match groups {
+        Groups::Own(trees) => cgroups(&trees),
+        Groups::Hosts(tree) => hang(&tree, "/sys/fs/cgroup"),
+    }
 }
 
 /// `/var/lib`: the machine's below a tmpfs, and in it what is the node's.
@@ -77,7 +86,9 @@ fn own_state(data: &OwnedFd, lent: &OwnedFd) -> Result<()> {
     let (upper, work) = ("/run/minidock.var/upper", "/run/minidock.var/work");
     make(upper)?;
     make(work)?;
-    let options = format!("lowerdir=/var/lib,upperdir={upper},workdir={work}");
+    // what tells a whiteout from a file is an attribute that only the real root may write, or any user
+    let marks = if userns::lives_in_one() { ",userxattr" } else { "" };
+    let options = format!("lowerdir=/var/lib,upperdir={upper},workdir={work}{marks}");
     cover("/var/lib", "overlay", 0, &options)?;
     for place in [DATA_ROOT, LENT] {
         make(place)?;
@@ -110,6 +121,21 @@ fn hang_file(tree: &OwnedFd, place: &Path) -> Result<()> {
         fs::write(place, "").doing(|| format!("make {}", place.display()))?;
     }
     hang(tree, &place.to_string_lossy())
+}
+
+/// What will be at `/sys/fs/cgroup`.
+enum Groups {
+    /// Trees that begin at the node's group.
+    Own(Option<BTreeMap<String, String>>),
+    /// What is there now.
+    Hosts(OwnedFd),
+}
+
+fn groups() -> Result<Groups> {
+    match userns::lives_in_one() {
+        true => lift(Path::new("/sys/fs/cgroup"), true).map(Groups::Hosts),
+        false => Ok(Groups::Own(v1_trees())),
+    }
 }
 
 /// Which v1 trees there are: the folder's name below `/sys/fs/cgroup`, and the option that names the tree; none where cgroups are v2.
