@@ -13,9 +13,11 @@ use minidock_registry::{
     settings::RegistryConfig,
 };
 use minidock_spec::{digest::Digest, reference::Reference};
+use sha2::{Digest as _, Sha512};
 use shelf::{Images, Meddler, Oracle, Ours, Prank, skip};
 use std::{
-    net::SocketAddr,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     process::Command,
     sync::{
         Arc,
@@ -519,6 +521,32 @@ async fn a_ca_of_ones_own_is_believed_where_it_was_laid_down_and_a_client_shows_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_by_tls_is_neither_asked_for_in_the_clear_nor_answered_by_a_stand_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    if !certificates(folder.path()) {
+        return skip("openssl is not installed");
+    }
+    let Some(passwords) = htpasswd(folder.path()) else { return skip("htpasswd is not installed") };
+    let file = |name: &str| folder.path().join(name);
+    let ours = Ours::start(|options| {
+        options.tls = Some((file("server.crt"), file("server.key")));
+        options.htpasswd = Some(passwords.clone());
+    })
+    .await;
+    let target = Images::new();
+    let name = format!("{}/alpine:latest", ours.address);
+    let changes = [format!("LABEL {}=yes", minidock_registry::pull::stand_in::LABEL)];
+    let empty = tar::Builder::new(Vec::new()).into_inner().expect("memory");
+    target.store.import(&empty[..], Some(Reference::parse(&name).expect("a name")), &changes, "").expect("an image");
+    for wanted in [name, format!("{}/other:1", ours.address)] {
+        let error = target.pull(&wanted).await.expect_err("nobody said who asks");
+        let told = error.message();
+        assert!(told.contains("https://") && told.contains("no basic auth credentials"), "{told}");
+        assert_eq!(error.kind(), Kind::Forbidden);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_is_asked_first_and_told_whose_content_is_meant() {
     let ours = Ours::start(|_| ()).await;
     let source = Images::new();
@@ -614,4 +642,48 @@ async fn our_registry_keeps_uploads_and_names_apart() {
     let unknown = Digest::of(b"never seen");
     assert!(repository.manifest(unknown.as_str()).await.is_err());
     assert!(repository.put_manifest("x", "application/vnd.oci.image.manifest.v1+json", br#"{"config":{"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000"},"layers":[]}"#).await.is_err());
+}
+
+/// One request to a registry in so many words: status, header lines in lower case, body.
+fn asked(address: SocketAddr, words: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let head = format!("{words} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("it takes it");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("it answers");
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&all[..end]).to_ascii_lowercase();
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    (status, head, all[end + 4..].to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_registry_keeps_what_is_known_by_the_longer_hash_too() {
+    let ours = Ours::start(|_| ()).await;
+    let at = |words: &str, body: &[u8]| asked(ours.address, words, body);
+    let name = |bytes: &[u8]| format!("sha512:{}", hex::encode(Sha512::digest(bytes)));
+    let (blob, config) = (b"a layer".to_vec(), b"{}".to_vec());
+    for bytes in [&blob, &config] {
+        let (status, head, _) = at(&format!("POST /v2/a/blobs/uploads/?digest={}", name(bytes)), bytes);
+        assert!(status == 201 && head.contains(&format!("docker-content-digest: {}", name(bytes))), "{head}");
+        assert_eq!(at(&format!("GET /v2/a/blobs/{}", name(bytes)), b"").2, *bytes);
+    }
+    let wrong = at(&format!("POST /v2/a/blobs/uploads/?digest={}", name(b"other")), &blob);
+    assert_eq!(wrong.0, 400, "{}", wrong.1);
+    let short = at(&format!("GET /v2/a/blobs/{}", Digest::of(&blob)), b"");
+    assert_eq!(short.0, 404, "it was never pushed under that name");
+    let mounted = at(&format!("POST /v2/b/blobs/uploads/?mount={}&from=a", name(&blob)), b"");
+    assert_eq!(mounted.0, 201, "{}", mounted.1);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"digest":"{}","size":2}},"layers":[{{"digest":"{}","size":7}}]}}"#,
+        name(&config),
+        name(&blob)
+    );
+    let place = format!("/v2/a/manifests/{}", name(manifest.as_bytes()));
+    assert_eq!(at(&format!("PUT {place}"), manifest.as_bytes()).0, 201);
+    assert_eq!(at(&format!("GET {place}"), b"").2, manifest.as_bytes());
+    assert_eq!(at(&format!("PUT /v2/a/manifests/{}", name(b"another")), manifest.as_bytes()).0, 400);
+    assert_eq!(at(&format!("DELETE {place}"), b"").0, 202);
+    assert_eq!(at(&format!("GET {place}"), b"").0, 404);
+    assert_eq!(at(&format!("GET /v2/a/blobs/sha512:{}", &Digest::of(&blob).hex()), b"").0, 400, "too short for that hash");
 }

@@ -32,7 +32,7 @@ use minidock_spec::{
     digest::Digest,
     engine::image::Progress,
     image::{Descriptor, Manifest},
-    reference::Reference,
+    reference::{HUB, Reference},
 };
 use serde_json::json;
 use std::{
@@ -106,7 +106,8 @@ pub async fn push(
     };
     let image = store.named(reference).ok_or_else(|| missing(reference))?;
     let from = sources(store, &image, reference);
-    let repository = client.repository(reference, &Purpose::Push { from: from.clone() }, credentials).await?;
+    let opened = client.repository(reference, &Purpose::Push { from: from.clone() }, credentials).await;
+    let repository = opened.map_err(|error| nobody_there(error, reference))?;
     tell(Progress::line(format!("The push refers to repository [{}]", reference.canonical_name())));
     for diff_id in image.diff_ids().iter().rev() {
         tell(Progress::of(diff_id.short(), "Preparing"));
@@ -234,12 +235,33 @@ fn denied(error: Error, reference: &Reference) -> Error {
         return error;
     }
     Error::forbidden(format!("denied: requested access to the resource is denied ({}: {text})", reference.familiar_name()))
-        .hint(
-            format!(
-                "minidock login {}",
-                if reference.domain == minidock_spec::reference::HUB { "" } else { &reference.domain }
-            )
-            .trim_end()
-            .to_string(),
-        )
+        .hint(format!("minidock login {}", if reference.domain == HUB { "" } else { &reference.domain }).trim_end().to_string())
+}
+
+/// A name without a registry in it means the Hub: who meant another one is told how to say so.
+fn nobody_there(error: Error, reference: &Reference) -> Error {
+    if error.kind() != Kind::Unavailable || error.hint_text().is_some() || reference.domain != HUB {
+        return error;
+    }
+    let familiar = reference.familiar();
+    error.hint(format!(
+        "a name without a registry goes to the Hub; for another one: minidock tag {familiar} localhost:5000/{familiar}, and push that"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_meant_another_registry_is_told_how_to_say_so() {
+        let hint = |name: &str, error: Error| {
+            let told = nobody_there(error, &Reference::parse(name).expect("a name"));
+            told.hint_text().map(str::to_string)
+        };
+        let nobody = || Error::unavailable("nobody answers");
+        assert!(hint("team/app:1", nobody()).is_some_and(|hint| hint.contains("tag team/app:1 localhost:5000/team/app:1")));
+        assert_eq!(hint("localhost:5000/app", nobody()), None);
+        assert_eq!(hint("app", Error::forbidden("no")), None);
+    }
 }

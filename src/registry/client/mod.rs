@@ -18,7 +18,7 @@
 //! certs.d, identity tokens and a hook for progress would each have meant to go round it, and its reqwest is a second
 //! HTTP stack in the house. What it would have spared is the two hundred lines of [`session`].
 //!
-//! Laws: the Hub's credentials are not told to its mirrors. See: distribution-spec. Next room: [`wire`]
+//! Laws: the Hub's credentials are not told to its mirrors; plain HTTP is tried only where nobody answered by TLS. See: distribution-spec. Next room: [`wire`]
 
 pub mod blob;
 pub mod challenge;
@@ -153,7 +153,12 @@ impl Endpoints {
             let Client { wire, config, .. } = &*self.client;
             let (secure, verified) = (endpoint.secure, endpoint.verify);
             match Session::open(wire.clone(), config.clone(), endpoint, credentials, self.scopes.clone()).await {
-                Ok(session) => return Some(Ok(Repository { session, name: self.name.clone() })),
+                Ok(session) => {
+                    if !mirror {
+                        self.left.clear(); // this is the registry: what it refuses is not asked for again in the clear
+                    }
+                    return Some(Ok(Repository { session, name: self.name.clone() }));
+                }
                 Err(Failure::Broken(error)) => return Some(Err(hinted(error, verified))),
                 // TLS was only tried on the chance: what counts is what comes of the next one
                 Err(Failure::Unreachable(error)) if secure && !mirror && !self.left.is_empty() => refused = Some(error),

@@ -166,15 +166,19 @@ impl Session {
     pub async fn send(&self, ask: &Ask) -> Result<Reply> {
         let (mut tries, mut renewed) = (Tries::default(), false);
         loop {
+            let mut said = None;
             let outcome = match self.authorization().await {
-                Ok(authorization) => self.follow(ask, authorization).await,
+                Ok(authorization) => {
+                    said = authorization.clone();
+                    self.follow(ask, authorization).await
+                }
                 Err(failure) => Err(failure),
             };
             let (wait, last) = match outcome {
                 Ok(reply) if reply.status == StatusCode::UNAUTHORIZED && !renewed => {
                     renewed = true;
                     self.note_challenge(&reply);
-                    *self.token.lock().await = None;
+                    self.forget_token(said.as_deref()).await;
                     reply.discard().await;
                     continue;
                 }
@@ -230,6 +234,15 @@ impl Session {
             (endpoint, ask.target) = (next, target);
         }
         Err(Failure::Unreachable(Error::invalid(format!("{}: redirected more than {MOST_REDIRECTS} times", ask.target))))
+    }
+
+    /// Drops the token that was `said` and refused; one that another request has fetched meanwhile stays.
+    async fn forget_token(&self, said: Option<&str>) {
+        let refused = said.and_then(|said| said.strip_prefix("Bearer "));
+        let mut token = self.token.lock().await;
+        if token.as_ref().map(|token| token.value.as_str()) == refused {
+            *token = None;
+        }
     }
 
     /// The token was refused: takes note, so that the next request comes with a new one. Whether that may help.

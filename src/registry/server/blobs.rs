@@ -8,12 +8,12 @@
 use super::{
     Server,
     answer::{Answer, Refusal, empty, file, set},
+    digest::Digest,
     shelf::on_disk,
 };
 use crate::client::headers::{Part, byte_range};
 use http::{Method, header, request::Parts};
 use minidock_base::Doing;
-use minidock_spec::digest::Digest;
 
 fn unknown() -> Refusal {
     Refusal::new(404, "BLOB_UNKNOWN", "blob unknown to registry")
@@ -26,7 +26,8 @@ fn unknown() -> Refusal {
 pub async fn get(server: &Server, head: &Parts, name: String, digest: Digest) -> Result<Answer, Refusal> {
     let (shelf, layout, wanted) = (server.shelf.clone(), server.layout.clone(), digest.clone());
     let found = on_disk(move || {
-        let found = shelf.open_blob(&name, &wanted).or_else(|| layout.and_then(|layout| layout.open_blob(&name, &wanted)));
+        let found =
+            shelf.open_blob(&name, &wanted).or_else(|| layout.and_then(|layout| layout.open_blob(&name, &wanted.known()?)));
         found.map(|file| file.metadata().map(|facts| (file, facts.len())).doing(|| "look at a blob")).transpose()
     });
     let (bytes, size) = found.await?.ok_or_else(unknown)?;

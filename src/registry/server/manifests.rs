@@ -13,16 +13,14 @@
 use super::{
     Server,
     answer::{Answer, Refusal, document, empty, read_all, set},
+    digest::{Algorithm, Digest},
     route::{Query, Which},
     shelf::{Record, on_disk},
 };
 use crate::client::manifest::LARGEST;
 use http::{header, request::Parts};
 use hyper::body::Incoming;
-use minidock_spec::{
-    digest::Digest,
-    image::{OCI_INDEX, OCI_MANIFEST},
-};
+use minidock_spec::image::{OCI_INDEX, OCI_MANIFEST};
 use serde_json::{Value, json};
 
 const DIGEST: header::HeaderName = header::HeaderName::from_static("docker-content-digest");
@@ -47,7 +45,8 @@ pub async fn get(server: &Server, name: String, which: Which, head: bool) -> Res
         {
             return Ok(Some((digest, bytes, record.media_type)));
         }
-        Ok(layout.and_then(|layout| layout.manifest(&name, &which)))
+        let lent = layout.and_then(|layout| layout.manifest(&name, &which));
+        Ok(lent.map(|(digest, bytes, media_type)| (digest.into(), bytes, media_type)))
     });
     let (digest, bytes, media_type) = found.await?.ok_or_else(unknown)?;
     let length = bytes.len();
@@ -72,8 +71,8 @@ struct Inspected {
     parts: Vec<Digest>,
 }
 
-/// Reads what is needed out of a document.
-fn inspected(bytes: &[u8], content_type: &str) -> Result<Inspected, Refusal> {
+/// Reads what is needed out of a document, whose digest this is.
+fn inspected(bytes: &[u8], digest: &Digest, content_type: &str) -> Result<Inspected, Refusal> {
     let invalid = |why: String| Refusal::new(400, "MANIFEST_INVALID", why);
     let value: Value = serde_json::from_slice(bytes).map_err(|e| invalid(format!("manifest invalid: {e}")))?;
     if !value.is_object() {
@@ -112,7 +111,7 @@ fn inspected(bytes: &[u8], content_type: &str) -> Result<Inspected, Refusal> {
     let config_type = value.get("config").and_then(|c| c.get("mediaType")).cloned();
     let artifact = value.get("artifactType").filter(|t| t.as_str().is_some_and(|t| !t.is_empty())).cloned().or(config_type);
     let descriptor = subject.as_ref().map(|_| {
-        let mut descriptor = json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()});
+        let mut descriptor = json!({"mediaType": media_type, "digest": digest, "size": bytes.len()});
         for (key, found) in [("artifactType", artifact), ("annotations", value.get("annotations").cloned())] {
             if let Some(found) = found.filter(|found| !found.is_null()) {
                 descriptor[key] = found;
@@ -131,8 +130,12 @@ pub async fn put(server: &Server, head: &Parts, name: String, which: Which, body
     server.writable()?;
     let bytes = read_all(body, LARGEST).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Inspected { record, parts } = inspected(&bytes, content_type)?;
-    let digest = Digest::of(&bytes);
+    let algorithm = match &which {
+        Which::Digest(expected) => expected.algorithm(),
+        Which::Tag(_) => Algorithm::Sha256,
+    };
+    let digest = Digest::of(algorithm, &bytes);
+    let Inspected { record, parts } = inspected(&bytes, &digest, content_type)?;
     if let Which::Digest(expected) = &which
         && *expected != digest
     {
@@ -143,14 +146,14 @@ pub async fn put(server: &Server, head: &Parts, name: String, which: Which, body
         ));
     }
     let subject = record.subject.clone();
-    let (shelf, into) = (server.shelf.clone(), name.clone());
+    let (shelf, into, stored) = (server.shelf.clone(), name.clone(), digest.clone());
     let missing = on_disk(move || {
         if let Some(missing) = parts.into_iter().find(|part| !shelf.has_blob(&into, part)) {
             return Ok(Some(missing));
         }
-        let digest = shelf.put_manifest(&into, &bytes, &record)?;
+        shelf.put_manifest(&into, &stored, &bytes, &record)?;
         if let Which::Tag(tag) = &which {
-            shelf.set_tag(&into, tag, &digest)?;
+            shelf.set_tag(&into, tag, &stored)?;
         }
         Ok(None)
     })
@@ -210,25 +213,28 @@ mod tests {
 
     #[test]
     fn a_manifest_tells_what_it_needs_and_whom_it_speaks_of() {
-        let (config, layer, subject) = (Digest::of(b"c"), Digest::of(b"l"), Digest::of(b"s"));
+        let own = Digest::of(Algorithm::Sha256, b"");
+        let (config, layer, subject) =
+            (Digest::of(Algorithm::Sha256, b"c"), Digest::of(Algorithm::Sha512, b"l"), Digest::of(Algorithm::Sha256, b"s"));
         let text = json!({"config": {"digest": config, "mediaType": "x"}, "layers": [{"digest": layer}, {"digest": layer, "urls": ["http://x"]}],
             "subject": {"digest": subject}, "annotations": {"a": "b"}});
-        let found = inspected(text.to_string().as_bytes(), OCI_MANIFEST).expect("good");
+        let found = inspected(text.to_string().as_bytes(), &own, OCI_MANIFEST).expect("good");
         assert_eq!(found.parts, [config, layer]);
         assert_eq!(found.record.subject, Some(subject));
         assert_eq!(found.record.descriptor.expect("one")["artifactType"], "x");
         for bad in ["[]", "x", r#"{"config":{"digest":"../x"}}"#, r#"{"manifests":[],"layers":[]}"#, r#"{"mediaType":"other"}"#]
         {
-            assert!(inspected(bad.as_bytes(), OCI_MANIFEST).is_err(), "{bad}");
+            assert!(inspected(bad.as_bytes(), &own, OCI_MANIFEST).is_err(), "{bad}");
         }
-        assert_eq!(inspected(br#"{"manifests":[]}"#, "").expect("an index").record.media_type, OCI_INDEX);
+        assert_eq!(inspected(br#"{"manifests":[]}"#, &own, "").expect("an index").record.media_type, OCI_INDEX);
     }
 
     proptest! {
         #[test]
         fn no_document_makes_it_panic(text in "\\PC{0,60}", kind in "\\PC{0,20}") {
-            let _ = inspected(text.as_bytes(), &kind);
-            let _ = inspected(format!("{{\"layers\":[{{\"digest\":\"{text}\"}}]}}").as_bytes(), &kind);
+            let own = Digest::of(Algorithm::Sha256, b"");
+            let _ = inspected(text.as_bytes(), &own, &kind);
+            let _ = inspected(format!("{{\"layers\":[{{\"digest\":\"{text}\"}}]}}").as_bytes(), &own, &kind);
         }
     }
 }

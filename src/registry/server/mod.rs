@@ -14,7 +14,7 @@
 //!
 //! * [`main`] is the costume `minidock registry-server`, put on by `minidock registry serve`; [`options`] are its words.
 //! * [`shelf`] is the folder; [`layout`] hands out the images of an OCI layout (the daemon's own store) beside it.
-//! * [`route`], [`answer`]: paths, and what goes back, with the specification's error codes.
+//! * [`route`], [`answer`], [`digest`]: paths, names by hash, and what goes back, with the specification's error codes.
 //!
 //! Laws: a blob or manifest is visible only whole and checked; a repository hands out only what was pushed to it or mounted
 //! into it; nothing is held in memory but a manifest. Tags are files, so two pushes at once leave one of the two, never a mix.
@@ -24,6 +24,7 @@
 
 pub mod answer;
 pub mod blobs;
+pub mod digest;
 pub mod layout;
 pub mod listing;
 pub mod manifests;

@@ -10,17 +10,19 @@
 //!   /v2/<name>/manifests/<tag or digest>         /v2/<name>/referrers/<digest>
 //! ```
 //!
-//! See: distribution-spec "Endpoints". Next room: [`super::blobs`]
+//! See: distribution-spec "Endpoints". Next room: [`super::digest`]
 
 use super::{
     Server,
     answer::{Answer, Refusal, document},
-    blobs, listing, manifests, uploads,
+    blobs,
+    digest::Digest,
+    listing, manifests, uploads,
 };
 use crate::client::headers::decode;
 use http::Request;
 use hyper::body::Incoming;
-use minidock_spec::{digest::Digest, reference::Reference};
+use minidock_spec::reference::Reference;
 
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,11 +162,12 @@ pub fn digest(text: &str) -> Result<Digest, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::digest::Algorithm;
     use proptest::prelude::*;
 
     #[test]
     fn paths_are_read_from_their_end() {
-        let digest = Digest::of(b"x");
+        let digest = Digest::of(Algorithm::Sha256, b"x");
         let at = |path: String| place(&path).expect("a place");
         assert_eq!(at("/v2/".into()), Place::Root);
         assert_eq!(at(format!("/v2/a/blobs/b/blobs/{digest}")), Place::Blob("a/blobs/b".into(), digest.clone()));

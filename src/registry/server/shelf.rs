@@ -4,7 +4,7 @@
 //! its own. So mounting is making an empty file, and what was pushed to one repository is not handed out by another.
 //!
 //! ```text
-//!   blobs/sha256/<hex>                                the bytes, manifests too
+//!   blobs/sha256/<hex>, blobs/sha512/<hex>            the bytes, manifests too
 //!   uploads/<id>                                      blobs on their way
 //!   repositories/<name>/_blobs/<hex>                  it has this blob
 //!                      /_manifests/<hex>              it has this manifest: {"mediaType": …, "subject": …}
@@ -16,9 +16,12 @@
 //! Laws: files are written beside and renamed; the blob comes before the file that says a repository has it. All calls
 //! block; handlers call them by [`on_disk`]. Next room: [`super::uploads`]
 
-use super::{answer::Refusal, internal};
+use super::{
+    answer::Refusal,
+    digest::{Algorithm, Digest},
+    internal,
+};
 use minidock_base::{Doing, Error, Result, state_file};
-use minidock_spec::digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -52,14 +55,15 @@ impl Shelf {
     /// # Errors
     /// It cannot be made.
     pub fn open(root: &Path) -> Result<Shelf> {
-        for folder in ["blobs/sha256", "uploads", "repositories"] {
-            fs::create_dir_all(root.join(folder)).doing(|| format!("make {}", root.join(folder).display()))?;
+        let blobs = Algorithm::ALL.map(|algorithm| root.join("blobs").join(algorithm.name()));
+        for folder in blobs.into_iter().chain([root.join("uploads"), root.join("repositories")]) {
+            fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
         }
         Ok(Shelf { root: root.to_path_buf() })
     }
 
     pub fn blob(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs/sha256").join(digest.hex())
+        self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
 
     pub fn uploads(&self) -> PathBuf {
@@ -125,16 +129,14 @@ impl Shelf {
         written.doing(|| format!("write {}", folder.join(file).display()))
     }
 
-    /// Stores a manifest in a repository.
-    pub fn put_manifest(&self, name: &str, bytes: &[u8], record: &Record) -> Result<Digest> {
-        let digest = Digest::of(bytes);
+    /// Stores a manifest, whose digest this is, in a repository.
+    pub fn put_manifest(&self, name: &str, digest: &Digest, bytes: &[u8], record: &Record) -> Result<()> {
         let beside = self.uploads().join(minidock_base::id::random_id());
         fs::write(&beside, bytes)
-            .and_then(|()| fs::rename(&beside, self.blob(&digest)))
+            .and_then(|()| fs::rename(&beside, self.blob(digest)))
             .doing(|| format!("store the manifest {digest}"))?;
         let record = serde_json::to_vec(record).doing(|| "write the record of a manifest")?;
-        self.write_mark(name, "_manifests", digest.hex(), &record)?;
-        Ok(digest)
+        self.write_mark(name, "_manifests", digest.hex(), &record)
     }
 
     /// A manifest's bytes and its record, if this repository has it.
@@ -151,7 +153,7 @@ impl Shelf {
         let folder = self.repository(name).join("_manifests");
         let mut all = Vec::new();
         for file in files(&folder)? {
-            if let Ok(digest) = Digest::parse(&format!("sha256:{file}"))
+            if let Some(digest) = Digest::of_digits(&file)
                 && let Some(record) = state_file::load(&folder.join(&file))?
             {
                 all.push((digest, record));
@@ -254,7 +256,7 @@ mod tests {
     fn a_repository_has_only_what_was_given_to_it_and_bytes_go_with_the_last() {
         let folder = tempfile::tempdir().expect("a folder");
         let shelf = Shelf::open(folder.path()).expect("room");
-        let digest = Digest::of(b"bytes");
+        let digest = Digest::of(Algorithm::Sha512, b"bytes");
         let upload = shelf.uploads().join("1");
         fs::write(&upload, b"bytes").expect("room");
         shelf.take_blob("team/app", &digest, &upload).expect("room");
@@ -275,8 +277,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let shelf = Shelf::open(folder.path()).expect("room");
         let record = Record { media_type: "m".into(), ..Record::default() };
-        let (one, two) =
-            (shelf.put_manifest("a", b"1", &record).expect("room"), shelf.put_manifest("a", b"2", &record).expect("room"));
+        let (one, two) = (Digest::of(Algorithm::Sha256, b"1"), Digest::of(Algorithm::Sha512, b"2"));
+        shelf.put_manifest("a", &one, b"1", &record).expect("room");
+        shelf.put_manifest("a", &two, b"2", &record).expect("room");
+        assert_eq!(shelf.manifests("a").expect("readable").len(), 2);
         shelf.set_tag("a", "x", &one).expect("room");
         shelf.set_tag("a", "y", &two).expect("room");
         assert_eq!(shelf.manifest("a", &one).expect("readable"), Some((b"1".to_vec(), record)));

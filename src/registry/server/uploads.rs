@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`Open`] is one upload: its file, how far it goes, and its hash so far; after a restart of the registry the file is
-//!   hashed again.
+//!   hashed again. It is SHA-256 that is reckoned on the way; for another the file is read once more at the end.
 //!
 //! Laws: a chunk that does not begin where the last one ended is refused with 416; bytes go to the disk as they come.
 //! See: distribution-spec "Pushing Blobs". Next room: [`super::manifests`]
@@ -17,6 +17,7 @@
 use super::{
     Server,
     answer::{Answer, Refusal, empty, set},
+    digest::{Algorithm, Digest},
     internal,
     route::{self, Query},
     shelf::on_disk,
@@ -27,7 +28,7 @@ use http::{header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use minidock_base::{Doing, Error, Result};
-use minidock_spec::digest::{Digest, Hasher};
+use minidock_spec::digest::Hasher;
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
@@ -202,19 +203,24 @@ pub async fn finish(
     in_step(&upload, head, &name, &id).await?;
     append(&upload, body).await?;
     let open = upload.lock().await;
-    let (path, found) = (open.path.clone(), open.hasher.clone().finish());
+    let (path, reckoned) = (open.path.clone(), Digest::from(open.hasher.clone().finish()));
     let (shelf, into, wanted, from) = (server.shelf.clone(), name.clone(), digest.clone(), path.clone());
-    let good = found == digest;
-    let done = on_disk(move || match good {
-        true => shelf.take_blob(&into, &wanted, &from),
-        false => fs::remove_file(&from).doing(|| "remove an upload that is not what it should be"),
+    let found = on_disk(move || {
+        let found = match wanted.algorithm() {
+            Algorithm::Sha256 => reckoned,
+            other => Digest::of_file(other, &from)?,
+        };
+        match found == wanted {
+            true => shelf.take_blob(&into, &wanted, &from)?,
+            false => fs::remove_file(&from).doing(|| "remove an upload that is not what it should be")?,
+        }
+        Ok(found)
     })
     .await;
     all().remove(&path);
-    done?;
-    match good {
-        true => Ok(stored(&name, &digest)),
-        false => {
+    match found? {
+        found if found == digest => Ok(stored(&name, &digest)),
+        found => {
             Err(Refusal::new(400, "DIGEST_INVALID", format!("provided digest did not match uploaded content: it is {found}")))
         }
     }
