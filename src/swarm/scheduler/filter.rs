@@ -127,11 +127,11 @@ fn runs(wanted: &Platform, is: &Platform) -> bool {
 }
 
 /// The nodes that fit, and why how many others do not.
-pub fn sort_out(wish: &Wish, machines: &Machines) -> (Vec<String>, Vec<(Reason, usize)>) {
+pub fn sort_out<'a>(wish: &Wish, machines: &'a Machines) -> (Vec<&'a Machine>, Vec<(Reason, usize)>) {
     let (mut fit, mut counted) = (Vec::new(), std::collections::BTreeMap::<Reason, usize>::new());
     for machine in machines.iter() {
         match check(wish, machine) {
-            Verdict::Yes => fit.push(machine.node.id.clone()),
+            Verdict::Yes => fit.push(machine),
             Verdict::No(reason) => *counted.entry(reason).or_default() += 1,
         }
     }

@@ -87,14 +87,14 @@ fn place_free(tasks: &[&Arc<Task>], machines: &mut Machines, now: Timestamp, pla
     let mut places = spread::Places::new(&wish, &fit, machines, now);
     let mut tasks = tasks.iter();
     for task in tasks.by_ref() {
-        let Some(node) = places.next(&wish, machines) else {
+        let Some(at) = places.next(&wish, machines) else {
             // nobody is left, perhaps filled by this very group: the rest hears the same
             let why = filter::no_suitable_node(&filter::sort_out(&wish, machines).1);
             refuse(task, &why, now, plan);
             return tasks.for_each(|task| refuse(task, &why, now, plan));
         };
-        assign(task, &node, machines, now, plan);
-        places.give_back(&wish, &node, machines);
+        assign(task, places.id(at), machines, now, plan);
+        places.give_back(&wish, at, machines);
     }
 }
 

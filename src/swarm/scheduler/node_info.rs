@@ -71,8 +71,8 @@ impl Machine {
         self.free.nano_cpus += needs.nano_cpus;
         self.free.memory_bytes += needs.memory_bytes;
         self.tasks = self.tasks.saturating_sub(1);
-        less(&mut self.of_service, task.service_id.clone());
-        host_ports(task).for_each(|port| less(&mut self.ports, port));
+        less(&mut self.of_service, task.service_id.clone(), 1);
+        host_ports(task).for_each(|port| less(&mut self.ports, port, 1));
     }
 
     /// What a task is to this machine: `is_there`, from now on, or not any more.
@@ -120,9 +120,9 @@ impl Machine {
     }
 }
 
-fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K, by: usize) {
     if let Entry::Occupied(mut count) = counts.entry(key) {
-        *count.get_mut() -= 1;
+        *count.get_mut() -= by.min(*count.get());
         if *count.get() == 0 {
             count.remove();
         }
@@ -146,12 +146,17 @@ pub fn host_ports(task: &Task) -> impl Iterator<Item = (String, u32)> {
 
 /// All machines of the swarm.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Machines(BTreeMap<String, Machine>);
+pub struct Machines {
+    by_id: BTreeMap<String, Machine>,
+    /// How many tasks of a service there are on all of them.
+    of_service: BTreeMap<String, usize>,
+}
 
 impl Machines {
     /// Counts what runs where.
     pub fn of(tables: &Tables) -> Machines {
-        let mut machines = Machines(tables.nodes().map(|node| (node.id.clone(), Machine::new(node))).collect());
+        let by_id = tables.nodes().map(|node| (node.id.clone(), Machine::new(node))).collect();
+        let mut machines = Machines { by_id, of_service: BTreeMap::new() };
         for task in tables.tasks() {
             machines.count_task(task, true);
         }
@@ -161,11 +166,15 @@ impl Machines {
     /// Takes in one change of the tables; all must be, in order.
     pub fn note(&mut self, change: &Change) {
         match (&change.before, &change.after) {
-            (_, Some(Row::Node(node))) => match self.0.get_mut(&node.id) {
+            (_, Some(Row::Node(node))) => match self.by_id.get_mut(&node.id) {
                 Some(machine) => machine.turn_into(node),
-                None => drop(self.0.insert(node.id.clone(), Machine::new(node))),
+                None => drop(self.by_id.insert(node.id.clone(), Machine::new(node))),
             },
-            (Some(Row::Node(node)), None) => drop(self.0.remove(&node.id)),
+            (Some(Row::Node(node)), None) => {
+                for (service, count) in self.by_id.remove(&node.id).map(|m| m.of_service).into_iter().flatten() {
+                    less(&mut self.of_service, service, count);
+                }
+            }
             (before, after) => {
                 if let Some(Row::Task(task)) = before {
                     self.count_task(task, false);
@@ -178,17 +187,27 @@ impl Machines {
     }
 
     fn count_task(&mut self, task: &Task, is_there: bool) {
-        if let Some(machine) = self.0.get_mut(&task.node_id) {
-            machine.count_task(task, is_there);
+        let Some(machine) = self.by_id.get_mut(&task.node_id) else { return };
+        machine.count_task(task, is_there);
+        match (task.occupies(), is_there) {
+            (true, true) => *self.of_service.entry(task.service_id.clone()).or_default() += 1,
+            (true, false) => less(&mut self.of_service, task.service_id.clone(), 1),
+            (false, _) => {}
         }
     }
 
-    pub fn get(&self, node: &str) -> Option<&Machine> {
-        self.0.get(node)
+    /// Some machine has a task of this service.
+    pub fn have(&self, service: &str) -> bool {
+        self.of_service.contains_key(service)
     }
 
+    pub fn get(&self, node: &str) -> Option<&Machine> {
+        self.by_id.get(node)
+    }
+
+    /// All, in order of ID.
     pub fn iter(&self) -> impl Iterator<Item = &Machine> {
-        self.0.values()
+        self.by_id.values()
     }
 
     /// A task was given to its node.

@@ -1,7 +1,7 @@
 //! # Spread: fewest of this service first
 //!
 //! The nodes that fit stand in heaps, ordered by: has it failed this service often lately; how many tasks of this service; how
-//! many tasks at all; its ID, so that equals have an order. Without placement preferences there is one heap. With them there is a
+//! many tasks at all; its place in the order of IDs, so that equals have an order. Without placement preferences there is one heap. With them there is a
 //! tree: each preference splits the nodes by the value of a label, and a task goes down the branch with fewest tasks of its
 //! service, however many nodes each branch has.
 //!
@@ -21,14 +21,16 @@ use minidock_spec::swarm::node::Node;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
 };
 
-/// In what order nodes are taken.
-type Rank = Reverse<(bool, usize, usize, String)>;
+/// In what order nodes are taken; the last number says which node it is.
+type Rank = Reverse<(bool, usize, usize, usize)>;
 
 /// The nodes that fit, as a tree of heaps.
 pub struct Places {
     root: Branch,
+    nodes: Vec<Arc<Node>>,
     now: Timestamp,
 }
 
@@ -37,9 +39,9 @@ enum Branch {
     Split { descriptor: String, of_service: BTreeMap<String, usize>, children: BTreeMap<String, Branch> },
 }
 
-fn rank(wish: &Wish, machine: &Machine, now: Timestamp) -> Rank {
-    let unlucky = machine.is_unlucky(&wish.service, wish.spec, now);
-    Reverse((unlucky, machine.count(&wish.service), machine.tasks, machine.node.id.clone()))
+/// How a node is ranked that has `count` tasks of the service.
+fn rank(wish: &Wish, machine: &Machine, count: usize, now: Timestamp, at: usize) -> Rank {
+    Reverse((machine.is_unlucky(&wish.service, wish.spec, now), count, machine.tasks, at))
 }
 
 /// The value of a label; a node without it stands under the empty one.
@@ -57,69 +59,82 @@ fn value(descriptor: &str, node: &Node) -> String {
     .unwrap_or_default()
 }
 
+/// A node that fits: which one, and how it is ranked.
+type Ranked<'a> = (&'a Machine, Rank);
+
 impl Branch {
-    fn grow(preferences: &[String], nodes: Vec<&Machine>, wish: &Wish, now: Timestamp) -> Branch {
+    fn grow(preferences: &[String], nodes: Vec<Ranked>) -> Branch {
         let Some((descriptor, rest)) = preferences.split_first() else {
-            return Branch::Leaf(nodes.into_iter().map(|m| rank(wish, m, now)).collect());
+            return Branch::Leaf(nodes.into_iter().map(|(_, rank)| rank).collect());
         };
-        let mut parts: BTreeMap<String, Vec<&Machine>> = BTreeMap::new();
-        for machine in nodes {
-            parts.entry(value(descriptor, &machine.node)).or_default().push(machine);
+        let mut parts: BTreeMap<String, Vec<Ranked>> = BTreeMap::new();
+        for (machine, rank) in nodes {
+            parts.entry(value(descriptor, &machine.node)).or_default().push((machine, rank));
         }
-        let of_service = parts.iter().map(|(v, ms)| (v.clone(), ms.iter().map(|m| m.count(&wish.service)).sum())).collect();
-        let children = parts.into_iter().map(|(v, ms)| (v, Branch::grow(rest, ms, wish, now))).collect();
+        let count = |nodes: &Vec<Ranked>| nodes.iter().map(|(_, Reverse((_, count, ..)))| count).sum();
+        let of_service = parts.iter().map(|(value, nodes)| (value.clone(), count(nodes))).collect();
+        let children = parts.into_iter().map(|(value, nodes)| (value, Branch::grow(rest, nodes))).collect();
         Branch::Split { descriptor: descriptor.clone(), of_service, children }
     }
 
     /// The best node, taken out.
-    fn pop(&mut self) -> Option<String> {
+    fn pop(&mut self) -> Option<usize> {
         match self {
-            Branch::Leaf(heap) => heap.pop().map(|Reverse((_, _, _, id))| id),
+            Branch::Leaf(heap) => heap.pop().map(|Reverse((.., at))| at),
             Branch::Split { of_service, children, .. } => {
-                let mut order: Vec<(usize, String)> =
-                    children.keys().map(|v| (of_service.get(v).copied().unwrap_or(0), v.clone())).collect();
-                order.sort();
-                order.into_iter().find_map(|(_, value)| children.get_mut(&value)?.pop())
+                let count = |value: &String| of_service.get(value).copied().unwrap_or(0);
+                let mut order: Vec<(usize, &String, &mut Branch)> =
+                    children.iter_mut().map(|(value, child)| (count(value), value, child)).collect();
+                order.sort_by_key(|(count, value, _)| (*count, *value));
+                order.into_iter().find_map(|(.., child)| child.pop())
             }
         }
     }
 
-    /// Puts a node back; `given`: with one more task.
-    fn push(&mut self, machine: &Machine, wish_rank: Rank) {
+    /// Puts a node back, with one more task.
+    fn push(&mut self, node: &Node, rank: Rank) {
         match self {
-            Branch::Leaf(heap) => heap.push(wish_rank),
+            Branch::Leaf(heap) => heap.push(rank),
             Branch::Split { descriptor, of_service, children } => {
-                let value = value(descriptor, &machine.node);
-                *of_service.entry(value.clone()).or_default() += 1;
+                let value = value(descriptor, node);
                 if let Some(child) = children.get_mut(&value) {
-                    child.push(machine, wish_rank);
+                    child.push(node, rank);
                 }
+                *of_service.entry(value).or_default() += 1;
             }
         }
     }
 }
 
 impl Places {
-    /// Of the nodes that fit; `now`: who has failed the service long before is forgiven.
-    pub fn new(wish: &Wish, fit: &[String], machines: &Machines, now: Timestamp) -> Places {
-        let nodes = fit.iter().filter_map(|id| machines.get(id)).collect();
-        Places { root: Branch::grow(&wish.preferences, nodes, wish, now), now }
+    /// Of the nodes that fit, in order of ID; `now`: who has failed the service long before is forgiven.
+    pub fn new(wish: &Wish, fit: &[&Machine], machines: &Machines, now: Timestamp) -> Places {
+        let is_new = !machines.have(&wish.service); // most are: then no node need be asked
+        let count = |machine: &Machine| if is_new { 0 } else { machine.count(&wish.service) };
+        let ranked = fit.iter().enumerate().map(|(at, machine)| (*machine, rank(wish, machine, count(machine), now, at)));
+        let root = Branch::grow(&wish.preferences, ranked.collect());
+        Places { root, nodes: fit.iter().map(|machine| machine.node.clone()).collect(), now }
     }
 
     /// The best node that still fits, taken out: give it back with [`Places::give_back`] after it was given its task.
-    pub fn next(&mut self, wish: &Wish, machines: &Machines) -> Option<String> {
-        while let Some(id) = self.root.pop() {
-            if machines.get(&id).is_some_and(|m| filter::check(wish, m) == Verdict::Yes) {
-                return Some(id);
+    pub fn next(&mut self, wish: &Wish, machines: &Machines) -> Option<usize> {
+        while let Some(at) = self.root.pop() {
+            if machines.get(&self.nodes[at].id).is_some_and(|m| filter::check(wish, m) == Verdict::Yes) {
+                return Some(at);
             }
         }
         None
     }
 
+    /// The ID of a node that was taken out.
+    pub fn id(&self, at: usize) -> &str {
+        &self.nodes[at].id
+    }
+
     /// The node has its task; it stands in line again.
-    pub fn give_back(&mut self, wish: &Wish, id: &str, machines: &Machines) {
-        if let Some(machine) = machines.get(id) {
-            self.root.push(machine, rank(wish, machine, self.now));
+    pub fn give_back(&mut self, wish: &Wish, at: usize, machines: &Machines) {
+        if let Some(machine) = machines.get(&self.nodes[at].id) {
+            self.root.push(&self.nodes[at], rank(wish, machine, machine.count(&wish.service), self.now, at));
         }
     }
 }
