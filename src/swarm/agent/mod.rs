@@ -51,6 +51,8 @@ pub struct Post {
     pub phone: Arc<Phone>,
     /// Addresses of managers, best first; they may change.
     pub managers: watch::Receiver<Vec<String>>,
+    /// Where the leader answers, if this node is a manager and so knows by itself; it may change.
+    pub leads: watch::Receiver<Option<String>>,
     pub node_id: String,
     /// Where the others find this node; empty: where it calls from.
     pub address: String,

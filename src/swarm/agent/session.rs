@@ -3,6 +3,7 @@
 //! The agent calls a manager; if that one does not lead it says who does. Then both sides speak when they like: the agent says what
 //! this node is, that it lives, and how far its tasks are; the leader says what is new. When the line breaks, or nothing is heard on
 //! it for too long (the leader answers every beat), the agent calls again, the next manager first, waiting a little longer each time.
+//! The agent of a manager need not wait for that: it hears of an election as soon as its manager does.
 //!
 //! ```text
 //!   agent ── Hello ──────────────► manager        not the leader: Moved { leader }
@@ -20,7 +21,11 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
 
 /// The first pause between two calls, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -87,6 +92,16 @@ async fn say(mouth: &mut Mouth<AgentSays>, message: &AgentSays) -> Result<()> {
     timeout(SPEAKING, mouth.say(message)).await.map_err(|_| Error::unavailable("the manager does not listen any more"))?
 }
 
+/// Returns when somebody else leads than who answers at this address, and where.
+async fn leads_elsewhere(mut leads: watch::Receiver<Option<String>>, address: &str) -> String {
+    let elsewhere = |leader: &Option<String>| leader.as_ref().is_some_and(|leader| leader != address);
+    let leader = leads.wait_for(elsewhere).await.ok().and_then(|leader| leader.clone());
+    match leader {
+        Some(leader) => leader,
+        None => std::future::pending().await, // this node's life ends, and with it the agent
+    }
+}
+
 /// What a session knows.
 struct Session<'a> {
     post: &'a Post,
@@ -113,6 +128,7 @@ impl Session<'_> {
                     }
                     beat = beat.min(last + self.period);
                 }
+                leader = leads_elsewhere(self.post.leads.clone(), self.address) => return Ok(Ending::Moved(Some(leader))),
                 statuses = worker.reporter.next(), if !self.whole => {
                     say(&mut self.mouth, &AgentSays::Status(statuses)).await?;
                 }

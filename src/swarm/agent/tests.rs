@@ -240,6 +240,7 @@ async fn scene(fake: Fake) -> Scene {
     let post = Post {
         phone: Arc::new(Phone::new(papers(&root, "w1", Role::Worker).caller().expect("papers"))),
         managers,
+        leads: watch::Sender::default().subscribe(),
         node_id: "w1".into(),
         address: String::new(),
         data_path_address: String::new(),

@@ -11,7 +11,7 @@
 //! *See:* the Raft paper, section 8: a leader reads only what it knows to be committed. *Next room:* [`super::wishes`]
 
 use super::{Manager, lead, lead::Ledger, members};
-use minidock_base::Error;
+use minidock_base::{Error, Result};
 use minidock_consensus::{Refusal, Standing};
 use minidock_spec::swarm::node::{ManagerStatus, Node};
 use std::{
@@ -154,6 +154,21 @@ impl Manager {
     /// Where the leader answers; none while nobody leads.
     pub fn leader_address(&self) -> Option<String> {
         self.consensus().ok()?.standing().leader().map(|m| m.address.clone())
+    }
+
+    /// Returns when the leader does not answer at this address any more, or there is one where there was none.
+    ///
+    /// # Errors
+    /// This manager has stopped.
+    pub(crate) async fn leader_is_not(&self, known: &Option<String>) -> Result<()> {
+        let consensus = self.consensus()?;
+        loop {
+            let standing = consensus.standing();
+            if standing.leader().map(|leader| &leader.address) != known.as_ref() {
+                return Ok(());
+            }
+            consensus.leader_changes(&standing).await?;
+        }
     }
 
     /// Why nothing can be changed now, and the ways out.

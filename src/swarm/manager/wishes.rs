@@ -93,12 +93,9 @@ impl Manager {
 
     /// Returns when somebody else leads than who answers at this address.
     async fn another_leads(&self, address: &str) {
-        let Ok(consensus) = self.consensus() else { return };
         loop {
-            let standing = consensus.standing();
-            if standing.leader().is_some_and(|leader| leader.address != address)
-                || consensus.leader_changes(&standing).await.is_err()
-            {
+            let leader = self.leader_address();
+            if leader.as_ref().is_some_and(|leader| leader != address) || self.leader_is_not(&leader).await.is_err() {
                 return;
             }
         }

@@ -53,6 +53,8 @@ pub struct Life {
     pub phone: Arc<Phone>,
     papers: watch::Sender<Arc<ServerConfig>>,
     managers: watch::Sender<Vec<String>>,
+    /// As its own manager knows.
+    leads: watch::Sender<Option<String>>,
     manager: watch::Sender<Option<Arc<Manager>>>,
     /// Held while the manager is opened or ended: one of both at a time.
     turning: tokio::sync::Mutex<()>,
@@ -87,6 +89,7 @@ impl Life {
             phone,
             papers,
             managers,
+            leads: watch::Sender::default(),
             manager: watch::Sender::default(),
             turning: tokio::sync::Mutex::new(()),
             heard: watch::Sender::new(false),
@@ -126,6 +129,7 @@ impl Life {
         let post = Post {
             phone: self.phone.clone(),
             managers: self.managers.subscribe(),
+            leads: self.leads.subscribe(),
             node_id: record.node_id,
             address: record.advertise.ip().to_string(),
             data_path_address: record.data_path.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -137,6 +141,7 @@ impl Life {
         self.work.spawn(self.clone().keep(hears));
         self.work.spawn(self.clone().follow_unlock_key());
         self.work.spawn(self.clone().mend_manager());
+        self.work.spawn(self.clone().follow_leader());
     }
 
     /// Waits until a leader has heard this node, and, for a manager, until it has its voice.

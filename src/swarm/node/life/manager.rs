@@ -155,6 +155,30 @@ impl Life {
         false
     }
 
+    /// Tells the agent where the leader is, as soon as this node's manager knows.
+    pub(super) async fn follow_leader(self: Arc<Self>) {
+        let mut turns = self.turns();
+        loop {
+            let manager = turns.borrow_and_update().clone();
+            let follow = async {
+                while let Some(manager) = &manager {
+                    let leader = manager.leader_address();
+                    self.leads.send_if_modified(|known| std::mem::replace(known, leader.clone()) != leader);
+                    if manager.leader_is_not(&leader).await.is_err() {
+                        break;
+                    }
+                }
+                self.leads.send_replace(None);
+                std::future::pending::<()>().await
+            };
+            tokio::select! {
+                () = follow => {}
+                _ = turns.changed() => {}
+                () = self.closing.cancelled() => return,
+            }
+        }
+    }
+
     /// Ends the manager; `for_good`: with its log.
     pub async fn stop_manager(&self, for_good: bool) {
         let _one_at_a_time = self.turning.lock().await;
