@@ -97,9 +97,8 @@ pub fn of(action: &Action) -> Chapter {
         "write" | "open" if first.contains("id_map") || first.contains("setgroups") => Chapter::Identity,
         "write" if first.contains("oom_score_adj") => Chapter::Limits,
         "write" if first.contains("/proc/sys") || first.contains("sys/") => Chapter::Namespaces,
-        "prlimit64" | "setrlimit" | "sched_setaffinity" | "sched_setattr" | "ioprio_set" | "bpf" | "eventfd2" => {
-            Chapter::Limits
-        }
+        "prlimit64" | "setrlimit" | "sched_setaffinity" | "sched_setattr" | "set_mempolicy" | "ioprio_set" | "bpf"
+        | "eventfd2" => Chapter::Limits,
         "capset" | "seccomp" | "pidfd_getfd" => Chapter::Privileges,
         "prctl" if first.contains("CAP") || first.contains("NO_NEW_PRIVS") || first.contains("KEEPCAPS") => Chapter::Privileges,
         "setresuid" | "setresgid" | "setgroups" | "umask" | "setsid" | "keyctl" | "personality" => Chapter::Identity,

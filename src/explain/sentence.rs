@@ -59,6 +59,8 @@ pub fn what(action: &Action) -> String {
         "rmdir" => format!("Removes the folder {}.", bare(0)),
         "write" => written(&bare(0), &bare(1)),
         "prlimit64" | "setrlimit" => format!("Limits one resource of the process: {}.", action.args.join(", ")),
+        "sched_setaffinity" => "Says on which processors it may run; the control group may allow fewer.".into(),
+        "rt_sigaction" => format!("What to do when the signal {} comes: {}.", bare(0), arg(1)),
         "setresuid" => format!("Becomes user {}.", bare(0)),
         "setresgid" => format!("Becomes a member of group {} first of all.", bare(0)),
         "setgroups" => format!("Has exactly these further groups: {}.", arg(0)),

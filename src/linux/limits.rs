@@ -218,6 +218,39 @@ pub fn sched_setaffinity(list: &str) -> Result<(), CallFailed> {
     )
 }
 
+/// The first sixty-four processors that the calling thread may run on, as bits.
+///
+/// # Errors
+/// None that a kernel of this century gives.
+pub fn processors() -> std::io::Result<u64> {
+    let set = rustix::thread::sched_getaffinity(None)?;
+    Ok((0..64).filter(|cpu| set.is_set(*cpu)).fold(0, |mask, cpu| mask | 1 << cpu))
+}
+
+/// From which memory nodes the calling thread and its children get their pages: a mode with its flags, and a mask of nodes.
+///
+/// # Errors
+/// EINVAL for a node that is not there, or a mode that wants other nodes; ENOSYS on a kernel without NUMA.
+#[track_caller]
+pub fn set_mempolicy(mode: u32, nodes: &[u64]) -> Result<(), CallFailed> {
+    call(
+        "set_mempolicy",
+        || vec![format!("{mode:#x}"), format!("{nodes:x?}"), (nodes.len() * 64).to_string()],
+        || {
+            // the kernel's count is of bits, and one more than it reads
+            let (mask, bits) = match nodes {
+                [] => (std::ptr::null(), 0),
+                nodes => (nodes.as_ptr(), nodes.len() * 64 + 1),
+            };
+            // SAFETY: `mask` is null or points at `bits - 1` bits that live through the call; the kernel only reads them.
+            match unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) } {
+                -1 => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            }
+        },
+    )
+}
+
 /// Whether other processes of the same user may trace this one and open its files below `/proc`: a process on its way
 /// into a container must not be touched by those inside before it is one of them (CVE-2016-9962).
 ///

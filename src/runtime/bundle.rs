@@ -12,6 +12,7 @@
 //! Laws: versions 1.x are read (fields that we do not know are ignored, as the specification asks); a path in the
 //! configuration is absolute where the specification says so. See: runtime-spec config.md. Next room: [`crate::state`]
 
+use crate::{memory_policy, written};
 use minidock_base::{Doing, Error, Result};
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Process, Spec};
 use std::path::{Path, PathBuf};
@@ -52,7 +53,11 @@ pub fn load(path: &Path) -> Result<Bundle> {
         read => read.doing(|| format!("read {}", file.display()))?,
     };
     let spec = parse(&text).map_err(|e| e.during(format!("read {}", file.display())))?;
-    let bundle = Bundle { path, spec, text };
+    let mut bundle = Bundle { path, spec, text };
+    let root = bundle.root();
+    if root.parent().is_some() {
+        inside(&root, &mut bundle.spec);
+    }
     check(&bundle)?;
     Ok(bundle)
 }
@@ -63,15 +68,20 @@ pub fn load(path: &Path) -> Result<Bundle> {
 /// Line, column and what was expected there.
 pub fn parse(text: &[u8]) -> Result<Spec> {
     let told = |e: serde_json::Error| Error::invalid(format!("line {} column {}: {e}", e.line(), e.column()));
-    serde_json::from_slice(text).or_else(|e| without_user(text).ok_or_else(|| told(e)))
+    serde_json::from_slice(text).or_else(|e| {
+        let Ok(mut document) = serde_json::from_slice(text) else { return Err(told(e)) };
+        written::mend(&mut document)?;
+        serde_json::from_value(document).map_err(|_| told(e))
+    })
 }
 
-/// Go programs leave out what is zero, and a user that is root is all zeros.
-fn without_user(text: &[u8]) -> Option<Spec> {
-    let mut document: serde_json::Value = serde_json::from_slice(text).ok()?;
-    let process = document.get_mut("process")?.as_object_mut()?;
-    process.entry("user").or_insert_with(|| serde_json::json!({}));
-    serde_json::from_value(document).ok()
+/// A place within the container that was written as the host sees it: engines of old did so, and it is meant.
+fn inside(root: &Path, spec: &mut Spec) {
+    for entry in spec.mounts_mut().iter_mut().flatten() {
+        if let Ok(below) = entry.destination().strip_prefix(root).map(|below| Path::new("/").join(below)) {
+            entry.set_destination(below);
+        }
+    }
 }
 
 /// Whether the bundle at `path` wants a terminal; asked before anything is made.
@@ -174,8 +184,8 @@ fn check_linux(spec: &Spec) -> Result<()> {
     if linux.intel_rdt().is_some() {
         return Err(Error::not_implemented("linux.intelRdt: this runtime does not drive cache allocation"));
     }
-    if linux.memory_policy().is_some() {
-        return Err(Error::not_implemented("linux.memoryPolicy: this runtime does not set NUMA policies"));
+    if let Some(policy) = linux.memory_policy() {
+        memory_policy::check(policy)?;
     }
     if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) {
         return Err(Error::not_implemented("linux.netDevices: this runtime does not move network devices"));
@@ -254,6 +264,17 @@ mod tests {
     fn broken_json_is_told_with_its_place() {
         let error = parse(b"{\n  \"ociVersion\": 1\n}").expect_err("a number is no version");
         assert!(error.message().starts_with("line 2 column "), "{error}");
+    }
+
+    #[test]
+    fn a_destination_written_as_the_host_sees_it_lies_in_the_container() {
+        let text = serde_json::json!({"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "mounts": [
+            {"destination": "/b/rootfs/mnt"}, {"destination": "/b/rootfs"}, {"destination": "/b/rootfs2"}, {"destination": "/mnt"},
+        ]});
+        let mut spec = parse(text.to_string().as_bytes()).expect("a plain document");
+        inside(Path::new("/b/rootfs"), &mut spec);
+        let places: Vec<_> = spec.mounts().iter().flatten().map(|entry| entry.destination().display().to_string()).collect();
+        assert_eq!(places, ["/mnt", "/", "/b/rootfs2", "/mnt"]);
     }
 
     #[test]

@@ -20,10 +20,7 @@ pub fn from_file(path: &Path) -> Result<Process> {
     let broken =
         |e: serde_json::Error| Error::invalid(format!("{}: line {} column {}: {e}", path.display(), e.line(), e.column()));
     let mut document: serde_json::Value = serde_json::from_slice(&text).map_err(broken)?;
-    // No user means root, as in Go programs, which leave out what is zero.
-    if let Some(fields) = document.as_object_mut() {
-        fields.entry("user").or_insert_with(|| serde_json::json!({}));
-    }
+    crate::written::mend_process(&mut document);
     serde_json::from_value(document).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))
 }
 

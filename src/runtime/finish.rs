@@ -47,6 +47,13 @@ pub struct Ready {
     late: Option<Filter>,
 }
 
+impl Ready {
+    /// What the program's environment will be: `NAME=value`.
+    pub fn environment(&self) -> Vec<String> {
+        self.envp.iter().map(|variable| variable.to_string_lossy().into_owned()).collect()
+    }
+}
+
 /// SECCOMP_FILTER_FLAG_NEW_LISTENER
 const NEW_LISTENER: u64 = 8;
 

@@ -13,7 +13,7 @@
 //!   poststop         runtime's side       is logged                   the container is gone, `delete` has not returned
 //! ```
 //!
-//! Laws: in order; the environment is the hook's own and nothing else; a hook that does not end in its `timeout` is killed
+//! Laws: in order; the environment is the hook's own and nothing else (a startContainer hook that names none has the program's); a hook that does not end in its `timeout` is killed
 //! and has failed. See: runtime-spec config.md#posix-platform-hooks. Next room: [`crate::process`]
 
 use minidock_base::{Error, Result};
@@ -74,7 +74,7 @@ impl Moment {
 pub fn run_all(moment: Moment, hooks: &Option<Hooks>, state: &State) {
     for (n, hook) in moment.of(hooks).iter().enumerate() {
         let text = serde_json::to_vec(state).unwrap_or_default();
-        if let Err(failed) = one(hook, &text) {
+        if let Err(failed) = one(hook, &text, &[]) {
             crate::log::warn(&format!("error running {} hook #{n}: {}", moment.name(), failed.message()));
         }
     }
@@ -85,13 +85,21 @@ pub fn run_all(moment: Moment, hooks: &Option<Hooks>, state: &State) {
 /// # Errors
 /// `error running createRuntime hook #0: …` with what it printed.
 pub fn run(moment: Moment, hooks: &Option<Hooks>, state: &State) -> Result<()> {
+    run_in(moment, hooks, state, &[])
+}
+
+/// As [`run`]; hooks that do not say what their environment is get `env`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(moment: Moment, hooks: &Option<Hooks>, state: &State, env: &[String]) -> Result<()> {
     let list = moment.of(hooks);
     if list.is_empty() {
         return Ok(());
     }
     let text = serde_json::to_vec(state).map_err(|e| Error::system(e.to_string()))?;
     for (n, hook) in list.iter().enumerate() {
-        one(hook, &text).map_err(|e| {
+        one(hook, &text, env).map_err(|e| {
             let name = moment.name();
             e.during(format!("error running {name} hook #{n}")).during(format!("error running hook #{n}"))
         })?;
@@ -99,7 +107,7 @@ pub fn run(moment: Moment, hooks: &Option<Hooks>, state: &State) -> Result<()> {
     Ok(())
 }
 
-fn one(hook: &Hook, state: &[u8]) -> Result<()> {
+fn one(hook: &Hook, state: &[u8], env: &[String]) -> Result<()> {
     if !hook.path().is_absolute() {
         return Err(Error::invalid(format!("hook path {} is not absolute", hook.path().display())));
     }
@@ -108,7 +116,7 @@ fn one(hook: &Hook, state: &[u8]) -> Result<()> {
         command.arg0(first).args(rest);
     }
     command.env_clear();
-    for variable in hook.env().iter().flatten() {
+    for variable in hook.env().as_deref().unwrap_or(env) {
         if let Some((name, value)) = variable.split_once('=').filter(|(name, _)| !name.is_empty()) {
             command.env(name, value);
         }
@@ -211,6 +219,17 @@ mod tests {
         let bad = hooks(serde_json::json!([{"path": "/bin/sh", "args": ["sh", "-c", "echo no >&2; exit 3"]}]));
         let told = run(Moment::CreateRuntime, &bad, &state()).expect_err("exit 3").message();
         assert!(told.contains("error running createRuntime hook #0: exit status 3, stdout: , stderr: no"), "{told}");
+    }
+
+    #[test]
+    fn a_hook_that_names_no_environment_can_be_given_one() {
+        let check = |extra: serde_json::Value| {
+            let mut hook = serde_json::json!({"path": "/bin/sh", "args": ["sh", "-c", "test \"$ONE$TWO\" = one"]});
+            hook.as_object_mut().expect("it is one").extend(extra.as_object().cloned().unwrap_or_default());
+            run_in(Moment::CreateRuntime, &hooks(serde_json::json!([hook])), &state(), &["ONE=one".into()])
+        };
+        check(serde_json::json!({})).expect("it has the program's");
+        check(serde_json::json!({"env": ["TWO=two"]})).expect_err("its own and nothing else");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub struct Plan<'a> {
 /// Lives as init, to the end.
 pub fn run(plan: Plan<'_>, channel: OwnedFd) -> ! {
     // The list came across as a copy of the parent's; those are not ours to tell.
-    drop(action::stop());
+    drop(action::stop_lines());
     if plan.recorded {
         action::start(Actor::Init);
     }
@@ -97,6 +97,7 @@ pub enum Never {}
 fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
     Cgroup::enter_through(&plan.cgroup).doing(|| "join the container's cgroup")?;
     plan.cgroup.clear();
+    run_everywhere();
     join(&plan, to)?;
     if let Some(name) = &plan.keyring {
         // A kernel without keys has none to leak.
@@ -127,11 +128,19 @@ fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
     }
     let state = State { status: Status::Created, ..plan.state.clone() };
     finish::load_late(&ready)?;
-    hooks::run(Moment::StartContainer, plan.spec.hooks(), &state)?;
+    hooks::run_in(Moment::StartContainer, plan.spec.hooks(), &state, &ready.environment())?;
     // The one who started us may be gone; the program starts all the same. (A broken pipe must not kill us yet.)
     let _ = handshake::say(to, Word::Going);
     finish::default_signals()?;
     Err(finish::execute(&ready))
+}
+
+/// Whoever called us may have been held to a few processors; the container is held by its cgroup alone. A kernel that
+/// refuses leaves it as it was.
+pub fn run_everywhere() {
+    if let Err(failed) = limits::sched_setaffinity("0-1023") {
+        crate::log::warn(&format!("resetting the CPU affinity failed: {failed}"));
+    }
 }
 
 /// Says a word and waits until the parent has done its part.

@@ -275,7 +275,7 @@ struct Visit<'a> {
 impl Visit<'_> {
     fn run(self, channel: OwnedFd) -> ! {
         let recorded = crate::recording::is_on();
-        drop(action::stop());
+        drop(action::stop_lines());
         if recorded {
             action::start(Actor::Exec);
         }
@@ -292,10 +292,19 @@ impl Visit<'_> {
     fn steps(mut self, to: &mut File) -> Result<Never> {
         limits::set_dumpable(false).doing(|| "hide from those inside")?;
         let processors = self.process.exec_cpu_affinity().as_ref();
-        set_processors(processors.and_then(|lists| lists.initial().as_deref()))?;
+        let own = |list: Option<&str>| list.filter(|list| !list.is_empty()).map(str::to_string);
+        let initial = own(processors.and_then(|lists| lists.initial().as_deref()));
+        let last = own(processors.and_then(|lists| lists.cpu_affinity_final().as_deref()));
+        set_processors(initial.as_deref())?;
+        if let (Some(_), Ok(mask)) = (&initial, limits::processors()) {
+            crate::log::debug(&format!("nsexec[{}]: affinity: {mask:#x}", std::process::id()));
+        }
         Cgroup::enter_through(&self.doors).doing(|| "join the container's cgroup")?;
         self.doors.clear();
-        set_processors(processors.and_then(|lists| lists.cpu_affinity_final().as_deref()))?;
+        match initial.is_none() && last.is_none() {
+            true => crate::init::run_everywhere(),
+            false => set_processors(last.as_deref())?,
+        }
         setns(self.init.as_fd(), self.walls, "the container").doing(|| "join the container's namespaces")?;
         if self.walls.has(Namespace::User) {
             crate::init::become_root()?;
@@ -333,7 +342,7 @@ impl Visit<'_> {
 }
 
 fn set_processors(list: Option<&str>) -> Result<()> {
-    match list.filter(|list| !list.is_empty()) {
+    match list {
         Some(list) => limits::sched_setaffinity(list).doing(|| format!("run on the processors {list}")),
         None => Ok(()),
     }

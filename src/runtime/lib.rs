@@ -62,6 +62,7 @@ pub mod join;
 pub mod lifecycle;
 pub mod log;
 pub mod masks;
+pub mod memory_policy;
 pub mod mount_options;
 pub mod mounts;
 pub mod privileges;
@@ -75,6 +76,7 @@ pub mod spec_command;
 pub mod state;
 pub mod targets;
 pub mod update_options;
+pub mod written;
 
 /// The runtime's costume: `args` are the words behind `minidock runtime`. Gives back the exit status.
 pub fn main(args: Vec<std::ffi::OsString>) -> i32 {

@@ -60,7 +60,14 @@ pub fn set_limits(process: &Process) -> Result<()> {
 /// EPERM for a real-time class without the capability.
 pub fn set_weights(process: &Process, spec: Option<&Spec>) -> Result<()> {
     if let Some(asked) = process.scheduler() {
-        limits::sched_setattr(&scheduling(asked)).doing(|| "error setting scheduler")?;
+        let pinned = spec.and_then(|spec| spec.linux().as_ref()).and_then(|linux| linux.resources().as_ref());
+        let pinned =
+            pinned.and_then(|all| all.cpu().as_ref()).and_then(|cpu| cpu.cpus().as_ref()).is_some_and(|c| !c.is_empty());
+        let done = limits::sched_setattr(&scheduling(asked));
+        if pinned && done.as_ref().is_err_and(|failed| failed.is(minidock_linux::errno::EPERM)) {
+            return Err(Error::invalid("process scheduler can't be used together with AllowedCPUs"));
+        }
+        done.doing(|| "error setting scheduler")?;
     }
     if let Some(asked) = process.io_priority() {
         let class = match asked.class() {
@@ -76,6 +83,9 @@ pub fn set_weights(process: &Process, spec: Option<&Spec>) -> Result<()> {
             oci_spec::runtime::LinuxPersonalityDomain::PerLinux32 => 8,
         };
         limits::personality(domain).doing(|| "error setting personality")?;
+    }
+    if let Some(policy) = spec.and_then(|spec| spec.linux().as_ref()).and_then(|linux| linux.memory_policy().as_ref()) {
+        crate::memory_policy::set(policy)?;
     }
     Ok(())
 }

@@ -160,10 +160,14 @@ impl Cgroup {
 
     #[track_caller]
     fn create_once(&self) -> Result<(), CallFailed> {
-        match self.version {
-            Version::V1 => self.all_dirs().try_for_each(v1::create),
-            Version::V2 => self.dirs.iter().try_for_each(v2::create),
+        // loops, here and below: within a closure the caller who shall be recorded is lost
+        for dir in self.all_dirs() {
+            match self.version {
+                Version::V1 => v1::create(dir)?,
+                Version::V2 => v2::create(dir)?,
+            }
         }
+        Ok(())
     }
 
     /// Whether any of its folders exists.
@@ -190,7 +194,11 @@ impl Cgroup {
     /// As open(2) for each of the files.
     #[track_caller]
     pub fn open_doors(&self) -> Result<Vec<OwnedFd>, CallFailed> {
-        self.doors().iter().map(|door| knob::open_to_write(door)).collect()
+        let mut open = Vec::new();
+        for door in self.doors() {
+            open.push(knob::open_to_write(&door)?);
+        }
+        Ok(open)
     }
 
     /// Enters through doors that [`Cgroup::open_doors`] opened.
@@ -199,7 +207,10 @@ impl Cgroup {
     /// As [`Cgroup::enter_self`].
     #[track_caller]
     pub fn enter_through(doors: &[OwnedFd]) -> Result<(), CallFailed> {
-        doors.iter().try_for_each(|door| knob::write_fd(door, "0"))
+        for door in doors {
+            knob::write_fd(door, "0")?;
+        }
+        Ok(())
     }
 
     /// Moves another process, with all its threads. On v1 this costs some 10 ms a tree: let the child enter by itself.
@@ -208,7 +219,10 @@ impl Cgroup {
     /// `ESRCH` when the process is gone.
     #[track_caller]
     pub fn add(&self, pid: i32) -> Result<(), CallFailed> {
-        self.all_dirs().try_for_each(|dir| knob::write(&dir.path.join("cgroup.procs"), &pid.to_string()))
+        for dir in self.all_dirs() {
+            knob::write(&dir.path.join("cgroup.procs"), &pid.to_string())?;
+        }
+        Ok(())
     }
 
     fn doors(&self) -> Vec<PathBuf> {
@@ -240,6 +254,23 @@ impl Cgroup {
     pub fn write(&self, controller: &str, file: &str, value: &str) -> Result<(), CallFailed> {
         match self.dir_of(controller) {
             Some(dir) => knob::write(&dir.join(file), value),
+            None => Err(knob::missing(controller, file)),
+        }
+    }
+
+    /// Writes several sentences to one knob; what the kernel said to each.
+    ///
+    /// # Errors
+    /// As [`Cgroup::write`], when it cannot be opened.
+    #[track_caller]
+    pub fn write_each(
+        &self,
+        controller: &str,
+        file: &str,
+        values: &[String],
+    ) -> Result<Vec<Result<(), CallFailed>>, CallFailed> {
+        match self.dir_of(controller) {
+            Some(dir) => knob::write_each(&dir.join(file), values),
             None => Err(knob::missing(controller, file)),
         }
     }

@@ -4,6 +4,9 @@
 //! kills it. Whoever wants to know has to ask in advance. On v1 one registers an eventfd (its number and that of
 //! `memory.oom_control`, written into `cgroup.event_control`); on v2 `memory.events` changes, and inotify says so.
 //!
+//! On v1 the kernel speaks *before* it kills: whoever looks at once finds a counter that has not moved yet, and nothing will say
+//! when it has. So [`Watch::drain`] looks again for a short while.
+//!
 //! [`Watch`] hides the difference: a descriptor that becomes readable, and [`Watch::drain`] that says whether it was an
 //! out-of-memory kill, or the end of the group.
 //!
@@ -18,7 +21,13 @@ use rustix::{
     event::{EventfdFlags, eventfd},
     fs::inotify,
 };
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// How long after v1's notice the kill may come.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// Waits for the out-of-memory killer of one group.
 #[derive(Debug)]
@@ -56,17 +65,23 @@ impl Watch {
     /// Call when the descriptor is readable.
     pub fn drain(&mut self) -> Oom {
         let mut buffer = [0u8; 4096];
-        let _ = rustix::io::read(&self.fd, &mut buffer);
-        let folder = self.group.dir_of("memory");
-        if !folder.is_some_and(|folder| folder.join("cgroup.procs").exists()) {
-            return Oom::Gone;
-        }
-        let now = self.group.oom_kills();
-        let more = now.saturating_sub(self.kills);
-        self.kills = now;
-        match more {
-            0 => Oom::Nothing,
-            more => Oom::Killed(more),
+        let noticed = rustix::io::read(&self.fd, &mut buffer).is_ok_and(|n| n > 0);
+        let until = (noticed && self.group.version() == Version::V1).then(|| Instant::now() + SLOW);
+        loop {
+            let folder = self.group.dir_of("memory");
+            if !folder.is_some_and(|folder| folder.join("cgroup.procs").exists()) {
+                return Oom::Gone;
+            }
+            let now = self.group.oom_kills();
+            let more = now.saturating_sub(self.kills);
+            self.kills = now;
+            if more > 0 {
+                return Oom::Killed(more);
+            }
+            if until.is_none_or(|until| Instant::now() >= until) {
+                return Oom::Nothing;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -164,7 +164,8 @@ pub(crate) fn refused(cgroup: &Cgroup, wish: &str, controller: &str, value: &str
 #[track_caller]
 fn set_pids(cgroup: &Cgroup, pids: &LinuxPids) -> Result<()> {
     match pids.limit() {
-        0 => Ok(()),
+        // 0 was "nothing said" before runtime-spec 1.3 and is a limit since; none at all would let nobody in
+        0 => set(cgroup, "pids limit", "pids", "pids.max", "1"),
         limit if limit < 0 => set(cgroup, "pids limit", "pids", "pids.max", "max"),
         limit => set(cgroup, "pids limit", "pids", "pids.max", &limit.to_string()),
     }

@@ -45,6 +45,7 @@ pub fn compile(seccomp: &LinuxSeccomp) -> Result<Filter> {
         ))
         .hint("fewer architectures, or fewer rules with arguments"));
     }
+    crate::log::debug(&format!("seccomp filter flags: {}", plan.flags));
     Ok(Filter { program, flags: plan.flags })
 }
 
