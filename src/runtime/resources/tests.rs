@@ -81,7 +81,8 @@ fn wishes_are_translated_to_v2() {
 
 #[test]
 fn what_is_not_mentioned_is_not_written() {
-    assert!(on_v2(serde_json::json!({"memory": {}, "cpu": {}, "pids": {"limit": 0}})).expect("nothing to do").is_empty());
+    assert!(on_v2(serde_json::json!({"memory": {}, "cpu": {}})).expect("nothing to do").is_empty());
+    assert_eq!(on_v2(serde_json::json!({"pids": {"limit": 0}})).expect("a limit since runtime-spec 1.3")["pids.max"], "1");
     let unlimited = serde_json::json!({"memory": {"limit": -1}, "cpu": {"quota": -1}, "pids": {"limit": -1}});
     let files = on_v2(unlimited).expect("all knobs are there");
     assert_eq!(files["memory.max"], "max");
