@@ -304,3 +304,63 @@ fn networks_live_in_six_where_asked_for() {
     let bridge = json(&daemon, &["ip", "-j", "-6", "addr"]).to_string();
     assert!(bridge.contains("fd00:9::1"), "{bridge}");
 }
+
+#[test]
+fn the_way_out_leads_over_the_network_with_the_highest_priority() {
+    let mut daemon = Daemon::start();
+    daemon.ok(&["network", "create", "--subnet", "10.1.0.0/24", "aa"]);
+    daemon.ok(&["network", "create", "--subnet", "10.2.0.0/24", "bb"]);
+    serve(&daemon, "web", &["--network", "aa", "-p", "8080:80"], "web");
+    let gateway = |daemon: &Daemon| {
+        let routes = daemon.ok(&["exec", "web", "ip", "route", "show", "default"]);
+        routes.split_whitespace().nth(2).expect("a gateway").to_string()
+    };
+    let reached = |daemon: &Daemon| {
+        fetch_in(daemon, "web", "http://127.0.0.1/").is_some() && network::fetch(daemon, "http://127.0.0.1:8080/").is_some()
+    };
+    daemon.ok(&["network", "connect", "bb", "web"]);
+    assert_eq!(gateway(&daemon), "10.1.0.1", "among equals the first by name");
+    daemon.ok(&["network", "disconnect", "bb", "web"]);
+    daemon.ok(&["network", "connect", "--gw-priority", "7", "bb", "web"]);
+    assert!(gateway(&daemon) == "10.2.0.1" && reached(&daemon), "ports follow");
+    daemon.kill();
+    daemon.up();
+    daemon.ok(&["restart", "-t", "0", "web"]);
+    network::await_listener(&daemon, "web", 80);
+    assert!(gateway(&daemon) == "10.2.0.1" && reached(&daemon), "it is a wish, and stays");
+    daemon.ok(&["network", "disconnect", "bb", "web"]);
+    assert!(gateway(&daemon) == "10.1.0.1" && reached(&daemon));
+    daemon.ok(&["run", "--rm", "--network", "name=bb,gw-priority=-1", "alpine", "true"]);
+}
+
+#[test]
+fn a_network_on_paper_is_what_others_are_made_from() {
+    let daemon = Daemon::start();
+    let words =
+        ["network", "create", "--config-only", "--subnet", "10.7.0.0/24", "-o", "com.docker.network.driver.mtu=1400", "paper"];
+    daemon.ok(&words);
+    let shown = inspect(&daemon, "paper");
+    assert_eq!(
+        (&shown["ConfigOnly"], &shown["Driver"], &shown["IPAM"]["Config"][0]["Subnet"]),
+        (&value!(true), &value!("null"), &value!("10.7.0.0/24"))
+    );
+    let joined = daemon.run(&["run", "--rm", "--network", "paper", "alpine", "true"]).fails(125);
+    assert!(joined.contains("cannot create endpoint on configuration-only network"), "{joined}");
+    daemon.ok(&["network", "create", "--config-from", "paper", "--attachable", "n1"]);
+    let made = inspect(&daemon, "n1");
+    assert_eq!(
+        (&made["ConfigFrom"]["Network"], &made["ConfigOnly"], &made["Driver"]),
+        (&value!("paper"), &value!(false), &value!("bridge"))
+    );
+    let mtu = daemon.ok(&["run", "--rm", "--network", "n1", "alpine", "cat", "/sys/class/net/eth0/mtu"]);
+    assert_eq!(mtu, "1400");
+    let used = daemon.run(&["network", "rm", "paper"]).fails(1);
+    assert!(used.contains("configuration network \"paper\" is in use"), "{used}");
+    let twice = daemon.run(&["network", "create", "--config-from", "paper", "n2"]).fails(1);
+    assert!(twice.contains("overlaps"), "one pool is one network's: {twice}");
+    let own = daemon.run(&["network", "create", "--config-from", "paper", "--subnet", "10.8.0.0/24", "n2"]).fails(1);
+    assert!(own.contains("user specified configurations are not supported"), "{own}");
+    daemon.ok(&["network", "prune", "-f"]);
+    assert_eq!(daemon.ok(&["network", "ls", "-f", "type=custom", "--format", "{{.Name}}"]), "paper", "paper is never pruned");
+    daemon.ok(&["network", "rm", "paper"]);
+}

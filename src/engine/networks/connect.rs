@@ -7,7 +7,7 @@
 //! ```text
 //!   connect      may it? ─► lease, names ─► cable ─► settle ─► record ─► "connect"
 //!   disconnect   is it there? ─► names off ─► cable out ─► settle ─► record, lease back ─► "disconnect"
-//!   settle       default route over the first network by name that leads out; published ports lead in over the same
+//!   settle       default route over the network that leads out (the highest priority, the first by name); published ports lead in over the same
 //! ```
 //!
 //! Laws: the container's `life` is held throughout. A connect that fails leaves the container as it was.

@@ -16,7 +16,7 @@ use crate::{
     container::to_the_end,
     networks::{
         ground::{DEFAULT_LINK, Ground},
-        macvlan,
+        macvlan, on_paper,
         record::{Driver, Record, default_networks},
         store::Networks,
         wish::{self, Draft},
@@ -36,7 +36,8 @@ use tokio::task::spawn_blocking;
 ///
 /// # Errors
 /// As [`wish::read`]; 409 `network with name x already exists`; 403 for pools that overlap; 503 where no bridges can be made.
-pub async fn create(engine: &Arc<Engine>, wish: NetworkCreate) -> Result<NetworkCreated> {
+pub async fn create(engine: &Arc<Engine>, mut wish: NetworkCreate) -> Result<NetworkCreated> {
+    let config_from = on_paper::fill_in(&mut wish, |name| engine.networks.find(name))?;
     let draft = wish::read(&wish)?;
     let engine = engine.clone();
     to_the_end(async move {
@@ -45,7 +46,7 @@ pub async fn create(engine: &Arc<Engine>, wish: NetworkCreate) -> Result<Network
             return Err(Error::conflict(format!("network with name {} already exists", wish.name)));
         }
         let e = engine.clone();
-        let made = spawn_blocking(move || make(&e.networks, wish, draft)).await;
+        let made = spawn_blocking(move || make(&e.networks, wish, draft, config_from)).await;
         let record = made.map_err(|_| Error::system("the thread that makes networks ended early"))??;
         drop(one_at_a_time);
         publish(&engine, &record, "create", &[]);
@@ -54,11 +55,16 @@ pub async fn create(engine: &Arc<Engine>, wish: NetworkCreate) -> Result<Network
     .await
 }
 
-fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Record>> {
+fn make(networks: &Networks, wish: NetworkCreate, draft: Draft, config_from: String) -> Result<Arc<Record>> {
     let ground = networks.ground()?;
+    // it may have been removed while we waited for our turn
+    if !config_from.is_empty() {
+        networks.find(&config_from)?;
+    }
     let id = id::random_id();
     let link = match draft.driver {
         Driver::Macvlan => macvlan::parent(networks, &wish.options, &id)?,
+        Driver::Null => String::new(),
         _ => draft.options.link.clone().unwrap_or_else(|| format!("br-{}", id::short(&id))),
     };
     if draft.driver == Driver::Bridge {
@@ -66,7 +72,10 @@ fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Re
     }
     let (chosen_v4, chosen_v6) = (draft.pools.iter().any(|p| p.subnet.is_v4()), draft.pools.iter().any(|p| !p.subnet.is_v4()));
     let mut ipam = draft.ipam;
-    let subnets = pools(networks, ground, draft.pools, draft.driver, &wish, &id)?;
+    let subnets = match wish.config_only {
+        true => Vec::new(), // on paper only
+        false => pools(networks, ground, draft.pools, draft.driver, &wish, &id)?,
+    };
     let shown = ipam.config.get_or_insert_default();
     for drawn in subnets.iter().filter(|p| if p.subnet.is_v4() { !chosen_v4 } else { !chosen_v6 }) {
         let gateway = drawn.gateway.map(|g| g.to_string()).unwrap_or_default();
@@ -90,6 +99,8 @@ fn make(networks: &Networks, wish: NetworkCreate, draft: Draft) -> Result<Arc<Re
         mtu: 0,
         link,
         made_parent: false,
+        config_only: wish.config_only,
+        config_from,
     };
     record.made_parent = raise(ground, &record)?;
     networks.insert(record.clone()).inspect_err(|_| lower(ground, &record))

@@ -9,7 +9,7 @@
 //!                          over the cable that leads out └─ carried by hand: ::1           [`carry`]
 //! ```
 //!
-//! * The way out leads over the first network, by name, that is not internal; over the gateway bridge only when there is no other.
+//! * The way out leads over the network with the highest priority, among equals the first by name, that is not internal; over the gateway bridge only when there is no other.
 //!
 //! Laws: nothing leads in where nothing leads out. See: moby `libnetwork/drivers/bridge/port_mapping_linux.go`. Next room:
 //! [`crate::networks::connect`]
@@ -31,7 +31,10 @@ use minidock_network::{
     proxy::{self, Proxy},
     sandbox,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// The cable that leads out, for one family.
 pub(crate) fn way_out(cables: &[Cable], v4: bool) -> Option<&Cable> {
@@ -39,7 +42,7 @@ pub(crate) fn way_out(cables: &[Cable], v4: bool) -> Option<&Cable> {
         true => c.endpoint.gateway_v4.is_some(),
         false => c.endpoint.gateway_v6.is_some(),
     };
-    cables.iter().filter(leads).min_by_key(|c| (c.network == GATEWAY, c.network.as_str()))
+    cables.iter().filter(leads).min_by_key(|c| (c.network == GATEWAY, Reverse(c.priority), c.network.as_str()))
 }
 
 /// Takes the host's ports and makes the doors that lead from them to the container.

@@ -11,7 +11,7 @@
 //!
 //! * The default network is plugged first, then the one of `NetworkMode`, then the others by name: `eth0`, `eth1`, …; who has only overlays
 //!   gets one cable more, which leads out ([`gateway`]).
-//! * The way out leads over the first network, by name, that is not internal; published ports lead in over the same.
+//! * The way out leads over the network with the highest `--gw-priority`, among equals the first by name, that is not internal; published ports lead in over the same.
 //!
 //! Laws: whatever fails gives back what was taken, by [`Standing::take_down`]. See: moby `daemon/container_operations.go`
 //! (allocateNetwork), `libnetwork/sandbox.go` (Less). Next room: [`crate::networks::connect`]
@@ -177,7 +177,7 @@ pub(crate) fn plug(
         networks.zones.set(names::member(container, network, place));
     }
     networks.describe(&network.id, &container.id, shown(&endpoint));
-    standing.cables.push(Cable { network: network.name.clone(), bridge, upon, endpoint });
+    standing.cables.push(Cable { network: network.name.clone(), bridge, upon, priority: place.settings.gw_priority, endpoint });
     Ok(())
 }
 

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! * [`record`], [`options`], [`wish`], [`place`], [`ports`]: values, and what is wrong with a wish. [`doors`]: ports, opened.
-//! * [`wishes`]: the networks a new container asks for. [`create`], [`list`], [`remove`], [`connect`]: the API's calls.
+//! * [`on_paper`]: networks that are only a configuration. [`wishes`]: the networks a new container asks for. [`create`], [`list`], [`remove`], [`connect`]: the API's calls.
 //! * [`names`]: who is called what, told to the name server; [`links`]: the older way. [`restore`]: after our own death.
 //! * [`macvlan`]: members upon the machine's own cable. [`overlay`]: networks over many machines, as a swarm wants them.
 //!
@@ -36,6 +36,7 @@ pub mod links;
 pub mod list;
 pub mod macvlan;
 pub(crate) mod names;
+pub mod on_paper;
 pub mod options;
 pub mod overlay;
 pub mod place;

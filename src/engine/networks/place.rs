@@ -84,6 +84,7 @@ impl Place {
             links: wish.links,
             aliases: wish.aliases,
             driver_opts: wish.driver_opts,
+            gw_priority: wish.gw_priority,
             network_id: wish.network_id,
             dns_names: wish.dns_names,
             ..EndpointSettings::default()
@@ -124,6 +125,10 @@ pub fn dns_names(container: &Container, settings: &EndpointSettings) -> Vec<Stri
 /// # Errors
 /// 400 `invalid endpoint settings:` and every fault.
 pub fn check(network: Option<&Record>, name: &str, settings: &EndpointSettings) -> Result<()> {
+    if network.is_some_and(|network| network.config_only) {
+        return Err(Error::forbidden("cannot create endpoint on configuration-only network")
+            .hint(format!("minidock network create --config-from {name} makes one that can be joined")));
+    }
     let mut faults = Vec::new();
     let ipam = settings.ipam_config.clone().unwrap_or_default();
     if is_predefined(name) {

@@ -15,6 +15,7 @@
 //! See: moby `libnetwork/drivers/bridge/bridge_linux.go`. Next room: [`crate::networks::options`]
 
 use crate::networks::{
+    macvlan,
     options::{BridgeOptions, DEFAULT_BRIDGE, HOST_BINDING, ICC, MASQUERADE, MTU, NAME},
     overlay::gateway::GATEWAY,
 };
@@ -23,8 +24,9 @@ use minidock_base::{
     clock::{self, rfc3339},
     id,
 };
+use minidock_linux::netlink::upon::Mode;
 use minidock_network::model::{Bridge, Subnet};
-use minidock_spec::engine::network::{Ipam, IpamConfig, Network};
+use minidock_spec::engine::network::{ConfigReference, Ipam, IpamConfig, Network};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -110,6 +112,12 @@ pub struct Record {
     /// The parent was not there before, and goes with the network.
     #[serde(default)]
     pub made_parent: bool,
+    /// It is nothing but a configuration, for others to be made from ([`crate::networks::on_paper`]).
+    #[serde(default)]
+    pub config_only: bool,
+    /// The configuration it was made from; empty: none.
+    #[serde(default)]
+    pub config_from: String,
 }
 
 /// Names that nobody else may use: the networks that are always there, and Docker's word for the first of them.
@@ -131,6 +139,8 @@ impl Record {
             internal: self.internal,
             attachable: self.attachable,
             ingress: self.ingress,
+            config_only: self.config_only,
+            config_from: ConfigReference { network: self.config_from.clone() },
             options: self.options.clone(),
             labels: self.labels.clone(),
             ..Network::default()
@@ -148,6 +158,7 @@ impl Record {
             return None;
         }
         let is_overlay = self.driver == Driver::Overlay;
+        let upon = macvlan::mode(self);
         // they were checked when the network was made
         let options = BridgeOptions::read(&self.options).unwrap_or_default();
         Some(Bridge {
@@ -156,8 +167,8 @@ impl Record {
             subnets: self.subnets.clone(),
             // by an overlay's bridge nothing comes or goes, but for the mesh
             internal: if is_overlay { !self.ingress } else { self.internal },
-            icc: options.icc,
-            masquerade: options.masquerade && !is_overlay,
+            icc: options.icc && upon.is_none_or(|mode| mode == Mode::Bridge),
+            masquerade: options.masquerade && !is_overlay && upon.is_none(),
             mtu: if options.mtu == 0 { self.mtu } else { options.mtu },
             host_binding: options.host_binding,
         })
@@ -199,6 +210,8 @@ pub fn default_networks(bridge: Option<(Subnet, &str)>) -> Vec<Record> {
         mtu: 0,
         link: String::new(),
         made_parent: false,
+        config_only: false,
+        config_from: String::new(),
     };
     let mut all = vec![bare("host", Driver::Host), bare("none", Driver::Null)];
     if let Some((subnet, link)) = bridge {

@@ -43,6 +43,9 @@ async fn whole(engine: &Arc<Engine>, network: &Arc<Record>) -> Result<()> {
              command on a manager node or promote the current node to a manager.",
         ));
     }
+    if engine.networks.all().iter().any(|n| n.config_from == network.name) {
+        return Err(Error::forbidden(format!("configuration network {:?} is in use", network.name)));
+    }
     if leads_out_of_the_swarm(engine, network) {
         let (name, id) = (&network.name, &network.id);
         return Err(Error::forbidden(format!("error while removing network: network {name} id {id} has active endpoints"))
@@ -79,6 +82,7 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<NetworksPr
     for network in engine.networks.all() {
         let goes = !is_predefined(&network.name)
             && network.driver != Driver::Overlay
+            && !network.config_only
             && !leads_out_of_the_swarm(engine, &network)
             && until.is_none_or(|until| network.created < until)
             && filters.labels("label", &network.labels)
@@ -129,7 +133,9 @@ pub async fn purge(engine: &Arc<Engine>) -> Result<Vec<String>> {
             if !changed.is_empty() {
                 ground.settings.restore()?;
             }
-            let links = networks.iter().map(|n| format!("link {}", n.link));
+            // a parent that a person made is not ours
+            let made = |n: &&Arc<Record>| n.driver != Driver::Macvlan || n.made_parent;
+            let links = networks.iter().filter(made).map(|n| format!("link {}", n.link));
             let settings = changed.iter().map(|(name, turned)| format!("setting {name} back to {}", turned.was));
             Ok(links.chain(["nft table minidock".to_string()]).chain(settings).collect())
         };

@@ -160,7 +160,7 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
             }
             continue;
         };
-        regain_cable(networks, &network, endpoint, &mut standing);
+        regain_cable(networks, &network, endpoint, place.settings.gw_priority, &mut standing);
         if let Some(attached) = &place.attached {
             networks.overlays.holds.take(&record.id, attached);
         }
@@ -168,7 +168,7 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
     if let Some(endpoint) = &record.networking.gateway
         && let Ok(network) = networks.find(&endpoint.network_id)
     {
-        regain_cable(networks, &network, endpoint, &mut standing);
+        regain_cable(networks, &network, endpoint, 0, &mut standing);
     }
     // in the order of their interfaces, as they were plugged in
     standing.cables.sort_by_key(|c| (c.endpoint.inside.len(), c.endpoint.inside.clone()));
@@ -192,7 +192,7 @@ fn regain(engine: &Engine, record: &Container) -> Standing {
 }
 
 /// Its place on one bridge.
-fn regain_cable(networks: &Networks, network: &Network, endpoint: &Endpoint, standing: &mut Standing) {
+fn regain_cable(networks: &Networks, network: &Network, endpoint: &Endpoint, priority: i64, standing: &mut Standing) {
     let wishes = [endpoint.v4.map(|(a, _)| IpAddr::from(a)), endpoint.v6.map(|(a, _)| IpAddr::from(a))];
     if let Err(error) = networks.enter(&network.id, &standing.container, wishes) {
         tracing::warn!(id = standing.container, network = network.name, "its address is another's now: {}", error.message());
@@ -200,7 +200,7 @@ fn regain_cable(networks: &Networks, network: &Network, endpoint: &Endpoint, sta
     networks.describe(&network.id, &standing.container, shown(endpoint));
     if let Some(bridge) = network.to_segment() {
         let (network, upon) = (network.name.clone(), macvlan::mode(network));
-        standing.cables.push(Cable { network, bridge, upon, endpoint: endpoint.clone() });
+        standing.cables.push(Cable { network, bridge, upon, priority, endpoint: endpoint.clone() });
     }
 }
 

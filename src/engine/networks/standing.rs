@@ -36,6 +36,8 @@ pub(crate) struct Cable {
     pub bridge: Bridge,
     /// It lies upon a link of the machine's, in this mode; its near end is that link.
     pub upon: Option<Mode>,
+    /// The way out leads over the one with the highest (`--gw-priority`).
+    pub priority: i64,
     pub endpoint: Endpoint,
 }
 

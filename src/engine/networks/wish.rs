@@ -6,6 +6,7 @@
 //!
 //! * Which pools are free is the next question, and is asked under the lock that keeps two networks from getting the same
 //!   ([`crate::networks::create`]).
+//! * What a configuration says ([`crate::networks::on_paper`]) has been filled in before.
 //! * Drivers of other engines (`overlay` outside a swarm, `ipvlan`, plugins) are refused by name.
 //!
 //! See: moby `daemon/network.go`, `api/types/network/ipam.go` (ValidateIPAM). Next room: [`crate::networks::create`]
@@ -77,9 +78,8 @@ pub fn read(wish: &NetworkCreate) -> Result<Draft> {
 }
 
 fn driver(wish: &NetworkCreate) -> Result<Driver> {
-    if wish.config_only || wish.config_from.as_ref().is_some_and(|from| !from.network.is_empty()) {
-        return Err(Error::not_implemented("configuration-only networks are left out of this engine")
-            .hint("give the options to network create itself"));
+    if wish.config_only {
+        return Ok(Driver::Null);
     }
     match wish.driver.as_str() {
         "" | "bridge" if wish.ingress => Err(Error::forbidden("Ingress network can only be global scope network")),

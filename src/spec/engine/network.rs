@@ -50,6 +50,9 @@ pub struct EndpointSettings {
     pub aliases: Option<Vec<String>>,
     pub mac_address: String,
     pub driver_opts: Option<BTreeMap<String, String>>,
+    /// The way out leads over the network with the highest; a word of API 1.48, so said only where it says something.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gw_priority: i64,
     #[serde(rename = "NetworkID")]
     pub network_id: String,
     #[serde(rename = "EndpointID")]
@@ -67,6 +70,10 @@ pub struct EndpointSettings {
     pub global_ipv6_prefix_len: i64,
     #[serde(rename = "DNSNames")]
     pub dns_names: Option<Vec<String>>,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// Addresses that were asked for.

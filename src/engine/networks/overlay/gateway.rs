@@ -78,6 +78,8 @@ pub(crate) fn ensure(networks: &Networks) -> Result<Option<Arc<Record>>> {
         mtu: 0,
         link,
         made_parent: false,
+        config_only: false,
+        config_from: String::new(),
     };
     raise(ground, &record)?;
     networks.insert(record).map(Some)

@@ -62,6 +62,8 @@ pub(crate) fn record(wish: &OverlayWish, link: String, mtu: u32) -> Result<Recor
         mtu,
         link,
         made_parent: false,
+        config_only: false,
+        config_from: String::new(),
     })
 }
 
