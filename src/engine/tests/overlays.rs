@@ -239,6 +239,37 @@ fn a_port_of_the_mesh_is_answered_by_every_machine() {
 }
 
 #[test]
+fn a_port_of_the_mesh_that_another_program_has_is_taken_when_it_is_free() {
+    let Some(lab) = Lab::open() else { return };
+    let (one, two) = (lab.machine(1), lab.machine(2));
+    let (first, second) = (one.engine(), two.engine());
+    let (net, task) = (network("ingress", 0), Ipv4Addr::new(10, 0, 0, 5));
+    let net_of_two = format!("--net={}", two.place.place().display());
+    let listen = ["busybox", "nc", "-ll", "-p", "8080", "-e", "echo", "theirs"];
+    let mut theirs = std::process::Command::new("nsenter").arg(net_of_two).args(listen).spawn().expect("a program");
+    let knock = |at: &str| ask(lab.home.place(), &format!("busybox nc -w 2 {at} 8080 </dev/null"));
+    until("their program listens", || knock("192.0.2.2"), |said| said == "theirs\n");
+    let plan = Plan {
+        networks: vec![net.clone()],
+        members: vec![("ingress", task, "web.1.a", 1)],
+        mesh: vec![port(8080, 80, &[task])],
+        ..Plan::default()
+    };
+    one.told(&first, &plan);
+    two.told(&second, &plan);
+    started(&one, &first, "web.1.a", placed(first.body(WEB), &net, task));
+    until("it listens", || knock("192.0.2.1"), |said| said == "web.1.a\n");
+    assert_eq!(knock("192.0.2.2"), "theirs\n", "it is left to them");
+    theirs.kill().expect("ours to end");
+    theirs.wait().expect("ended");
+    until("the port is free, and nobody said a word", || knock("192.0.2.2"), |said| said == "web.1.a\n");
+    removed(&one, &first);
+    one.told(&first, &Plan::default());
+    two.told(&second, &Plan::default());
+    removed(&two, &second);
+}
+
+#[test]
 fn an_overlay_goes_when_its_last_container_has_left() {
     let Some(lab) = Lab::open() else { return };
     let one = lab.machine(1);

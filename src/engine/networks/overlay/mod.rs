@@ -65,6 +65,8 @@ pub(crate) struct Overlays {
     mesh: Mutex<Option<Mesh>>,
     /// The ports of the mesh that another program had here when they were tried last.
     refused: Mutex<BTreeSet<(Protocol, u16)>>,
+    /// Somebody is to try those again.
+    trying: AtomicBool,
     /// Rung after each [`realize`].
     came: Notify,
     /// Who asks the swarm for places of containers that are no tasks, and what it gave.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! * What is wanted is written below the exec root before anything is done: a daemon that is killed half-way begins there.
-//! * A failure does not stop the rest, is returned when all is done, and makes the next call do everything once more. So does a port of
-//!   the mesh that another program has, though that is no failure: nobody's task must wait for it.
+//! * A failure does not stop the rest, is returned when all is done, and makes the next call do everything once more. A port of the mesh
+//!   that another program has is no failure, for nobody's task must wait for it; it is tried again every few seconds ([`try_again`]).
 //! * Sandboxes are visited only for networks on which something has changed; a task more costs each neighbour one nft transaction.
 //!
 //! Laws: one call at a time ([`super::Overlays::changing`]); what is wanted is exchanged before anybody is visited.
@@ -34,8 +34,12 @@ use std::{
     io::ErrorKind,
     net::Ipv4Addr,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
+
+/// How long a port that another program has is left to it before it is asked for again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn realize(engine: &Arc<Engine>, wishes: Wishes) -> Result<()> {
     let engine = engine.clone();
@@ -49,9 +53,38 @@ pub(super) async fn realize(engine: &Arc<Engine>, wishes: Wishes) -> Result<()> 
         way_out(&engine).await?;
         let e = engine.clone();
         let work = spawn_blocking(move || apply(&e, wishes));
-        work.await.map_err(|_| Error::system("the thread that makes overlays ended early"))?
+        let made = work.await.map_err(|_| Error::system("the thread that makes overlays ended early"))?;
+        try_again(&engine);
+        made
     })
     .await
+}
+
+/// Ports of the mesh that another program has are tried again until they are ours, or nobody wants them.
+pub(crate) fn try_again(engine: &Arc<Engine>) {
+    let overlays = &engine.networks.overlays;
+    let is_refused = || !overlays.refused.lock().expect("no holder panics").is_empty();
+    if !is_refused() || overlays.trying.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let engine = Arc::downgrade(engine); // it does not keep an engine that ends
+    tokio::spawn(async move {
+        loop {
+            sleep(AGAIN).await;
+            let Some(engine) = engine.upgrade() else { return };
+            let _one_at_a_time = engine.networks.overlays.changing.lock().await;
+            let e = engine.clone();
+            let opened = spawn_blocking(move || mesh(&e, e.networks.ground()?, &e.networks.overlays.wanted(), false)).await;
+            match opened {
+                Ok(Ok(false)) => continue,
+                Ok(Ok(true)) => tracing::info!("all ports of the mesh are ours on this machine now"),
+                Ok(Err(error)) => tracing::warn!("the ports of the mesh: {}", error.message()), // the next realize tells it, too
+                Err(_) => tracing::error!("the thread that opens ports of the mesh ended early"),
+            }
+            engine.networks.overlays.trying.store(false, Ordering::Release);
+            return;
+        }
+    });
 }
 
 /// The bridge that leads out, made the first time.

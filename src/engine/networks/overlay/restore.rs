@@ -56,6 +56,7 @@ pub(crate) fn restore(engine: &Arc<Engine>, ground: &Ground) {
     if let Err(error) = realize::apply(engine, wishes) {
         tracing::error!("overlay networks: {}", error.message());
     }
+    realize::try_again(engine);
     let known: BTreeSet<String> = engine.networks.all().iter().map(|n| n.link.clone()).collect();
     for link in links.iter().filter(|link| !known.contains(*link)) {
         tracing::info!(link, "an overlay that nobody knows any more is deleted");
