@@ -44,8 +44,6 @@ pub struct Neighbour {
     pub mac: Option<[u8; 6]>,
     /// NUD_*: 0x02 reachable, 0x20 failed, 0x40 static in a bridge's table, 0x80 permanent.
     pub state: u16,
-    /// NTF_*: 0x02 in the link's own table, 0x04 in that of the bridge above it.
-    pub flags: u8,
 }
 
 impl Neighbour {
@@ -197,6 +195,5 @@ pub(super) fn parse(body: &[u8]) -> Option<Neighbour> {
         address: wire::attribute(attributes, NDA_DST).and_then(address_of),
         mac: wire::attribute(attributes, NDA_LLADDR).and_then(|octets| octets.try_into().ok()),
         state: u16_at(body, 8)?,
-        flags: *body.get(10)?,
     })
 }
