@@ -94,6 +94,9 @@ impl Rootless {
 
 impl Drop for Rootless {
     fn drop(&mut self) {
+        if self.folder.join("data/cluster").exists() {
+            self.run(&["cluster", "down"]);
+        }
         let ids = self.run(&["ps", "-aq"]).out;
         for id in ids.split_whitespace() {
             self.run(&["rm", "-f", id]);
