@@ -7,7 +7,13 @@
 mod props;
 
 use props::{Daemon, Printed, wait_for};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
 
 /// A folder with a Dockerfile and these files; names that end in a slash are folders.
 fn context(daemon: &Daemon, name: &str, dockerfile: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -259,4 +265,133 @@ fn a_run_on_scratch_may_borrow_its_tools_from_another_image() {
     assert_eq!(changed, "");
     let names = std::process::Command::new("tar").arg("-tf").arg(daemon.folder.join("x.tar")).output().expect("tar");
     assert!(!String::from_utf8_lossy(&names.stdout).contains("busybox"), "what was borrowed stayed");
+}
+
+/// A tar of these files.
+fn tar_of(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, content.as_bytes()).expect("memory");
+    }
+    tar.into_inner().expect("memory")
+}
+
+/// The same bytes, packed in every way that Docker unpacks, by the usual end of the name.
+fn packed(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).expect("memory");
+    let mut bzip2 = Vec::new();
+    bzip2::read::BzEncoder::new(bytes, bzip2::Compression::fast()).read_to_end(&mut bzip2).expect("memory");
+    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).expect("memory");
+    xz.write_all(bytes).expect("memory");
+    vec![
+        ("tar", bytes.to_vec()),
+        ("tar.gz", gzip.finish().expect("memory")),
+        ("tar.zst", ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)),
+        ("tar.bz2", bzip2),
+        ("tar.xz", xz.finish().expect("memory")),
+    ]
+}
+
+#[test]
+fn an_archive_of_every_kind_is_unpacked_by_add_and_taken_as_a_context_or_an_image() {
+    let daemon = Daemon::start();
+    let inner = packed(&tar_of(&[("in/file", "the content\n")]));
+    let folder = context(&daemon, "c", "FROM alpine\nADD a.* /to/\nADD damaged.xz /to/\n", &[]);
+    fs::write(folder.join("damaged.xz"), &inner[4].1[..20]).expect("room");
+    for (end, bytes) in &inner {
+        fs::write(folder.join(format!("a.{end}")), bytes).expect("room");
+        build(&daemon, &folder, &[]).ok();
+        let found = daemon.ok(&["run", "--rm", "it", "sh", "-c", "cd /to && find . -type f | sort && cat in/file"]);
+        assert_eq!(found, "./damaged.xz\n./in/file\nthe content", "{end}");
+        fs::remove_file(folder.join(format!("a.{end}"))).expect("there");
+    }
+    for (end, bytes) in packed(&tar_of(&[("Dockerfile", "FROM alpine\nCOPY x /x\n"), ("x", end_of_x())])) {
+        fs::write(daemon.folder.join(end), bytes).expect("room");
+        daemon.sh(&format!("minidock build -t it - < {end}")).ok();
+        assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/x"]), end_of_x(), "{end}");
+    }
+    // a root filesystem, and a whole archive of images
+    daemon.ok(&["create", "--name", "c", "alpine"]);
+    daemon.sh("minidock export c > root && minidock save alpine > saved").ok();
+    for (end, bytes) in packed(&fs::read(daemon.folder.join("root")).expect("exported")) {
+        fs::write(daemon.folder.join("root.packed"), bytes).expect("room");
+        daemon.ok(&["import", "root.packed", "taken"]);
+        assert_eq!(daemon.ok(&["run", "--rm", "taken", "echo", "runs"]), "runs", "{end}");
+    }
+    for (end, bytes) in packed(&fs::read(daemon.folder.join("saved")).expect("saved")) {
+        fs::write(daemon.folder.join("saved.packed"), bytes).expect("room");
+        assert_eq!(daemon.ok(&["load", "-i", "saved.packed"]), "Loaded image: alpine:latest", "{end}");
+    }
+}
+
+fn end_of_x() -> &'static str {
+    "a context"
+}
+
+#[test]
+fn names_of_one_file_are_one_file_in_the_image_and_odd_names_arrive() {
+    let daemon = Daemon::start();
+    let folder = context(&daemon, "c", "FROM alpine\nCOPY in /to\nCOPY in/b /b\n", &[("in/a", "content"), ("in/sub/", "")]);
+    fs::hard_link(folder.join("in/a"), folder.join("in/b")).expect("a link");
+    fs::hard_link(folder.join("in/a"), folder.join("in/sub/c")).expect("a link");
+    fs::write(folder.join("in").join(std::ffi::OsStr::from_bytes(b"new\nline\xff")), "odd").expect("room");
+    build(&daemon, &folder, &[]).ok();
+    let counts = daemon.ok(&["run", "--rm", "it", "stat", "-c", "%h %s", "/to/a", "/to/b", "/to/sub/c", "/b"]);
+    assert_eq!(counts.lines().collect::<Vec<_>>(), ["3 7", "3 7", "3 7", "1 7"]);
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "sh", "-c", "cat /to/new*"]), "odd");
+    // the cache knows the difference
+    fs::remove_file(folder.join("in/b")).expect("there");
+    fs::write(folder.join("in/b"), "content").expect("room");
+    assert_eq!(cached(&build(&daemon, &folder, &[]).ok()), [false, false, false]);
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "stat", "-c", "%h", "/to/a", "/to/b"]), "2\n1");
+}
+
+/// Gives these pages on a port of the daemon's own loopback, for as long as the test lasts.
+fn serve(daemon: &Daemon, pages: Vec<(&'static str, Vec<u8>)>) -> u16 {
+    let listener = daemon.home.enter(|| TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let page = pages.iter().find(|(name, _)| *name == path);
+            let (status, body) = page.map_or(("404 Not Found", &b""[..]), |(_, body)| ("200 OK", &body[..]));
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(body);
+        }
+    });
+    port
+}
+
+#[test]
+fn a_context_may_be_fetched_and_a_repository_is_refused_clearly() {
+    let daemon = Daemon::start();
+    let archives = packed(&tar_of(&[("sub/Other", "FROM alpine\nCOPY x /x\n"), ("x", "fetched")]));
+    let plain = b"FROM alpine\nRUN echo alone > /x\n".to_vec();
+    let port = serve(&daemon, vec![("/c.tar.xz", archives[4].1.clone()), ("/c.tar", archives[0].1.clone()), ("/file", plain)]);
+    let at = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    for path in ["/c.tar", "/c.tar.xz"] {
+        let said = daemon.ok(&["build", "-t", "it", "-f", "sub/Other", &at(path)]);
+        assert!(said.starts_with(&format!("Downloading build context from remote url: {}", at(path))), "{said}");
+        assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/x"]), "fetched");
+    }
+    daemon.ok(&["build", "-t", "it", &at("/file")]);
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/x"]), "alone");
+    let missing = daemon.run(&["build", "-t", "it", &at("/none")]).fails(1);
+    assert!(missing.contains("the server says 404"), "{missing}");
+    for repository in [at("/x.git"), at("/x.git#main"), "git@host:x".into(), "git://host/x".into()] {
+        let refused = daemon.run(&["build", &repository]).fails(1);
+        assert!(refused.contains("does not fetch the repository") && refused.contains("git clone"), "{refused}");
+    }
+    let folder = context(&daemon, "c", "FROM alpine\nADD git@host:x /x\n", &[]);
+    assert!(build(&daemon, &folder, &[]).fails(1).contains("does not fetch the repository git@host:x"));
 }

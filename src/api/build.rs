@@ -59,10 +59,6 @@ fn options(call: &Call) -> Result<Options> {
         return Err(Error::not_implemented("squashing is not there: a layer for each step is what makes the cache")
             .hint("a last stage with COPY --from=0 / / has one layer"));
     }
-    if !text("remote").is_empty() && text("remote") != "client-session" {
-        return Err(Error::not_implemented(format!("the builder does not fetch a context from {}", text("remote")))
-            .hint("fetch it and send it: curl ADDRESS | minidock build -, or clone the repository"));
-    }
     let mut tags = Vec::new();
     for name in query.all("t").filter(|name| !name.is_empty()) {
         let name = Reference::parse(name)?;
@@ -81,6 +77,7 @@ fn options(call: &Call) -> Result<Options> {
     let dockerfile = text("dockerfile");
     Ok(Options {
         tags,
+        remote: Some(text("remote")).filter(|address| address != "client-session").unwrap_or_default(),
         dockerfile: if dockerfile.is_empty() { "Dockerfile".into() } else { dockerfile },
         target: text("target"),
         build_args,

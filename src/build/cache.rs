@@ -11,7 +11,7 @@
 //!
 //! * [`Key`] is such a key; [`Cache::probe`] asks the store for it. After the first miss a stage does not ask again: what stands on a new
 //!   image cannot be there already, and Docker says `Using cache` nowhere else either.
-//! * With `--cache-from` only the named images and their parents count; one that came from elsewhere has no parents here, so its *history*
+//! * With `--cache-from` only the named images and their parents count (none, if none of them is here); one that came from elsewhere has no parents here, so its *history*
 //!   is read: the next line says the same, and its layer is the next layer.
 //!
 //! Law: times are in no key (but the epoch), content is in every one: a changed byte is never served stale. See: moby
@@ -80,7 +80,7 @@ impl Cache {
 fn found(job: &Job, key: &Key, parent: Option<&ImageRecord>, created_by: &str) -> Option<Hit> {
     let store = &job.engine.images.store;
     let step = store.step(key.as_str());
-    if job.cache_from.is_empty() {
+    if job.options.cache_from.is_empty() {
         return step.map(|image| Hit::Image(Box::new(image)));
     }
     if let Some(step) = step.filter(|step| job.cache_from.iter().any(|source| stands_on(store, source, &step.id))) {

@@ -10,7 +10,7 @@
 //!           app/l     link -> ../../etc/passwd   only a text: resolved within the index, where `/` and `..` end at the top
 //! ```
 //!
-//! * [`crate::receive`] reads the archive (plain, gzip, zstd); [`Context::node`], [`Context::children`] and
+//! * [`crate::receive`] reads the archive (packed or not); [`Context::node`], [`Context::children`] and
 //!   [`Context::resolve`] look around; [`Context::content`] reads a file; [`Context::write`] packs a part of it again.
 //!
 //! Laws: no name of the archive ever reaches the kernel. What it may take is bounded there. See: moby `builder/remotecontext`. Next room: [`crate::receive`]
@@ -25,7 +25,7 @@ use minidock_image::layer::{
 use minidock_linux::files::Moment;
 use minidock_spec::digest::{Digest, Hasher};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map},
     fs::File,
     io::{self, BufReader, Read, Write},
     ops::Bound,
@@ -57,6 +57,8 @@ pub struct Rare {
     pub device: (u32, u32),
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     pub sparse: Option<Sparse>,
+    /// Which file it is a name of, if that has several.
+    pub inode: Option<u64>,
 }
 
 impl Node {
@@ -67,6 +69,10 @@ impl Node {
 
     pub fn is_folder(&self) -> bool {
         self.kind == Kind::Directory
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.kind == Kind::File
     }
 
     /// Its length, holes included.
@@ -91,6 +97,10 @@ impl Node {
         self.rare.as_ref().map_or(&[], |rare| &rare.xattrs)
     }
 
+    fn inode(&self) -> Option<u64> {
+        self.rare.as_ref()?.inode
+    }
+
     /// Its mode once it belongs to root: giving a file away takes its setuid bits (chown(2)), and so does Docker.
     fn mode_for_root(&self) -> u32 {
         match (self.kind, self.mode & 0o010) {
@@ -102,10 +112,7 @@ impl Node {
 
     /// What makes it the same file for the cache: everything but times and owners (who copies decides about those).
     fn identity(&self, name: &[u8], into: &mut Hasher) {
-        let kind = match self.kind {
-            Kind::HardLink => Kind::File,
-            kind => kind,
-        };
+        let kind = self.kind;
         let head = format!("{kind:?} {:o} {} {} {:?}\0", self.mode, name.len(), self.size(), self.device());
         into.update(head.as_bytes());
         into.update(name);
@@ -232,27 +239,37 @@ impl Context {
 
     /// What makes this part of the context the same for the cache.
     pub fn hash(&self, real: &[u8], exclude: &Patterns) -> Digest {
-        let mut hasher = Hasher::new();
+        let (mut hasher, mut firsts) = (Hasher::new(), HashMap::new());
         if let Some(node) = self.node(real) {
             node.identity(b"", &mut hasher);
         }
         for (path, node) in self.below(real, exclude).filter(|(path, _)| !path.is_empty()) {
             node.identity(&path, &mut hasher);
+            if let Some(first) = another_name(&mut firsts, node, &path) {
+                hasher.update(b"\0another name of ");
+                hasher.update(first);
+            }
         }
         hasher.finish()
     }
 
-    /// Packs what is at `real` under `name`; of a folder what is in it, its names below `name` (empty: without a prefix).
+    /// Packs what is at `real` under `name`; of a folder what is in it, its names below `name` (empty: without a prefix). Several names of
+    /// one file stay that.
     ///
     /// # Errors
     /// The stream takes no more.
     pub fn write<W: Write>(&self, real: &[u8], name: &[u8], exclude: &Patterns, out: &mut Writer<W>) -> Result<()> {
+        let mut firsts = HashMap::new();
         for (path, node) in self.below(real, exclude) {
             let name = match (path.is_empty(), name.is_empty()) {
                 (true, _) => name.to_vec(),
                 (_, true) => path,
                 _ => join(name, &path),
             };
+            if let Some(first) = another_name(&mut firsts, node, &name) {
+                out.entry(&Entry { name, kind: Kind::HardLink, mode: node.mode_for_root(), link: first.to_vec(), ..plain() })?;
+                continue;
+            }
             let size = if node.kind == Kind::File { node.size() } else { 0 };
             let entry = Entry {
                 name,
@@ -271,6 +288,17 @@ impl Context {
             }
         }
         Ok(())
+    }
+}
+
+/// The first name of this file, unless this is it.
+fn another_name<'a>(firsts: &'a mut HashMap<u64, Vec<u8>>, node: &Node, name: &[u8]) -> Option<&'a [u8]> {
+    match firsts.entry(node.inode()?) {
+        hash_map::Entry::Occupied(first) => Some(&first.into_mut()[..]),
+        hash_map::Entry::Vacant(none) => {
+            none.insert(name.to_vec());
+            None
+        }
     }
 }
 
@@ -382,6 +410,36 @@ mod tests {
         }
         let but = Patterns::of(["a*"]).expect("a pattern");
         assert_eq!(context(&[("a", "x"), ("b", "y")]).hash(b"", &but), context(&[("a2", "z"), ("b", "y")]).hash(b"", &but));
+    }
+
+    #[test]
+    fn names_of_one_file_stay_that_and_the_hash_knows_it() {
+        let made = |entries: &[(&str, &str, &str)]| {
+            let mut out = Writer::new(Vec::new());
+            for (name, content, link) in entries {
+                let (kind, size) = if link.is_empty() { (Kind::File, content.len() as u64) } else { (Kind::HardLink, 0) };
+                let (name, link) = (name.as_bytes().to_vec(), link.as_bytes().to_vec());
+                out.entry(&Entry { name, kind, mode: 0o644, size, link, ..plain() }).expect("memory");
+                if size > 0 {
+                    out.content(content.as_bytes()).expect("memory");
+                }
+            }
+            receive::receive(&out.finish().expect("memory")[..], &std::env::temp_dir(), 1 << 30).expect("our own")
+        };
+        let none = Patterns::default();
+        let linked = made(&[("a/x", "1", ""), ("a/y", "", "a/x"), ("z", "", "a/y")]);
+        let copied = made(&[("a/x", "1", ""), ("a/y", "1", ""), ("z", "1", "")]);
+        assert_ne!(linked.hash(b"", &none), copied.hash(b"", &none));
+        assert_eq!(linked.hash(b"z", &none), copied.hash(b"z", &none), "one name alone is a file like any other");
+        let mut out = Writer::new(Vec::new());
+        linked.write(b"", b"to", &none, &mut out).expect("memory");
+        let bytes = out.finish().expect("memory");
+        let mut reader = minidock_image::layer::tar::Reader::new(&bytes[..]);
+        let mut seen = Vec::new();
+        while let Some(entry) = reader.next().expect("our own") {
+            seen.push(format!("{} {:?} {}", lossy(&entry.name), entry.kind, lossy(&entry.link)));
+        }
+        assert_eq!(seen, ["to/a Directory ", "to/a/x File ", "to/a/y HardLink to/a/x", "to/z HardLink to/a/x"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result, ignore::Patterns};
 use minidock_image::layer::{
-    tar::{Entry, Kind, Reader},
+    tar::{self, Entry, Kind, Reader},
     tree::{self, Missing, Tree, join, lossy},
     unpack::{self, Policy},
     write::{Writer, plain},
@@ -219,7 +219,7 @@ fn change_modes(archive: &mut Watched<'_>, out: impl Write, mode: u32) -> Result
         }
         writer.entry(&entry)?;
         if entry.kind == Kind::File {
-            writer.content(archive::EntryContent(&mut reader))?;
+            writer.content(tar::Content(&mut reader))?;
         }
     }
     writer.finish().map(drop)

@@ -19,6 +19,7 @@ use crate::{
     instruction::{Copy, Source},
     job::Job,
     origin::Origin,
+    remote,
     stage::Stage,
     stages::stage_called,
     voice::Failure,
@@ -143,6 +144,9 @@ fn sources(stage: &Stage, copy: &Copy, to: &str) -> Result<Vec<Wanted>> {
         }
         Source::Path(path) => {
             let path = stage.running.word(path)?;
+            if copy.add && remote::is_repository(&path) && !path.starts_with("github.com/") {
+                return Err(remote::refusal(&path));
+            }
             match copy.add && (path.starts_with("http://") || path.starts_with("https://")) {
                 true => Ok(Wanted::Address { name: fetch::file_name(&path, to)?, address: path, checksum: checksum.clone() }),
                 false => Ok(Wanted::Path(path)),

@@ -7,20 +7,28 @@
 //!   ADD --checksum=sha256:… https://host/a/b.txt /to/     ──GET──► a nameless file, hashed on the way ──► /to/b.txt
 //! ```
 //!
-//! * [`file_name`] is what it is called in a folder; [`fetch`] brings it, and checks it if `--checksum` says what it must be.
+//! * [`file_name`] is what it is called in a folder; [`fetch`] brings it, and checks it if `--checksum` says what it must be; [`download`]
+//!   brings anything.
 //!
 //! Laws: the content goes to the disk and not to memory, and never beyond what the disk has to spare; a redirect may not lead from
 //! `https` to `http`; what does not match its checksum is never used. See: moby `builder/dockerfile/copy.go` (downloadSource).
-//! Next room: [`crate::job`]
+//! Next room: [`crate::remote`]
 
 use crate::{copy::Item, job::Job, receive};
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::files::{self, Moment};
-use minidock_registry::{client::wire::Wire, settings::Endpoint};
+use minidock_registry::{
+    client::{
+        Client,
+        wire::{Reply, Wire},
+    },
+    settings::Endpoint,
+};
 use minidock_spec::digest::{Digest, Hasher};
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{fs::File, io::Write, path::Path, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// How long the first byte may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,19 +73,42 @@ fn split(address: &str) -> Result<(Endpoint, String)> {
     Ok((endpoint, path))
 }
 
-/// Brings a file.
+/// Brings a file for `ADD`.
 ///
 /// # Errors
 /// Nobody answers, or says no; it is not what its checksum says; the disk has no room; the build was cancelled.
 pub async fn fetch(job: &Arc<Job>, address: &str, name: String, checksum: Option<Digest>) -> Result<(Item, Digest)> {
+    let scratch = job.engine.paths.scratch();
+    let Fetched { file, size, modified, digest } = download(&job.registry, &scratch, address, &job.cancel).await?;
+    if let Some(wanted) = checksum.filter(|wanted| *wanted != digest) {
+        let why = Error::invalid(format!("digest mismatch: it should be {wanted} and is {digest}"));
+        return Err(why.during(format!("fetch {address}")));
+    }
+    let named = Digest::of(format!("{name}\0{digest}").as_bytes());
+    Ok((Item::Fetched { name, file, size, modified }, named))
+}
+
+/// What came from an address, in a file without a name.
+pub struct Fetched {
+    pub file: File,
+    pub size: u64,
+    pub modified: Moment,
+    pub digest: Digest,
+}
+
+/// Brings what an address names.
+///
+/// # Errors
+/// Nobody answers, or says no; the disk has no room; it was cancelled.
+pub async fn download(registry: &Client, scratch: &Path, address: &str, cancel: &CancellationToken) -> Result<Fetched> {
     tokio::select! {
-        fetched = follow(job, address, name, checksum) => fetched.doing(|| format!("fetch {address}")),
-        () = job.cancel.cancelled() => Err(Error::system("the build was cancelled")),
+        fetched = follow(registry, scratch, address) => fetched.doing(|| format!("fetch {address}")),
+        () = cancel.cancelled() => Err(Error::system("the build was cancelled")),
     }
 }
 
-async fn follow(job: &Arc<Job>, address: &str, name: String, checksum: Option<Digest>) -> Result<(Item, Digest)> {
-    let wire = Wire::new(job.registry.config().clone());
+async fn follow(registry: &Client, scratch: &Path, address: &str) -> Result<Fetched> {
+    let wire = Wire::new(registry.config().clone());
     let mut at = address.to_string();
     for _ in 0..MOST_REDIRECTS {
         let (endpoint, path) = split(&at)?;
@@ -87,7 +118,7 @@ async fn follow(job: &Arc<Job>, address: &str, name: String, checksum: Option<Di
             .header(header::USER_AGENT, concat!("minidock/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
             .map_err(|e| Error::invalid(e.to_string()))?;
-        let mut reply = wire.send(&endpoint, request, PATIENCE).await.map_err(|failure| failure.error())?;
+        let reply = wire.send(&endpoint, request, PATIENCE).await.map_err(|failure| failure.error())?;
         if reply.status.is_redirection() {
             let next = reply.header("location").ok_or_else(|| Error::unavailable("a redirect to nowhere"))?;
             let next = if next.starts_with('/') { format!("{}{next}", endpoint.address()) } else { next.to_string() };
@@ -100,26 +131,25 @@ async fn follow(job: &Arc<Job>, address: &str, name: String, checksum: Option<Di
         if !reply.status.is_success() {
             return Err(Error::unavailable(format!("the server says {}", reply.status)));
         }
-        let scratch = job.engine.paths.scratch();
-        let room = files::free_bytes(&scratch).doing(|| "ask how much room the disk has")? / 4 * 3;
-        let modified = reply.header("last-modified").and_then(moment).unwrap_or_default();
-        let (mut file, mut hasher, mut size) = (receive::nameless(&scratch)?, Hasher::new(), 0u64);
-        while let Some(chunk) = reply.chunk().await.map_err(|failure| failure.error())? {
-            size += chunk.len() as u64;
-            if size > room {
-                return Err(Error::invalid(format!("it is larger than the {room} bytes that the disk has room for")));
-            }
-            hasher.update(&chunk);
-            file.write_all(&chunk).doing(|| "keep what was fetched")?;
-        }
-        let digest = hasher.finish();
-        if let Some(wanted) = checksum.filter(|wanted| *wanted != digest) {
-            return Err(Error::invalid(format!("digest mismatch: it should be {wanted} and is {digest}")));
-        }
-        let named = Digest::of(format!("{name}\0{digest}").as_bytes());
-        return Ok((Item::Fetched { name, file, size, modified }, named));
+        return kept(reply, scratch).await;
     }
     Err(Error::unavailable(format!("more than {MOST_REDIRECTS} redirects")))
+}
+
+/// The body goes to the disk, hashed on the way.
+async fn kept(mut reply: Reply, scratch: &Path) -> Result<Fetched> {
+    let room = files::free_bytes(scratch).doing(|| "ask how much room the disk has")? / 4 * 3;
+    let modified = reply.header("last-modified").and_then(moment).unwrap_or_default();
+    let (mut file, mut hasher, mut size) = (receive::nameless(scratch)?, Hasher::new(), 0u64);
+    while let Some(chunk) = reply.chunk().await.map_err(|failure| failure.error())? {
+        size += chunk.len() as u64;
+        if size > room {
+            return Err(Error::invalid(format!("it is larger than the {room} bytes that the disk has room for")));
+        }
+        hasher.update(&chunk);
+        file.write_all(&chunk).doing(|| "keep what was fetched")?;
+    }
+    Ok(Fetched { file, size, modified, digest: hasher.finish() })
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`

@@ -43,6 +43,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Options {
     /// Names for the image.
     pub tags: Vec<Reference>,
+    /// The address that the context is fetched from, instead of being sent.
+    pub remote: String,
     /// Where the Dockerfile lies in the context.
     pub dockerfile: String,
     pub target: String,

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! * Reading: [`lexer`], [`instruction`], [`parser`], [`flags`], [`expand`], [`scope`], [`stages`]. All pure.
-//! * Files: [`context`], [`receive`], [`origin`], [`copying`], [`copy`], [`archive`], [`fetch`].
+//! * Files: [`context`], [`receive`], [`origin`], [`copying`], [`copy`], [`archive`], [`fetch`], [`remote`].
 //! * Doing: [`job`], [`stage`] (the spine), [`settings`], [`run`], [`mounts`], [`cache`], [`pull`], [`voice`].
 //! * [`prune`]: what is left behind, and how it goes.
 //!
@@ -51,6 +51,7 @@ pub mod parser;
 pub mod prune;
 pub mod pull;
 pub mod receive;
+pub mod remote;
 pub mod run;
 pub mod scope;
 pub mod settings;
@@ -72,7 +73,7 @@ use minidock_image::ImageRecord;
 use minidock_registry::client::Client;
 use minidock_spec::engine::image::Progress;
 use scope::Scope;
-use std::{collections::HashMap, fmt::Write, sync::Arc};
+use std::{collections::HashMap, fmt::Write, path::Path, sync::Arc};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 use voice::{Failure, Voice};
@@ -138,7 +139,10 @@ async fn whole(
     voice: &Voice,
     cancel: &CancellationToken,
 ) -> Result<ImageRecord, Failure> {
-    let context = context_of(engine, archive).await?;
+    let context = match options.remote.as_str() {
+        "" => context_of(engine, archive).await?,
+        address => remote::context(engine, registry, (address, &options.dockerfile), voice, cancel).await?,
+    };
     let (file, context) = dockerfile(context, &options).await?;
     let job = job(engine, registry, options, file, context, cancel).await?;
     for warning in &job.file.warnings {
@@ -165,10 +169,14 @@ async fn context_of(engine: &Arc<Engine>, archive: ByteStream) -> Result<Context
     let (paths, archive) = (engine.paths.clone(), reading(archive));
     blocking(move || {
         let scratch = paths.scratch();
-        let room = minidock_linux::files::free_bytes(&scratch).doing(|| "ask how much room the disk has")?;
-        receive::receive(archive, &scratch, room / 4 * 3)
+        receive::receive(archive, &scratch, room_for_a_context(&scratch)?)
     })
     .await
+}
+
+fn room_for_a_context(scratch: &Path) -> Result<u64> {
+    let free = minidock_linux::files::free_bytes(scratch).doing(|| "ask how much room the disk has")?;
+    Ok(free / 4 * 3)
 }
 
 /// The parsed Dockerfile, and the context without what `.dockerignore` keeps out of it.

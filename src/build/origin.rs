@@ -239,13 +239,13 @@ impl Origin {
     }
 }
 
-/// A pipe that ends with the build.
-pub struct Watched<'a> {
-    read: io::PipeReader,
-    cancel: &'a CancellationToken,
+/// A stream that ends with the build.
+pub struct Watched<'a, R = io::PipeReader> {
+    pub read: R,
+    pub cancel: &'a CancellationToken,
 }
 
-impl Read for Watched<'_> {
+impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.cancel.is_cancelled() {
             true => Err(io::Error::other("the build was cancelled")),

@@ -3,7 +3,7 @@
 //! The client's archive is read once, from front to back: content goes into the one file, hashed on the way, names into the index.
 //!
 //! ```text
-//!   tar, gzip, zstd ──► entry ──► clean name ──► count, bound ──► node ──► content ──► one file
+//!   tar, packed? ───► entry ──► clean name ──► count, bound ──► node ──► content ──► one file
 //!                        └ hard link: the node of a file that came before
 //! ```
 //!
@@ -44,8 +44,14 @@ pub fn receive(archive: impl Read + Send, scratch: &Path, most: u64) -> Result<C
     }
     let inflated = compression::inflate(packed).doing(|| "read the build context")?;
     let mut reader = Reader::new(BufReader::with_capacity(128 << 10, inflated));
-    let mut receiving =
-        Receiving { context: Context::empty(scratch)?, written: 0, counted: 0, most, buffer: Vec::with_capacity(1 << 20) };
+    let mut receiving = Receiving {
+        context: Context::empty(scratch)?,
+        written: 0,
+        counted: 0,
+        most,
+        inodes: 0,
+        buffer: Vec::with_capacity(1 << 20),
+    };
     while let Some(entry) = reader.next().doing(|| "read the build context")? {
         receiving.entry(entry, &mut reader).doing(|| "read the build context")?;
     }
@@ -70,6 +76,8 @@ struct Receiving {
     written: u64,
     counted: u64,
     most: u64,
+    /// Files of several names so far.
+    inodes: u64,
     buffer: Vec<u8>,
 }
 
@@ -99,8 +107,9 @@ impl Receiving {
         let node = match entry.kind {
             Kind::HardLink => self.linked(&entry).map_err(|e| e.during(why()))?,
             _ => {
-                let xattrs: Vec<_> = entry.xattrs.into_iter().filter(|(key, _)| !is_overlays(key)).collect();
-                let rare = Rare { link: entry.link, device: entry.device, xattrs, sparse: entry.sparse };
+                let xattrs: Vec<_> =
+                    entry.xattrs.into_iter().filter(|(key, _)| !is_overlays(key) && !goes_with_its_owner(key)).collect();
+                let rare = Rare { link: entry.link, device: entry.device, xattrs, sparse: entry.sparse, inode: None };
                 let plain = rare.link.is_empty() && rare.device == (0, 0) && rare.xattrs.is_empty() && rare.sparse.is_none();
                 Node {
                     kind: entry.kind,
@@ -142,11 +151,17 @@ impl Receiving {
     }
 
     /// A second name of a file that came before.
-    fn linked(&self, entry: &Entry) -> Result<Node> {
+    fn linked(&mut self, entry: &Entry) -> Result<Node> {
         let target = tree::clean(&entry.link)?;
-        let node = self.context.node(&target).filter(|node| !node.is_folder());
-        node.cloned()
-            .ok_or_else(|| Error::invalid(format!("it is a hard link to {:?}, which did not come before", lossy(&target))))
+        let node = self.context.nodes.get_mut(&target).filter(|node| !node.is_folder());
+        let node = node
+            .ok_or_else(|| Error::invalid(format!("it is a hard link to {:?}, which did not come before", lossy(&target))))?;
+        let rare = node.rare.get_or_insert_default();
+        if rare.inode.is_none() {
+            self.inodes += 1;
+            rare.inode = Some(self.inodes);
+        }
+        Ok(node.clone())
     }
 
     fn take(&mut self, reader: &mut Reader<impl BufRead>) -> Result<[u8; 32]> {
@@ -183,6 +198,11 @@ fn bytes_of(digest: &Digest) -> [u8; 32] {
         *byte = u8::from_str_radix(&digest.hex()[2 * at..2 * at + 2], 16).unwrap_or_default();
     }
     bytes
+}
+
+/// Capabilities do not survive that a file is given to root (chown(2)), as all of a context is; so it is with Docker.
+fn goes_with_its_owner(key: &[u8]) -> bool {
+    key == b"security.capability"
 }
 
 /// Attributes that would change what a whole pile of layers means.

@@ -28,7 +28,7 @@ use minidock_engine::container::{
 use minidock_image::step::Upper;
 use minidock_spec::engine::{
     container::{ContainerConfig, CreateBody, HealthConfig, HostConfig, Resources, WaitAnswer},
-    stream::Deframer,
+    stream::{Deframer, Stream},
 };
 use std::{collections::BTreeMap, fs, sync::Arc};
 use tokio::{
@@ -139,18 +139,37 @@ impl Container {
 
 /// Carries a container's output, frame by frame, as text.
 async fn tell(mut from: impl AsyncRead + Unpin, voice: &Voice) {
-    let (mut frames, mut kept, mut piece) = (Deframer::new(), Vec::new(), vec![0; 32 << 10]);
+    let (mut frames, mut said, mut piece) = (Deframer::new(), Vec::<(Stream, Vec<u8>)>::new(), vec![0; 32 << 10]);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
     while let Ok(n @ 1..) = from.read(&mut piece).await {
-        if frames.feed(&piece[..n], |_, bytes| kept.extend_from_slice(bytes)).is_err() {
+        let fed = frames.feed(&piece[..n], |stream, bytes| match said.last_mut() {
+            Some((known, text)) if *known == stream => text.extend_from_slice(bytes),
+            _ => said.push((stream, bytes.to_vec())),
+        });
+        if fed.is_err() {
             return;
         }
-        let text = whole_characters(&mut kept);
-        if !text.is_empty() {
-            voice.say(text).await;
+        for (stream, bytes) in said.drain(..) {
+            let kept = if stream == Stream::Stderr { &mut err } else { &mut out };
+            kept.extend_from_slice(&bytes);
+            let text = whole_characters(kept);
+            if !text.is_empty() {
+                voice.say(coloured(stream, &text)).await;
+            }
         }
     }
-    if !kept.is_empty() {
-        voice.say(String::from_utf8_lossy(&kept).into_owned()).await;
+    for (stream, kept) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
+        if !kept.is_empty() {
+            voice.say(coloured(stream, &String::from_utf8_lossy(&kept))).await;
+        }
+    }
+}
+
+/// Standard error is red, as Docker's classic builder has it; clients that are no terminal take the colour off.
+fn coloured(stream: Stream, text: &str) -> String {
+    match stream {
+        Stream::Stderr => format!("\u{1b}[91m{text}\u{1b}[0m"),
+        _ => text.to_string(),
     }
 }
 
@@ -204,5 +223,22 @@ mod tests {
         assert_eq!((whole_characters(&mut kept).as_str(), kept.len()), ("ß", 0));
         let mut wrong = vec![b'x', 0xff, b'y'];
         assert_eq!(whole_characters(&mut wrong), "x\u{fffd}y");
+    }
+
+    #[tokio::test]
+    async fn standard_error_is_red_and_stays_in_its_place() {
+        let mut bytes = Vec::new();
+        for (number, text) in [(1, "one\n"), (2, "two "), (2, "three\n"), (1, "four\n")] {
+            bytes.extend([number, 0, 0, 0, 0, 0, 0, text.len() as u8]);
+            bytes.extend(text.as_bytes());
+        }
+        let (voice, mut heard) = crate::voice::voice();
+        tell(&bytes[..], &voice).await;
+        drop(voice);
+        let mut all = Vec::new();
+        while let Some(line) = heard.recv().await {
+            all.push(line.stream.expect("text"));
+        }
+        assert_eq!(all, ["one\n", "\u{1b}[91mtwo three\n\u{1b}[0m", "four\n"]);
     }
 }

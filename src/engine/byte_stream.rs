@@ -11,7 +11,7 @@
 //! * [`reading`] makes a reader of a stream; [`writing`] runs a writer on a blocking thread and gives the stream it fills.
 //!
 //! Laws: a client that goes away is a broken pipe to the thread, which ends it; an error on either side arrives on the
-//! other as an error, never as an early end. Next room: [`crate::images`]
+//! other as an error, never as an early end; what a reader does not want is passed over for a while, so that the client can hear why. Next room: [`crate::images`]
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{
@@ -19,12 +19,17 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use minidock_base::{Error, Result};
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 /// Bytes as they cross the API.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
+/// How long a client may go on with what nobody wants to hear any more.
+const COURTESY: Duration = Duration::from_secs(10);
 const CHUNKS: usize = 16;
 const CHUNK: usize = 64 << 10;
 
@@ -40,7 +45,10 @@ pub fn reading(mut stream: ByteStream) -> Reading {
     tokio::spawn(async move {
         while let Some(chunk) = stream.next().await {
             if to.send(chunk).await.is_err() {
-                return; // the reader has seen enough
+                // the reader has seen enough; but a client that only learns of it by a broken pipe never reads why
+                let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+                let _ = tokio::time::timeout(COURTESY, rest).await;
+                return;
             }
         }
     });

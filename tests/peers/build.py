@@ -1,5 +1,5 @@
 """Builds each Dockerfile of a table with two daemons and compares: outcome, files, configuration, history, cache."""
-import hashlib, io, itertools, json, os, re, subprocess, sys, tarfile, tempfile
+import bz2, gzip, hashlib, io, itertools, json, lzma, os, re, subprocess, sys, tarfile, tempfile
 
 OURS, THEIRS, TABLE = sys.argv[1:4]
 ONLY = sys.argv[4:]
@@ -43,8 +43,14 @@ def context(folder):
     os.symlink("../b.txt", os.path.join(folder, "sub/up"))
     archive = tar_of({"in/": None, "in/x": b"x", "y": b"y"})
     write("t.tar", archive)
-    import gzip
-    write("t.tar.gz", gzip.compress(archive))
+    for end, how in {"gz": gzip, "bz2": bz2, "xz": lzma}.items():
+        write(f"t.tar.{end}", how.compress(archive))
+    write("names/one", b"1")
+    os.mkdir(os.path.join(folder, "names/sub"))
+    for other in ("names/two", "names/sub/three"):
+        os.link(os.path.join(folder, "names/one"), os.path.join(folder, other))
+    write("capable", b"c", 0o755)
+    os.setxattr(os.path.join(folder, "capable"), "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
     write(".dockerignore", b"ignored\n*ocker*\n")
 
 
@@ -65,7 +71,8 @@ def tree(host, image):
                 continue
             content = hashlib.sha256(tar.extractfile(e).read()).hexdigest()[:12] if e.isreg() else ""
             when = int(e.mtime) if e.isreg() and e.mtime < 1e9 else "now"
-            found[path] = (e.type.decode(), oct(e.mode & 0o7777), e.uid, e.gid, e.linkname, content, when)
+            capable = e.pax_headers.get("SCHILY.xattr.security.capability", "")
+            found[path] = (e.type.decode(), oct(e.mode & 0o7777), e.uid, e.gid, e.linkname, content, when, capable)
     return found
 
 

@@ -6,6 +6,7 @@
 //!   minidock build -t app:1.0 .             the folder's Dockerfile
 //!   minidock build -f other/Dockerfile .    another one, in the folder or not
 //!   minidock build - < Dockerfile           no files at all, or a whole context as a tar
+//!   minidock build http://host/app.tar.gz   the same, fetched by the daemon
 //! ```
 //!
 //! * The context is packed by [`super::context`], shown by [`super::build_view`].
@@ -92,7 +93,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     }
     let quiet = m.get_flag("quiet") || flag::text_of(m, "progress") == Some("quiet");
     let packed = context::pack(path, flag::text_of(m, "file"), quiet)?;
-    let route = route(m, &packed.dockerfile, quiet)?;
+    let route = route(m, &packed.dockerfile, quiet)?.maybe("remote", packed.remote.as_deref());
     let mut wish = Wish::post(&route).stream("application/x-tar", packed.pieces);
     if let Some(config) = registries(&Accounts::open(session.config_folder())?)? {
         wish = wish.header("X-Registry-Config", config);

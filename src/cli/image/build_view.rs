@@ -14,7 +14,7 @@
 //!
 //! * [`Look`] is which of them; [`show`] prints a stream to its end. `rawjson` passes the lines on as they came.
 //!
-//! Laws: what a failed step said is printed in full, for it was only seen in part. The exit status is the failed step's own.
+//! Laws: what a failed step said is printed in full, for it was only seen in part; colours are for terminals. The exit status is the failed step's own.
 //! *See:* moby `pkg/jsonmessage`, buildkit `util/progress/progressui`. *Next room:* [`super::list`]
 
 use crate::terminal;
@@ -75,7 +75,10 @@ pub async fn show(mut lines: Objects, look: Look) -> Result<Built> {
             },
             _ => lines.next::<Progress>().await?,
         };
-        let Some(line) = next else { break };
+        let Some(mut line) = next else { break };
+        if look != Look::Json && !(look == Look::Plain && terminal::output_is_terminal()) {
+            line.stream = line.stream.map(|text| uncoloured(&text));
+        }
         if let Some(id) = line.aux.as_ref().and_then(|aux| aux["ID"].as_str()) {
             built.id = id.to_string();
         }
@@ -111,6 +114,12 @@ pub async fn show(mut lines: Objects, look: Look) -> Result<Built> {
         terminal::print(&view.ended());
     }
     Ok(built)
+}
+
+/// Without the red that the builder paints standard error with.
+fn uncoloured(text: &str) -> String {
+    let inner = text.strip_prefix("\u{1b}[91m").and_then(|rest| rest.strip_suffix("\u{1b}[0m"));
+    inner.unwrap_or(text).to_string()
 }
 
 const TICK: Duration = Duration::from_millis(200);
@@ -300,6 +309,12 @@ mod tests {
         (0..20).for_each(|n| drop(view.heard(&said(&format!("line {n}\n")))));
         let told = view.failed();
         assert!(told.contains("line 0\n") && told.contains("line 19\n"), "{told:?}");
+    }
+
+    #[test]
+    fn the_builders_red_is_taken_off_and_a_programs_own_colours_stay() {
+        assert_eq!(uncoloured("\u{1b}[91mwrong\n\u{1b}[0m"), "wrong\n");
+        assert_eq!(uncoloured("a \u{1b}[0m"), "a \u{1b}[0m");
     }
 
     #[test]

@@ -7,9 +7,10 @@
 //!   .                 the folder, its Dockerfile          -f sub/Dockerfile     another one in it
 //!   -f /else/where    put into the archive under a name nobody has            -f -   from standard input
 //!   -                 standard input: a tar is the context, anything else is the Dockerfile
+//!   http://…          the daemon fetches it: again a tar, or else the Dockerfile
 //! ```
 //!
-//! Laws: everything belongs to root, for our own ids mean nothing in an image. What is excluded is not even looked at, except the
+//! Laws: everything belongs to root, for our own ids mean nothing in an image. Several names of one file are sent as that. What is excluded is not even looked at, except the
 //! Dockerfile and `.dockerignore` themselves, which the builder needs. *See:* docker/cli `cli/command/image/build/context.go`.
 //! *Next room:* [`super::build_view`]
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use minidock_base::{Doing, Error, Result, ignore::Patterns, units};
 use std::{
+    collections::HashMap,
     fs::{self, Metadata},
     io::{self, BufWriter, Cursor, Read, Write},
     os::unix::fs::{FileTypeExt, MetadataExt},
@@ -32,6 +34,8 @@ use tokio::sync::mpsc;
 pub struct Packed {
     /// What the Dockerfile is called in it.
     pub dockerfile: String,
+    /// Where the daemon fetches the context, if it is not sent.
+    pub remote: Option<String>,
     pub pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
     pub failure: Failure,
 }
@@ -55,13 +59,16 @@ pub fn pack(path: &str, file: Option<&str>, quiet: bool) -> Result<Packed> {
     if path == "-" {
         return from_input(file, quiet);
     }
-    if path.starts_with("http://")
-        || path.starts_with("https://")
-        || path.starts_with("git@")
-        || path.ends_with(".git") && !Path::new(path).exists()
-    {
-        return Err(Error::not_implemented(format!("the builder does not fetch {path}"))
-            .hint("git clone it and build the folder, or: curl -fL ADDRESS | minidock build -"));
+    let web = path.starts_with("http://") || path.starts_with("https://");
+    let git = path.split('#').next().is_some_and(|address| address.ends_with(".git"));
+    if git && (web || !Path::new(path).exists()) || ["git@", "git://", "ssh://"].iter().any(|start| path.starts_with(start)) {
+        return Err(Error::not_implemented(format!("the builder does not fetch the repository {path}"))
+            .hint("git clone it, and build the folder"));
+    }
+    if web {
+        let dockerfile = file.filter(|name| !name.is_empty()).unwrap_or("Dockerfile").to_string();
+        let pieces = stream::empty().boxed();
+        return Ok(Packed { dockerfile, remote: Some(path.to_string()), pieces, failure: Failure::default() });
     }
     let root = fs::canonicalize(path).map_err(|_| {
         Error::invalid(format!("unable to prepare context: path {path:?} not found"))
@@ -81,7 +88,7 @@ pub fn pack(path: &str, file: Option<&str>, quiet: bool) -> Result<Packed> {
     let keep = if patterns.is_empty() { patterns } else { patterns.but_keep(".dockerignore").but_keep(&name) };
     let sending = Sending { root, ignore: keep, extra: text.map(|text| (name.clone(), text)), quiet };
     let (pieces, failure) = sending.start();
-    Ok(Packed { dockerfile: name, pieces, failure })
+    Ok(Packed { dockerfile: name, remote: None, pieces, failure })
 }
 
 /// What the Dockerfile is called in the context, and its text if it is not there.
@@ -139,10 +146,11 @@ fn from_input(file: Option<&str>, quiet: bool) -> Result<Packed> {
     }
     first.truncate(filled);
     let is_tar = filled == 512 && (&first[257..262] == b"ustar" || sums_up(&first));
-    if is_tar || first.starts_with(b"\x1f\x8b") || first.starts_with(b"\x28\xb5\x2f\xfd") {
+    let packed = [&b"\x1f\x8b"[..], b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"].iter().any(|magic| first.starts_with(magic));
+    if is_tar || packed {
         let name = file.filter(|name| !name.is_empty()).unwrap_or("Dockerfile").to_string();
         let pieces = upload::pieces(Cursor::new(first).chain(input)).boxed();
-        return Ok(Packed { dockerfile: name, pieces, failure: Failure::default() });
+        return Ok(Packed { dockerfile: name, remote: None, pieces, failure: Failure::default() });
     }
     input.read_to_end(&mut first).doing(|| "read the Dockerfile from standard input")?;
     let mut tar = Builder::new(Vec::new());
@@ -150,7 +158,7 @@ fn from_input(file: Option<&str>, quiet: bool) -> Result<Packed> {
     let bytes = tar.into_inner().doing(|| "pack the Dockerfile")?;
     told(bytes.len() as u64, quiet);
     let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();
-    Ok(Packed { dockerfile: "Dockerfile".into(), pieces, failure: Failure::default() })
+    Ok(Packed { dockerfile: "Dockerfile".into(), remote: None, pieces, failure: Failure::default() })
 }
 
 /// Old archives have no magic word, only a checksum.
@@ -174,6 +182,9 @@ fn told(bytes: u64, quiet: bool) {
         terminal::print(&format!("Sending build context to minidock daemon  {}\n", units::human_size(bytes as f64)));
     }
 }
+
+/// By device and inode, files of several names: the first that was sent.
+type Sent = HashMap<(u64, u64), PathBuf>;
 
 /// A folder that is being packed.
 struct Sending {
@@ -206,7 +217,7 @@ impl Sending {
     }
 
     fn all<W: Write>(&self, tar: &mut Builder<W>) -> Result<()> {
-        self.folder(tar, &self.root, "")?;
+        self.folder(tar, &self.root, Path::new(""), &mut HashMap::new())?;
         if let Some((name, text)) = &self.extra {
             add(tar, name, text).doing(|| "pack the Dockerfile")?;
         }
@@ -214,33 +225,42 @@ impl Sending {
         tar.get_mut().flush().doing(|| "end the archive")
     }
 
-    fn folder<W: Write>(&self, tar: &mut Builder<W>, folder: &Path, inside: &str) -> Result<()> {
+    fn folder<W: Write>(&self, tar: &mut Builder<W>, folder: &Path, inside: &Path, sent: &mut Sent) -> Result<()> {
         let read = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
         let mut entries = read.doing(|| format!("read {}", folder.display()))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            let name = entry.file_name();
-            let Some(text) = name.to_str() else {
-                return Err(Error::invalid(format!("{} has a name that is not UTF-8 text", entry.path().display())));
-            };
-            let path = if inside.is_empty() { text.to_string() } else { format!("{inside}/{text}") };
+            let path = inside.join(entry.file_name());
+            let text = path.to_string_lossy();
             let about = entry.metadata().doing(|| format!("lstat {}", entry.path().display()))?;
-            let excluded = self.ignore.excludes(&path);
+            let excluded = self.ignore.excludes(&text);
             if about.is_dir() {
                 if !excluded {
-                    self.entry(tar, &entry.path(), &about, &path)?;
+                    self.entry(tar, &entry.path(), &about, &path, sent)?;
                 }
-                if !excluded || !self.ignore.may_skip(&path) {
-                    self.folder(tar, &entry.path(), &path)?;
+                if !excluded || !self.ignore.may_skip(&text) {
+                    self.folder(tar, &entry.path(), &path, sent)?;
                 }
             } else if !excluded {
-                self.entry(tar, &entry.path(), &about, &path)?;
+                self.entry(tar, &entry.path(), &about, &path, sent)?;
             }
         }
         Ok(())
     }
 
-    fn entry<W: Write>(&self, tar: &mut Builder<W>, path: &Path, about: &Metadata, inside: &str) -> Result<()> {
+    fn entry<W: Write>(
+        &self,
+        tar: &mut Builder<W>,
+        path: &Path,
+        about: &Metadata,
+        inside: &Path,
+        sent: &mut Sent,
+    ) -> Result<()> {
+        let inode = (about.dev(), about.ino());
+        let first = sent.get(&inode).cloned();
+        if about.is_file() && about.nlink() > 1 && first.is_none() {
+            sent.insert(inode, inside.to_path_buf());
+        }
         let kind = about.file_type();
         let mut header = Header::new_gnu();
         header.set_mode(about.mode() & 0o7777);
@@ -248,7 +268,10 @@ impl Sending {
         header.set_size(0);
         let written = if kind.is_dir() {
             header.set_entry_type(EntryType::Directory);
-            tar.append_data(&mut header, format!("{inside}/"), io::empty())
+            tar.append_data(&mut header, inside.join(""), io::empty())
+        } else if let Some(first) = first {
+            header.set_entry_type(EntryType::Link);
+            tar.append_link(&mut header, inside, first)
         } else if kind.is_symlink() {
             header.set_entry_type(EntryType::Symlink);
             fs::read_link(path).and_then(|target| tar.append_link(&mut header, inside, target))

@@ -195,7 +195,7 @@ impl<R: BufRead> Reader<R> {
         match is_header(&block) {
             true => Ok(Some(block)),
             false => Err(Error::invalid("not a tar header: its checksum is wrong")
-                .hint("the archive is damaged, or is no tar archive (plain, gzip or zstd)")),
+                .hint("the archive is damaged, or is no tar archive (plain, or packed with gzip, bzip2, xz or zstd)")),
         }
     }
 
