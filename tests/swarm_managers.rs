@@ -85,3 +85,97 @@ fn managers_come_and_go_by_their_roles_and_tokens_are_rotated() {
         listed.contains("Down") && listed.contains("Ready")
     });
 }
+
+#[test]
+fn the_root_of_all_certificates_may_be_a_persons_own() {
+    let nodes = Nodes::up(&["--nodes", "2", "--managers", "1"]);
+    let certificate = "/var/lib/minidock/swarm/certificates/swarm-node.crt";
+    let issuer = |node: &str| nodes.inside(node, &format!("openssl x509 -in {certificate} -noout -issuer"));
+    let text = nodes.inside("node2", &format!("openssl x509 -in {certificate} -text"));
+    let id = nodes.ok("node2", &["info", "--format", "{{.Swarm.NodeID}}"]);
+    for words in ["Issuer: CN", "swarm-ca", "OU", "swarm-worker", id.as_str()] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+    let make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /run/minidock/own.key -out /run/minidock/own.crt \
+                -subj /O=school/CN=our-own-root -days 3650 -addext basicConstraints=critical,CA:TRUE 2>&1";
+    nodes.inside("node1", make);
+    let refused = nodes.sh("node1", "minidock swarm ca --rotate --ca-cert /run/minidock/own.crt --ca-key /etc/hostname");
+    assert!(refused.status != 0, "a key that is none: {}", refused.out);
+    let old = nodes.ok("node1", &["swarm", "join-token", "-q", "worker"]);
+    let shown =
+        nodes.inside("node1", "minidock swarm ca --rotate --ca-cert /run/minidock/own.crt --ca-key /run/minidock/own.key");
+    let own = nodes.inside("node1", "cat /run/minidock/own.crt");
+    assert!(shown.contains(&own), "{shown}");
+    for node in ["node1", "node2"] {
+        wait_for("a certificate of the new root", || issuer(node).contains("our-own-root"));
+    }
+    assert_eq!(nodes.ok("node1", &["swarm", "ca"]), own);
+    let new = nodes.ok("node1", &["swarm", "join-token", "-q", "worker"]);
+    assert_ne!(new[..60], old[..60], "tokens name the root");
+    nodes.cluster(&["add", "node3"]);
+    wait_for("a third node", || {
+        nodes.ok("node1", &["node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).contains("node3 Ready")
+    });
+    assert!(issuer("node3").contains("our-own-root"));
+    nodes.ok("node1", &create("web", &["--replicas", "3"]));
+    wait_for("three tasks", || nodes.ok("node1", &["service", "ls", "--format", "{{.Replicas}}"]) == "3/3");
+}
+
+fn leader(nodes: &Nodes) -> Option<String> {
+    let listed = |at: &str| nodes.on(at, &["node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}"]);
+    let found = ["node1", "node2", "node3"].into_iter().map(listed).find(|listed| listed.status == 0)?;
+    found.out.lines().find_map(|line| line.strip_suffix(" Leader")).map(str::to_string)
+}
+
+#[test]
+fn leaders_that_are_demoted_and_promoted_in_turn_lose_nothing() {
+    let nodes = Nodes::up(&["--nodes", "3", "--managers", "3"]);
+    let mut made = BTreeSet::new();
+    for round in 0..4 {
+        wait_for("a leader", || leader(&nodes).is_some());
+        let down = leader(&nodes).expect("somebody leads");
+        let other = ["node1", "node2", "node3"].into_iter().find(|name| *name != down).expect("three nodes");
+        for (change, then) in [("demote", "worker"), ("promote", "manager")] {
+            let name = format!("c{round}-{change}");
+            // who has just been demoted may still lead for a moment, and who asks is told so
+            nodes.eventually(other, &["node", change, &down]);
+            nodes.eventually(other, &["config", "create", &name, "/etc/hostname"]);
+            made.insert(name);
+            wait_for(&format!("{down} to be a {then}"), || {
+                let answers = nodes.on(&down, &["node", "ls", "--format", "{{.ManagerStatus}}"]);
+                let voices = answers.out.lines().filter(|line| matches!(*line, "Leader" | "Reachable")).count();
+                if then == "manager" { voices == 3 } else { answers.err.contains("Worker nodes can't be used") }
+            });
+        }
+    }
+    for at in ["node1", "node2", "node3"] {
+        let known: BTreeSet<String> =
+            nodes.ok(at, &["config", "ls", "--format", "{{.Name}}"]).lines().map(str::to_string).collect();
+        assert!(known.is_superset(&made), "{at} knows {known:?} of {made:?}");
+    }
+}
+
+#[test]
+fn a_manager_that_comes_back_locked_takes_part_again_when_it_is_given_the_key() {
+    let nodes = Nodes::up(&["--nodes", "3", "--managers", "3"]);
+    nodes.ok("node1", &["swarm", "update", "--autolock"]);
+    let key = nodes.ok("node1", &["swarm", "unlock-key", "-q"]);
+    let sealed = "grep -q SEALED /var/lib/minidock/swarm/certificates/swarm-node.key";
+    for node in ["node1", "node2", "node3"] {
+        wait_for("its keys to be sealed", || nodes.sh(node, sealed).status == 0);
+    }
+    let leads = leader(&nodes).expect("somebody leads");
+    let other = ["node1", "node2", "node3"].into_iter().find(|name| *name != leads).expect("three nodes");
+    nodes.cluster(&["kill", &leads]);
+    nodes.eventually(other, &["config", "create", "meanwhile", "/etc/hostname"]);
+    nodes.cluster(&["start", &leads]);
+    wait_for("it to say that it is locked", || nodes.on(&leads, &["node", "ls"]).err.contains("needs to be unlocked"));
+    let wrong = format!("echo {} | minidock swarm unlock", key.replace(&key[12..20], "aaaaaaaa"));
+    assert_ne!(nodes.sh(&leads, &wrong).status, 0, "another key");
+    nodes.inside(&leads, &format!("echo {key} | minidock swarm unlock"));
+    nodes.eventually(&leads, &["config", "inspect", "meanwhile"]);
+    nodes.ok(other, &["swarm", "update", "--autolock=false"]);
+    for node in ["node1", "node2", "node3"] {
+        wait_for("its keys to be open again", || nodes.sh(node, sealed).status != 0);
+    }
+}

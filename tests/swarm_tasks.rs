@@ -370,6 +370,75 @@ fn a_port_of_mode_host_leads_to_the_task() {
     assert!(node.ok(&["service", "ps", "--format", "{{.Ports}}", "web"]).contains("*:8088->80/tcp"));
 }
 
+#[test]
+fn a_service_may_be_on_the_network_of_whatever_machine_its_tasks_run_on() {
+    let node = Node::start();
+    let serve = ["alpine", "sh", "-c", "echo from-the-machine > /index.html; exec httpd -f -p 8090 -h /"];
+    node.create(&with(&["--name", "web", "--network", "host"], &serve));
+    node.await_running("web", 1);
+    wait_for("an answer", || {
+        let asked = node.inside(&["curl", "-s", "--max-time", "2", "http://127.0.0.1:8090/"]);
+        asked.out.trim() == "from-the-machine"
+    });
+    let endpoint = node.ok(&["service", "inspect", "web", "--format", "{{json .Endpoint}}"]);
+    assert!(!endpoint.contains("VirtualIPs"), "it has no address of its own: {endpoint}");
+    // a port of mode=host is nobody's there, one of the mesh cannot lead there
+    node.create(&with(&["--name", "own", "--network", "host", "-p", "mode=host,published=8091,target=80"], &SLEEP));
+    let own = node.await_running("own", 1).remove(0);
+    assert_eq!(node.inspect(&own, "{{.HostConfig.NetworkMode}}"), "host");
+    assert_eq!(node.ok(&["service", "ps", "--format", "{{.Ports}}", "own"]), "");
+    let once = ["--restart-condition", "none", "--network", "host"];
+    node.create(&with(&with(&["--name", "mesh", "-p", "8092:80"], &once), &SLEEP));
+    node.await_task("mesh", "container cannot be disconnected from host network or connected to host network");
+    node.ok(&["network", "create", "-d", "overlay", "back"]);
+    node.create(&with(&with(&["--name", "both", "--network", "back"], &once), &SLEEP));
+    node.await_task(
+        "both",
+        "container sharing network namespace with another container or host cannot be connected to any other",
+    );
+    let refused = node.run(&["service", "create", "-d", "--network", "none", "alpine"]).fails(1);
+    assert!(refused.contains("network none not found"), "{refused}");
+    // and it may leave that network, and come back
+    node.ok(&["service", "update", "-d", "--network-rm", "host", "own"]);
+    wait_for("a network of its own", || {
+        node.running("own").first().is_some_and(|c| node.inspect(c, "{{.HostConfig.NetworkMode}}") == "bridge")
+    });
+    node.ok(&["service", "update", "-d", "--network-add", "host", "own"]);
+    wait_for("the machine's again", || {
+        node.running("own").first().is_some_and(|c| node.inspect(c, "{{.HostConfig.NetworkMode}}") == "host")
+    });
+}
+
+#[test]
+fn a_task_on_its_machines_bridge_may_be_on_an_overlay_and_behind_the_mesh_besides() {
+    let node = Node::start();
+    node.ok(&["network", "create", "-d", "overlay", "back"]);
+    let serve = ["alpine", "sh", "-c", "echo from-the-task > /index.html; exec httpd -f -p 80 -h /"];
+    node.create(&with(&["--name", "web", "--network", "bridge", "--network", "back", "-p", "8093:80"], &serve));
+    let web = node.await_running("web", 1).remove(0);
+    let networks = node.inspect(&web, "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}");
+    assert_eq!(networks.trim(), "back bridge ingress");
+    let address = node.inspect(&web, "{{.NetworkSettings.Networks.bridge.IPAddress}}");
+    for url in [format!("http://{address}/"), "http://127.0.0.1:8093/".into()] {
+        wait_for(&url, || node.inside(&["curl", "-s", "--max-time", "2", &url]).out.trim() == "from-the-task");
+    }
+}
+
+#[test]
+fn a_stack_may_be_on_the_network_of_its_machines() {
+    let node = Node::start();
+    let file = "services:\n  far: {image: alpine, command: sleep 1000, networks: [hostnet]}\n  near:\n    image: alpine\n    \
+                command: sleep 1000\n    networks: {host: {aliases: [x]}}\nnetworks:\n  hostnet: {external: true, name: host}\n  \
+                host: {external: true}\n";
+    fs::write(node.folder.join("stack.yml"), file).expect("a file");
+    node.sh("minidock stack deploy -d --resolve-image never -c stack.yml st").ok();
+    for service in ["st_far", "st_near"] {
+        let container = node.await_running(service, 1).remove(0);
+        assert_eq!(node.inspect(&container, "{{.HostConfig.NetworkMode}}"), "host");
+    }
+    assert!(!node.ok(&["network", "ls", "--format", "{{.Name}}"]).contains("st_"), "no network was made");
+}
+
 /// Dice that fall the same way each time.
 struct Dice(u64);
 

@@ -41,6 +41,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const ATTEMPTS: usize = 20;
 /// Papers are looked at so often: whether they must be renewed.
 const LOOK: Duration = Duration::from_secs(60);
+/// Between two renewals: to a clock that is far ahead new papers are old at once.
+const REST: Duration = Duration::from_secs(2);
 
 /// One stay in a swarm.
 pub struct Life {
@@ -160,8 +162,9 @@ impl Life {
 
     /// Deals with what the agent hears, and with papers that grow old.
     async fn keep(self: Arc<Self>, mut hears: mpsc::Receiver<Heard>) {
+        let mut rested = tokio::time::Instant::now();
         loop {
-            let look = tokio::time::sleep(LOOK.min(self.until_old()));
+            let look = tokio::time::sleep_until(rested.max(tokio::time::Instant::now() + LOOK.min(self.until_old())));
             tokio::select! {
                 heard = hears.recv() => match heard {
                     Some(Heard::Managers(managers)) => {
@@ -179,6 +182,7 @@ impl Life {
                 },
                 () = look => if self.until_old().is_zero() {
                     self.renew_if_possible().await;
+                    rested = tokio::time::Instant::now() + REST;
                 },
                 () = self.closing.cancelled() => return,
             }
