@@ -381,3 +381,18 @@ fn c10_to_c19_an_image_of_five_steps_its_history_its_cache_and_its_shared_layer(
     assert_eq!((alpine.len(), hello.len()), (1, 3), "C18, C19");
     assert_eq!(alpine[0], hello[0], "C19: the first layer is shared");
 }
+
+#[test]
+fn what_docker_does_without_being_asked() {
+    let daemon = Daemon::start();
+    let failed = daemon.run(&["run", "-d", "--name", "no", "alpine", "nosuch"]);
+    assert_eq!(failed.status, 127, "{failed:?}");
+    assert_eq!(failed.out.trim(), daemon.inspect("no", "{{.Id}}"), "who could not start is named all the same");
+    assert_eq!(daemon.inspect("no", "{{.HostConfig.Runtime}}"), "runc", "scripts and docker-py know it by this name");
+    assert_eq!(daemon.ok(&["info", "--format", "{{.DefaultRuntime}}"]), "runc");
+    assert_eq!(daemon.ok(&["run", "--rm", "--runtime", "io.containerd.runc.v2", "alpine", "echo", "same"]), "same");
+    daemon.ok(&["run", "-d", "--name", "box", "alpine", "sleep", "1000"]);
+    let copied = "cd $(mktemp -d) && echo x > owned && chown 1234:5678 owned && minidock cp -q owned box:/ && rm -r $PWD";
+    daemon.sh(copied).ok();
+    assert_eq!(daemon.ok(&["exec", "box", "stat", "-c", "%u:%g", "/owned"]), "1234:5678", "an owner travels by its number");
+}

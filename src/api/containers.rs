@@ -91,6 +91,14 @@ pub async fn remove(call: Call, id: &str) -> Result<Answer> {
     done()
 }
 
+/// `DELETE /containers/{id}/{alias}?link=1`.
+pub async fn remove_link(call: Call, path: &str) -> Result<Answer> {
+    match call.query.flag("link") {
+        true => remove(call, path).await,
+        false => Err(Error::not_found("page not found")),
+    }
+}
+
 /// `POST /containers/{id}/rename?name=`.
 pub async fn rename(call: Call, id: &str) -> Result<Answer> {
     let new = call.query.text("name").unwrap_or_default();

@@ -21,11 +21,6 @@ pub fn websocket() -> Result<Answer> {
     Err(Error::not_implemented("attaching by websocket is not there").hint("POST /containers/{id}/attach with Upgrade: tcp"))
 }
 
-/// `DELETE /containers/{id}/{alias}`.
-pub fn link() -> Result<Answer> {
-    Err(Error::not_implemented("links between containers are not there yet: they come with the network floor"))
-}
-
 /// `/containers/{id}/checkpoints`: experimental in Docker, too.
 pub fn checkpoint() -> Result<Answer> {
     Err(Error::not_implemented("checkpoints are not there: a frozen process is `pause`, a frozen file system is `commit`"))

@@ -144,7 +144,7 @@ async fn route(call: Call, stop: CancellationToken) -> Result<Answer> {
         ("POST", ["containers", id, "update"]) => containers::update(call, id).await,
         ("POST", ["containers", id, "resize"]) => containers::resize(call, id).await,
         ("DELETE", ["containers", id]) => containers::remove(call, id).await,
-        ("DELETE", ["containers", _, _]) => elsewhere::link(),
+        ("DELETE", ["containers", id, alias]) => containers::remove_link(call, &format!("{id}/{alias}")).await,
         (_, ["containers", _, "checkpoints", ..]) => elsewhere::checkpoint(),
         ("POST", ["containers", id, "attach"]) => streams::attach(call, id).await,
         ("GET", ["containers", _, "attach", "ws"]) => elsewhere::websocket(),

@@ -141,7 +141,7 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
         runtimes: ["minidock", "runc", "io.containerd.runc.v2"]
             .map(|name| (name.to_string(), json!({ "path": engine.options.runtime_program.join(" ") })))
             .into(),
-        default_runtime: "minidock".into(),
+        default_runtime: "runc".into(),
         swarm: json!({ "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null }),
         live_restore_enabled: true,
         isolation: String::new(),

@@ -277,7 +277,7 @@ async fn into(docker: &Docker, here: &str, container: &str, path: &str, how: &Ho
     }
     let source = pack::Source::find(here, how.follow)?;
     let landing = landing(here, source.is_folder(), &target, there)?;
-    let (pieces, failure) = pack::pack(source, landing.name, how.archive);
+    let (pieces, failure) = pack::pack(source, landing.name);
     let progress = Progress::begin("Copying to container", how.quiet);
     let moved = progress.counter();
     let body = pieces.inspect(move |piece| {

@@ -48,7 +48,11 @@ pub fn volumes(values: &[String], here: &Path) -> Result<Volumes> {
                     return Err(bad("a part is empty"));
                 }
                 let mode = parts.get(2).map(|mode| format!(":{mode}")).unwrap_or_default();
-                all.binds.push(format!("{}:{target}{mode}", absolute(source, here)));
+                let bind = format!("{}:{target}{mode}", absolute(source, here));
+                // the same wish twice is one wish
+                if !all.binds.contains(&bind) {
+                    all.binds.push(bind);
+                }
             }
             _ => return Err(bad("too many colons")),
         }
@@ -229,7 +233,10 @@ mod tests {
 
     #[test]
     fn a_volume_flag_is_a_bind_a_name_or_an_anonymous_volume() {
-        let all = volumes(&["/a:/b".into(), "data:/d:ro".into(), "/anon".into(), "./x:/y".into(), "../z:/z".into()], here());
+        let all = volumes(
+            &["/a:/b".into(), "data:/d:ro".into(), "/anon".into(), "./x:/y".into(), "../z:/z".into(), "/a:/b".into()],
+            here(),
+        );
         let all = all.expect("volumes");
         assert_eq!(all.binds, ["/a:/b", "data:/d:ro", "/home/me/x:/y", "/home/z:/z"]);
         assert_eq!(all.anonymous.keys().collect::<Vec<_>>(), ["/anon"]);

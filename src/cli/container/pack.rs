@@ -68,18 +68,14 @@ impl Failure {
     }
 }
 
-/// A tar of `source` under `name`, in pieces; owners become root unless they are to be kept.
-pub fn pack(
-    source: Source,
-    name: Option<String>,
-    keep_owners: bool,
-) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Failure) {
+/// A tar of `source` under `name`, in pieces. Owners are kept by their numbers, as Docker's client does whatever it was told.
+pub fn pack(source: Source, name: Option<String>) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Failure) {
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(8);
     let failure = Failure::default();
     let seen = failure.clone();
     std::thread::spawn(move || {
         let out = BufWriter::with_capacity(64 * 1024, Pieces(sender.clone()));
-        let mut packer = Packer { tar: Builder::new(out), keep_owners, links: HashMap::new() };
+        let mut packer = Packer { tar: Builder::new(out), links: HashMap::new() };
         if let Err(error) = packer.all(&source, name.as_deref()) {
             *seen.0.lock().expect("no holder panics") = Some(error);
             // the receiver may have gone first, and then nobody needs to be told
@@ -106,7 +102,6 @@ impl Write for Pieces {
 
 struct Packer<W: Write> {
     tar: Builder<W>,
-    keep_owners: bool,
     /// The first name of each file with several.
     links: HashMap<(u64, u64), PathBuf>,
 }
@@ -134,7 +129,7 @@ impl<W: Write> Packer<W> {
 
     fn tree(&mut self, path: &Path, about: &Metadata, inside: &Path) -> Result<()> {
         let kind = about.file_type();
-        let mut header = self.header(about);
+        let mut header = Self::header(about);
         let place = (about.dev(), about.ino());
         if kind.is_dir() {
             header.set_entry_type(EntryType::Directory);
@@ -176,14 +171,13 @@ impl<W: Write> Packer<W> {
         Ok(())
     }
 
-    fn header(&self, about: &Metadata) -> Header {
+    fn header(about: &Metadata) -> Header {
         let mut header = Header::new_gnu();
         header.set_mode(about.mode() & 0o7777);
         header.set_mtime(about.mtime().max(0) as u64);
         header.set_size(0);
-        let (uid, gid) = if self.keep_owners { (about.uid(), about.gid()) } else { (0, 0) };
-        header.set_uid(uid.into());
-        header.set_gid(gid.into());
+        header.set_uid(about.uid().into());
+        header.set_gid(about.gid().into());
         header
     }
 }

@@ -117,11 +117,12 @@ const LAG: Duration = Duration::from_secs(1);
 
 async fn in_background(docker: &Docker, id: &str, manner: &Manner) -> Result<i32> {
     let narration = if manner.explain { Some(explain::narrate(docker, id).await?) } else { None };
+    // printed first: a container that could not be started is there all the same, and this is its name
+    terminal::print(&format!("{id}\n"));
     docker.poke(&Route::new("/containers/{}/start", [id])).await?;
     if let Some(narration) = narration {
         let _ = tokio::time::timeout(LAG, narration.tell(true)).await;
     }
-    terminal::print(&format!("{id}\n"));
     Ok(0)
 }
 

@@ -129,6 +129,7 @@ pub fn restart_policy(policy: &RestartPolicy) -> Result<()> {
 
 fn log_driver(wishes: &HostConfig) -> Result<()> {
     let log = &wishes.log_config;
+    let kind = if log.kind.is_empty() { "json-file" } else { log.kind.as_str() };
     if !matches!(log.kind.as_str(), "" | "json-file" | "local" | "none") {
         return Err(Error::invalid(format!("logger: no log driver named '{}' is registered", log.kind))
             .hint("json-file, local or none"));
@@ -136,7 +137,7 @@ fn log_driver(wishes: &HostConfig) -> Result<()> {
     let known =
         ["max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"];
     match log.config.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(Error::invalid(format!("unknown log opt '{key}' for {} log driver", log.kind))),
+        Some(key) => Err(Error::invalid(format!("unknown log opt '{key}' for {kind} log driver"))),
         None => super::log_options::limits(log).map(drop),
     }
 }
@@ -297,6 +298,9 @@ mod tests {
         assert!(why(|_, w| w.pid_mode = "mine".into()).contains("invalid PID mode: mine"));
         assert!(why(|_, w| w.resources.cpuset_cpus = "99".into()).contains("Requested CPUs are not available"));
         assert!(why(|c, _| c.env = vec!["=x".into()]).contains("invalid environment variable: =x"));
+        let foreign =
+            |_: &mut ContainerConfig, w: &mut HostConfig| drop(w.log_config.config.insert("foo".into(), "bar".into()));
+        assert_eq!(why(foreign), "unknown log opt 'foo' for json-file log driver");
         let (shared, publish) = ("container:x".to_string(), true);
         assert_eq!(
             why(|_, w| (w.network_mode, w.publish_all_ports) = (shared, publish)),

@@ -124,7 +124,7 @@ fn fill_in(engine: &Engine, id: &str, config: &mut ContainerConfig, wishes: &mut
     default(&mut wishes.restart_policy.name, "no");
     default(&mut wishes.ipc_mode, "private");
     default(&mut wishes.cgroupns_mode, if engine.host.cgroup_v2 { "private" } else { "host" });
-    default(&mut wishes.runtime, "minidock");
+    default(&mut wishes.runtime, "runc");
     if wishes.shm_size == 0 {
         wishes.shm_size = 64 << 20;
     }

@@ -14,7 +14,9 @@
 use crate::{
     Engine,
     container::{bundle, publish, record::Phase, stop, store::Container, to_the_end},
-    images, volumes,
+    images,
+    networks::links,
+    volumes,
 };
 use minidock_base::{Doing, Error, Kind, Result, id};
 use minidock_image::layers::remove_folder;
@@ -32,7 +34,7 @@ pub struct Removal {
     pub force: bool,
     /// Its anonymous volumes too.
     pub volumes: bool,
-    /// Only a legacy link; there are none here.
+    /// Only a link of the default network: `CONTAINER/ALIAS`.
     pub link: bool,
 }
 
@@ -41,10 +43,10 @@ pub struct Removal {
 /// # Errors
 /// 409 while it runs (without `force`), or while somebody else removes it.
 pub async fn remove(engine: &Arc<Engine>, text: &str, how: Removal) -> Result<()> {
-    let container = engine.containers.find(text)?;
     if how.link {
-        return Err(Error::invalid("there are no legacy links here").hint("leave --link away to remove the container"));
+        return links::cut(engine, text).map_err(|e| e.during(format!("remove link {text}")));
     }
+    let container = engine.containers.find(text)?;
     let engine = engine.clone();
     let removing = to_the_end(async move { whole(&engine, &container, how).await });
     removing.await.map_err(|e| e.during(format!("remove container {text}")))

@@ -86,6 +86,25 @@ pub fn settle(engine: &Engine, wishes: &mut HostConfig) -> Result<()> {
     Ok(())
 }
 
+/// `rm --link web/store`: from its next start on, `web` no longer knows anybody as `store`; both containers stay.
+///
+/// # Errors
+/// No such container, no such link.
+pub fn cut(engine: &Engine, path: &str) -> Result<()> {
+    let (name, alias) = path.trim_start_matches('/').split_once('/').ok_or_else(|| {
+        Error::conflict("cannot remove the default link name of the container").hint("minidock rm --link CONTAINER/ALIAS")
+    })?;
+    engine.containers.find(name)?.change(|record| {
+        let links = record.host_config.links.get_or_insert_default();
+        let at = links.iter().position(|text| parse(text).is_ok_and(|(_, known)| known == alias));
+        let at = at.ok_or_else(|| {
+            Error::not_found(format!("no such link: {path}")).hint("minidock inspect -f '{{.HostConfig.Links}}'")
+        })?;
+        links.remove(at);
+        Ok(())
+    })
+}
+
 /// The links as `inspect` shows them: `/db:/web/store`.
 pub fn shown(engine: &Engine, container: &Container) -> Option<Vec<String>> {
     if is_user_defined(&container.host_config.network_mode) {

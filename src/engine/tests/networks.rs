@@ -373,6 +373,13 @@ fn a_link_on_the_default_network_speaks_of_the_other_in_the_environment() {
              MY_STORE_PORT_5432_TCP=tcp://172.17.0.2:5432\nMY_STORE_PORT_5432_TCP_ADDR=172.17.0.2\n\
              MY_STORE_PORT_5432_TCP_PORT=5432\nMY_STORE_PORT_5432_TCP_PROTO=tcp\n"
         );
+        let link = || Removal { link: true, ..Removal::default() };
+        use minidock_engine::container::remove::remove as remove_container;
+        remove_container(&stage.engine, "/web/my-store", link()).await.expect("it was there");
+        let left = stage.engine.containers.find("web").expect("only the link is gone").record().host_config.links.clone();
+        assert_eq!(left, Some(Vec::new()));
+        let gone = remove_container(&stage.engine, "web/my-store", link()).await.expect_err("not twice");
+        assert!(gone.message().contains("no such link"), "{gone}");
         assert_eq!(stage.leaks().await, [String::new(); 0]);
     });
 }
