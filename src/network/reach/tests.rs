@@ -90,6 +90,10 @@ fn without_a_common_network_there_is_no_name() {
     let reach = verdict(&facts);
     breaks(&reach, Step::Name, "no common network: web is on app, db on store");
     assert_eq!(reach.broken().and_then(|l| l.hint.as_deref()), Some("minidock network connect store web"));
+    let alone = Party { stack: Stack::None, ..party("web", vec![]) };
+    let reach = verdict(&Facts { from: alone, ..facts });
+    let hint = reach.broken().and_then(|l| l.hint.clone()).expect("what helps");
+    assert!(hint.starts_with("web was started with --network none") && hint.ends_with("--network store …"), "{hint}");
 }
 
 #[test]

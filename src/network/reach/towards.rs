@@ -74,7 +74,13 @@ fn no_such_name(facts: &Facts, says: &str) -> Link {
         None => {
             let (mine, theirs) = (networks(from), networks(meant));
             let join = meant.places.first().map_or("NETWORK", |p| p.network.as_str());
+            // who was started without a network cannot be connected to one later
+            let anew = |who: &str, network: &str| {
+                format!("{who} was started with --network none and stays so; make it anew: minidock run --network {network} …")
+            };
             let hint = match meant.stack {
+                _ if from.stack == Stack::None => anew(&from.name, join),
+                Stack::None => anew(&meant.name, from.places.first().map_or("NETWORK", |p| p.network.as_str())),
                 Stack::Host => format!("{to} has the host's addresses: call the gateway of {mine}"),
                 _ => format!("minidock network connect {join} {}", from.name),
             };
