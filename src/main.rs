@@ -26,7 +26,7 @@ fn main() {
     let status = match (called == "runc", word(1)) {
         (true, _) => minidock_runtime::main(rest(1)),
         (_, costume) if costume == OsStr::new("runtime") => minidock_runtime::main(rest(2)),
-        (_, costume) if costume == OsStr::new("shim") => minidock_shim::main(rest(2), Some(minidock_runtime::main)),
+        (_, costume) if costume == OsStr::new("shim") => minidock_shim::main(rest(2), Some(OWN_RUNTIME)),
         (_, costume) if costume == OsStr::new("daemon") => minidock_daemon::main(rest(2)),
         (_, costume) if costume == OsStr::new("machine") => minidock_cluster::machine::main(rest(2)),
         (_, costume) if costume == OsStr::new("registry-server") => minidock_registry::server::main(rest(2)),
@@ -34,3 +34,7 @@ fn main() {
     };
     std::process::exit(status);
 }
+
+/// What a shim calls instead of executing this program once more.
+const OWN_RUNTIME: minidock_shim::Own =
+    minidock_shim::Own { main: minidock_runtime::main, warm: minidock_runtime::warm, delete: minidock_runtime::delete };

@@ -6,8 +6,8 @@
 //! `minidock explain` is nothing but these records, told in order.
 //!
 //! ```text
-//! wrapper ──call()──► thread-local list ──take()──► actions.jsonl beside the container's record
-//!   init's own list travels up the pipe to `runtime`, the runtime's and shim's to the same file
+//! wrapper ──call()──► thread-local lines ──take_lines()──► actions.jsonl beside the container's record
+//!   init's own lines travel up the pipe to `runtime`, the runtime's and shim's to the same file
 //! ```
 //!
 //! * [`call`] runs a closure, times it and records it; `#[track_caller]` finds the room, *if every wrapper between the
@@ -15,6 +15,8 @@
 //! * Recording is on only where somebody [`start`]ed it on this thread: always in the runtime, its init and the shim; in
 //!   the daemon for the stretch of work that belongs to one container. Elsewhere the cost is one thread-local read.
 //! * Arguments are strings, one each, as `strace` would print them: paths quoted, flags by name, `NULL` for nothing.
+//! * An action is written as the line it will be at the moment it happens. A container's birth makes some 300 of them, and three
+//!   times as many small pieces of memory to keep them in would be a good part of its price.
 //!
 //! Laws: a wrapper records failures as well as successes; no secret (environment, file contents of the user) goes in.
 //! See: strace(1). Next room: [`crate::errno`]
@@ -59,40 +61,77 @@ pub struct Action {
     pub room: String,
 }
 
+/// The same, as it is written: nothing of it is copied.
+#[derive(Serialize)]
+struct Line<'a> {
+    at_us: u64,
+    actor: Actor,
+    call: &'a str,
+    args: &'a [String],
+    result: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<i32>,
+    took_us: u32,
+    room: Room,
+}
+
+/// Where the call was asked for.
+struct Room(&'static Location<'static>);
+
+impl Serialize for Room {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let file = self.0.file();
+        // the rooms of this house begin so as the compiler is called; in others' builds a path may stand before it
+        let from = if file.starts_with("src/") { 0 } else { file.rfind("src/").unwrap_or(0) };
+        to.collect_str(&format_args!("{}:{}", &file[from..], self.0.line()))
+    }
+}
+
 thread_local! {
-    static LIST: RefCell<Option<(Actor, Vec<Action>)>> = const { RefCell::new(None) };
+    static LINES: RefCell<Option<(Actor, Vec<u8>)>> = const { RefCell::new(None) };
 }
 
 /// Begins recording on this thread, as `actor`; what was recorded before and not taken is kept.
 pub fn start(actor: Actor) {
-    LIST.with_borrow_mut(|list| match list {
+    LINES.with_borrow_mut(|lines| match lines {
         Some((who, _)) => *who = actor,
-        None => *list = Some((actor, Vec::new())),
+        None => *lines = Some((actor, Vec::new())),
     });
 }
 
 /// As whom this thread records, if it does: a helper thread that works for it can do the same and hand back its list.
 pub fn recording() -> Option<Actor> {
-    LIST.with_borrow(|list| list.as_ref().map(|(actor, _)| *actor))
+    LINES.with_borrow(|lines| lines.as_ref().map(|(actor, _)| *actor))
 }
 
-/// Takes what was recorded on this thread so far; recording goes on.
+/// Takes what was recorded on this thread so far, one JSON object a line; recording goes on.
+pub fn take_lines() -> Vec<u8> {
+    LINES.with_borrow_mut(|lines| lines.as_mut().map(|(_, text)| std::mem::take(text)).unwrap_or_default())
+}
+
+/// Ends recording on this thread and gives back the lines there are.
+pub fn stop_lines() -> Vec<u8> {
+    LINES.with_borrow_mut(|lines| lines.take().map(|(_, text)| text).unwrap_or_default())
+}
+
+/// As [`take_lines`], understood.
 pub fn take() -> Vec<Action> {
-    LIST.with_borrow_mut(|list| list.as_mut().map(|(_, actions)| std::mem::take(actions)).unwrap_or_default())
+    understand(&take_lines())
 }
 
-/// Ends recording on this thread and gives back what there is.
+/// As [`stop_lines`], understood.
 pub fn stop() -> Vec<Action> {
-    LIST.with_borrow_mut(|list| list.take().map(|(_, actions)| actions).unwrap_or_default())
+    understand(&stop_lines())
 }
 
-/// Adds actions that another process sent.
+fn understand(lines: &[u8]) -> Vec<Action> {
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// Adds actions that another thread recorded.
 pub fn adopt(more: Vec<Action>) {
-    LIST.with_borrow_mut(|list| {
-        if let Some((_, actions)) = list {
-            actions.extend(more);
-        }
-    });
+    more.iter().for_each(|action| push(|_| action));
 }
 
 /// Makes one kernel call and writes it down.
@@ -116,42 +155,70 @@ pub fn call_showing<T, E: Into<std::io::Error>>(
     f: impl FnOnce() -> Result<T, E>,
     shown: impl FnOnce(&T) -> i64,
 ) -> Result<T, CallFailed> {
-    let room = Location::caller();
-    let began = Instant::now();
-    let answer = f().map_err(|e| e.into().raw_os_error().unwrap_or(libc::EIO));
-    let took_us = began.elapsed().as_micros().min(u32::MAX as u128) as u32;
-    let recording = LIST.with_borrow(|list| list.is_some());
-    if !recording {
-        return answer.map_err(|errno| CallFailed::new(name, args(), errno));
+    let began = Began::now();
+    let answer = f();
+    began.call_showing(name, args, answer, shown)
+}
+
+/// When a call began that is written down afterwards, once it is known to be worth it.
+pub struct Began(Instant);
+
+impl Began {
+    pub fn now() -> Began {
+        Began(Instant::now())
     }
-    let args = args();
-    let (result, errno) = match &answer {
-        Ok(value) => (shown(value), None),
-        Err(errno) => (-1, Some(*errno)),
-    };
-    let failed = errno.map(|errno| CallFailed::new(name, args.clone(), errno));
-    push(|actor| Action {
-        at_us: now_us().saturating_sub(took_us as u64),
-        actor,
-        call: name.to_string(),
-        args,
-        result,
-        errno,
-        took_us,
-        room: room_of(room),
-    });
-    match (answer, failed) {
-        (Ok(value), _) => Ok(value),
-        (Err(_), Some(failed)) => Err(failed),
-        (Err(errno), None) => Err(CallFailed::new(name, Vec::new(), errno)),
+
+    /// Writes down a call that has just given this answer; else as [`call`].
+    #[track_caller]
+    pub fn call<T, E: Into<std::io::Error>>(
+        self,
+        name: &'static str,
+        args: impl FnOnce() -> Vec<String>,
+        answer: Result<T, E>,
+    ) -> Result<T, CallFailed> {
+        self.call_showing(name, args, answer, |_| 0)
+    }
+
+    #[track_caller]
+    fn call_showing<T, E: Into<std::io::Error>>(
+        self,
+        name: &'static str,
+        args: impl FnOnce() -> Vec<String>,
+        answer: Result<T, E>,
+        shown: impl FnOnce(&T) -> i64,
+    ) -> Result<T, CallFailed> {
+        let room = Location::caller();
+        let took_us = self.0.elapsed().as_micros().min(u32::MAX as u128) as u32;
+        let answer = answer.map_err(|e| e.into().raw_os_error().unwrap_or(libc::EIO));
+        if recording().is_none() {
+            return answer.map_err(|errno| CallFailed::new(name, args(), errno));
+        }
+        let args = args();
+        let (result, errno) = match &answer {
+            Ok(value) => (shown(value), None),
+            Err(errno) => (-1, Some(*errno)),
+        };
+        push(|actor| Line {
+            at_us: now_us().saturating_sub(took_us as u64),
+            actor,
+            call: name,
+            args: &args,
+            result,
+            errno,
+            took_us,
+            room: Room(room),
+        });
+        answer.map_err(|errno| CallFailed::new(name, args, errno))
     }
 }
 
-fn push(make: impl FnOnce(Actor) -> Action) {
-    LIST.with_borrow_mut(|list| {
-        if let Some((actor, actions)) = list {
-            let action = make(*actor);
-            actions.push(action);
+fn push<T: Serialize>(make: impl FnOnce(Actor) -> T) {
+    LINES.with_borrow_mut(|lines| {
+        let Some((actor, text)) = lines else { return };
+        let begin = text.len();
+        match serde_json::to_writer(&mut *text, &make(*actor)) {
+            Ok(()) => text.push(b'\n'),
+            Err(_) => text.truncate(begin),
         }
     });
 }
@@ -160,20 +227,14 @@ fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(|d| d.as_micros() as u64).unwrap_or(0)
 }
 
-fn room_of(location: &Location<'_>) -> String {
-    let file = location.file();
-    // the rooms of this house begin so as the compiler is called; in others' builds a path may stand before it
-    let from = if file.starts_with("src/") { 0 } else { file.rfind("src/").unwrap_or(0) };
-    let mut room = String::with_capacity(file.len() - from + 6);
-    room.push_str(&file[from..]);
-    room.push(':');
-    room.push_str(&location.line().to_string());
-    room
-}
-
 /// A path or text as an argument: quoted, with odd bytes escaped.
 pub fn quoted(text: impl AsRef<std::ffi::OsStr>) -> String {
-    format!("{:?}", text.as_ref().to_string_lossy())
+    let text = text.as_ref().to_string_lossy();
+    // nearly always there is nothing odd, and then nothing to look at letter by letter
+    match text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        true => ["\"", &text, "\""].concat(),
+        false => format!("{text:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -193,5 +254,18 @@ mod tests {
         assert_eq!((actions[0].call.as_str(), actions[0].errno), ("mount", Some(libc::EPERM)));
         assert!(actions[0].room.starts_with("src/linux/action.rs:"), "{}", actions[0].room);
         assert!(refused.unwrap_err().to_string().contains("EPERM"));
+    }
+
+    #[test]
+    fn a_line_is_what_the_action_itself_would_be_and_can_be_adopted() {
+        start(Actor::Init);
+        let odd = call("open", || vec![quoted("a\"b\\c\n\u{e9}"), quoted("/plain path")], || Ok::<_, std::io::Error>(7));
+        let lines = take_lines();
+        let known: Action = serde_json::from_slice(&lines).expect("one line");
+        assert_eq!([serde_json::to_vec(&known).expect("it is JSON"), b"\n".to_vec()].concat(), lines);
+        assert_eq!(known.args, [format!("{:?}", "a\"b\\c\n\u{e9}"), "\"/plain path\"".into()]);
+        adopt(vec![known.clone(), known.clone()]);
+        assert_eq!((odd.is_ok(), stop()), (true, vec![known.clone(), known]));
+        assert!(take_lines().is_empty() && recording().is_none());
     }
 }

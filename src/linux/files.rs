@@ -370,6 +370,41 @@ pub fn syncfs(file: impl AsFd) -> Result<(), CallFailed> {
     call("syncfs", || vec![fd(file)], || fs::syncfs(file))
 }
 
+/// The text of a file of the kernel's, which has no size to ask for and most often fits into one page: few calls, no growing.
+///
+/// # Errors
+/// As open(2) and read(2); text that is no UTF-8.
+pub fn read_small(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut file = std::fs::File::open(path)?;
+    let mut room = [0; 4096];
+    let mut text = Vec::new();
+    loop {
+        match file.read(&mut room) {
+            Ok(0) => return String::from_utf8(text).map_err(std::io::Error::other),
+            Ok(n) => text.extend_from_slice(&room[..n]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Says of a folder that those in it have nothing to do with one another, so that the disk keeps each of them apart, as if they
+/// stood at its top (`chattr +T`). ext4 puts folders and files near the one they lie in, and passes over every inode that was freed
+/// there in the last minutes: where many small trees come and go, each new file would cost a search through all that went.
+///
+/// # Errors
+/// `ENOTTY`, `EOPNOTSUPP` where the file system knows no such thing.
+#[track_caller]
+pub fn spread(folder: impl AsFd) -> Result<(), CallFailed> {
+    let folder = folder.as_fd();
+    call(
+        "ioctl",
+        || vec![fd(folder), "FS_IOC_SETFLAGS".into(), "FS_TOPDIR_FL".into()],
+        || fs::ioctl_setflags(folder, fs::ioctl_getflags(folder)? | fs::IFlags::TOPDIR),
+    )
+}
+
 /// The names in a directory (without `.` and `..`), in the kernel's order. Each call reads from the beginning.
 #[track_caller]
 pub fn getdents(dir: impl AsFd) -> Result<Vec<OsString>, CallFailed> {

@@ -14,7 +14,7 @@
 //!
 //! See: proc(5), openat2(2). Next room: [`crate::limits`]
 
-use crate::{action, errno::CallFailed};
+use crate::{action, errno::CallFailed, files};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::{
     fs::File,
@@ -133,7 +133,7 @@ pub struct Process {
 impl Process {
     /// Reads the line; `None` when there is no such process.
     pub fn read(pid: i32) -> Option<Process> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let text = files::read_small(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
         Process::parse(pid, &text)
     }
 

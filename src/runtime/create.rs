@@ -19,6 +19,7 @@
 //! See: runtime-spec runtime.md#create. Next room: [`crate::birth`]
 
 use crate::{
+    ahead,
     attend::{self, Child},
     birth::{self, Walls},
     bundle::{self, Bundle},
@@ -30,13 +31,7 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result, clock};
 use minidock_linux::{
-    cgroup::{Cgroup, Hierarchy},
-    clone::Cloned,
-    fds,
-    namespaces::Namespace,
-    proc::Process as Running,
-    seccomp::Filter,
-    signal, userns, wait,
+    cgroup::Cgroup, clone::Cloned, fds, namespaces::Namespace, proc::Process as Running, seccomp::Filter, signal, wait,
 };
 use minidock_spec::runtime::{State, Status};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
@@ -129,11 +124,10 @@ fn first_record(options: &Options, bundle: &Bundle) -> Result<Record> {
 }
 
 fn cgroup_of(options: &Options, spec: &Spec) -> Result<Cgroup> {
-    let hierarchy = Hierarchy::detect().doing(|| "find this machine's cgroups")?;
     let asked = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
-    let cgroup = hierarchy.cgroup(&resources::path_for(asked, &options.id));
+    let cgroup = ahead::cgroup(&resources::path_for(asked, &options.id))?;
     // without root there may be no group for us; that matters only to who asks for limits, and they are told
-    Ok(if userns::lives_in_one() { cgroup.within_reach() } else { cgroup })
+    Ok(if ahead::in_user_namespace() { cgroup.within_reach() } else { cgroup })
 }
 
 fn make(
@@ -244,7 +238,7 @@ fn make_cgroup(record: &Record, spec: &Spec) -> Result<Cgroup> {
 
 fn compile_filter(spec: &Spec) -> Result<Option<Filter>> {
     match spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()) {
-        Some(asked) => seccomp::compile(asked).map(Some),
+        Some(asked) => ahead::filter(asked).map_or_else(|| seccomp::compile(asked), Ok).map(Some),
         None => Ok(None),
     }
 }

@@ -22,10 +22,11 @@
 
 mod program;
 
+use crate::ahead;
 use minidock_base::{Error, Result, error::Doing};
 use minidock_linux::{
     cgroup::{Cgroup, Version},
-    device_filter, userns,
+    device_filter,
 };
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use std::{collections::BTreeMap, fmt, os::fd::AsFd};
@@ -70,7 +71,7 @@ const DEFAULTS: [(Option<u32>, Option<u32>, Access); 9] = [
 #[track_caller]
 pub fn apply(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup], with_defaults: bool) -> Result<()> {
     // there mknod is impossible anyway, and the device cgroup closed to us
-    if userns::lives_in_one() {
+    if ahead::in_user_namespace() {
         return Ok(());
     }
     let mut wanted = State::default();
@@ -224,13 +225,20 @@ fn write_list(cgroup: &Cgroup, wanted: &State, rules: &[LinuxDeviceCgroup]) -> R
         (_, "devices.deny") => (1, 0),
         _ => (2, place(line)),
     });
-    for (file, line) in steps {
-        match cgroup.write("devices", file, &line) {
+    for run in steps.chunk_by(|(one, _), (next, _)| one == next) {
+        let file = run[0].0;
+        let lines: Vec<String> = run.iter().map(|(_, line)| line.clone()).collect();
+        let mut last = lines[0].clone();
+        let written = cgroup.write_each("devices", file, &lines, &mut |line, answer| match answer {
             // Inside another container the group above may not have what we add for everybody. What the user asked for is
             // checked below.
-            Err(failed) if failed.is(minidock_linux::errno::EPERM) && is_default(&line) => {}
-            answer => answer.doing(|| format!("write \"{line}\" into {file}"))?,
-        }
+            Err(failed) if failed.is(minidock_linux::errno::EPERM) && is_default(line) => Ok(()),
+            answer => {
+                last = line.to_string();
+                answer
+            }
+        });
+        written.doing(|| format!("write \"{last}\" into {file}"))?;
     }
     Ok(())
 }

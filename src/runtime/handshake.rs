@@ -29,7 +29,7 @@ use minidock_linux::action;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{IoSlice, Read, Write},
 };
 
 /// What the child says.
@@ -51,14 +51,22 @@ const LIMIT: u32 = 16 << 20;
 /// # Errors
 /// The other end is gone.
 pub fn say(to: &mut File, word: Word) -> std::io::Result<()> {
-    let mut message = vec![0; 8];
-    serde_json::to_writer(&mut message, &word)?;
-    let word = message.len() - 8;
-    recording::put_lines(&action::take(), &mut message);
-    let lines = message.len() - 8 - word;
-    message[..4].copy_from_slice(&(word as u32).to_le_bytes());
-    message[4..8].copy_from_slice(&(lines as u32).to_le_bytes());
-    to.write_all(&message)
+    let mut head = vec![0; 8];
+    serde_json::to_writer(&mut head, &word)?;
+    let (word, lines) = (head.len() - 8, action::take_lines());
+    head[..4].copy_from_slice(&(word as u32).to_le_bytes());
+    head[4..8].copy_from_slice(&(lines.len() as u32).to_le_bytes());
+    write_both(to, &head, &lines)
+}
+
+/// One message of two pieces, in one call as a rule.
+fn write_both(to: &mut File, head: &[u8], lines: &[u8]) -> std::io::Result<()> {
+    let written = match to.write_vectored(&[IoSlice::new(head), IoSlice::new(lines)]) {
+        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => 0,
+        written => written?,
+    };
+    to.write_all(head.get(written..).unwrap_or_default())?;
+    to.write_all(&lines[written.saturating_sub(head.len())..])
 }
 
 /// The parent's side: the next word, or none at the end of file. What the child recorded goes to our own recording.

@@ -21,8 +21,8 @@
 //!
 //! * **The command line**: [`cli`], [`flags`], [`commands`], [`help`], [`log`], [`recording`].
 //! * **Documents**: [`bundle`] is read, [`state`] is kept, [`report`], [`spec_command`] and [`features`] are printed.
-//! * **The making**, in the order of events: [`create`], [`birth`], [`attend`], [`handshake`], [`init`], [`rootfs`] ([`mounts`],
-//!   [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`console`], [`process`],
+//! * **The making**, in the order of events: [`ahead`], [`create`], [`birth`], [`attend`], [`handshake`], [`init`], [`rootfs`]
+//!   ([`mounts`], [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`console`], [`process`],
 //!   [`grants`], [`privileges`], [`seccomp`], [`finish`], [`door`].
 //! * **The life after**: [`lifecycle`], [`hooks`], [`join`] ([`exec_process`]), [`foreground`], [`resources`], [`device_rules`].
 //!
@@ -35,6 +35,7 @@
 //!
 //! See: OCI runtime-spec, runc(8). Next room: [`cli`]
 
+pub mod ahead;
 pub mod attend;
 pub mod birth;
 pub mod bundle;
@@ -81,4 +82,16 @@ pub mod written;
 /// The runtime's costume: `args` are the words behind `minidock runtime`. Gives back the exit status.
 pub fn main(args: Vec<std::ffi::OsString>) -> i32 {
     cli::run(args)
+}
+
+/// Works out ahead what every container needs: for a process whose forks will call [`main`].
+pub fn warm() {
+    ahead::warm();
+}
+
+/// `delete --force`, for a process of ours that has nothing else to do: none when the container has hooks to be run, for these
+/// deserve a process of their own.
+pub fn delete(root: &std::path::Path, id: &str) -> Option<minidock_base::Result<()>> {
+    let has_hooks = state::Folder::of(root, id).is_ok_and(|folder| folder.spec_with_hooks().is_some());
+    (!has_hooks).then(|| lifecycle::delete(root, id, true))
 }

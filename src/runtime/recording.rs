@@ -6,7 +6,7 @@
 //!
 //! Laws: telling must not change what is told: a file that cannot be written costs a warning. Next room: [`crate::log`]
 
-use minidock_linux::action::{self, Action, Actor};
+use minidock_linux::action::{self, Actor};
 use std::{
     cell::{Cell, RefCell},
     fs::OpenOptions,
@@ -32,19 +32,6 @@ pub fn is_on() -> bool {
     ON.get()
 }
 
-/// Adds the line of each action.
-pub fn put_lines(actions: &[Action], to: &mut Vec<u8>) {
-    const ORDINARY: usize = 320;
-    to.reserve(actions.len() * ORDINARY);
-    for action in actions {
-        let begin = to.len();
-        match serde_json::to_writer(&mut *to, action) {
-            Ok(()) => to.push(b'\n'),
-            Err(_) => to.truncate(begin),
-        }
-    }
-}
-
 /// Takes in the lines that a child sends: `read` fills the room for them.
 ///
 /// # Errors
@@ -61,7 +48,7 @@ pub fn adopt(length: usize, read: impl FnOnce(&mut [u8]) -> std::io::Result<()>)
 pub fn write() {
     let Some(file) = FILE.take() else { return };
     let mut lines = HEARD.take();
-    put_lines(&action::stop(), &mut lines);
+    lines.append(&mut action::stop_lines());
     let written = OpenOptions::new().create(true).append(true).open(&file).and_then(|mut file| file.write_all(&lines));
     if let Err(failed) = written {
         crate::log::warn(&format!("cannot record actions in {}: {failed}", file.display()));

@@ -15,6 +15,7 @@
 //!
 //! * The nursery never learns how its children end: they are the init process's business as soon as it is gone, and as long as
 //!   it lives the kernel forgets them by itself.
+//! * What the runtime can know ahead is worked out here, once, and lies in the memory of all ([`Own::warm`](crate::Own)).
 //! * `ps` shows each shim with its container's id: the argument that the nursery was started with is as long as an id, and is
 //!   overwritten ([`minidock_linux::proc::Title`]).
 //!
@@ -54,6 +55,7 @@ pub fn live(own: Option<Own>) -> Result<Option<Shim>> {
     lower_files();
     signal::forget_children(true).doing(|| "let children go")?;
     let title = Title::find(WORD);
+    own.inspect(|own| (own.warm)());
     let Some((id, control)) = until_born(&orders)? else { return Ok(None) };
     drop(orders); // a shim does not keep the nursery's door open
     signal::forget_children(false).doing(|| "wait for children")?;
@@ -88,7 +90,7 @@ fn until_born(orders: &OwnedFd) -> Result<Option<(String, OwnedFd)>> {
             Err(failed) if failed.is(EINTR) => continue, // it was stopped, and goes on
             Err(failed) => return Err(failed).doing(|| "hear of a new container"),
         };
-        drop(action::take()); // the nursery's own calls are no container's
+        drop(action::take_lines()); // the nursery's own calls are no container's
         let id = String::from_utf8_lossy(&id[..length]).into_owned();
         match clone::fork(|| format!("[\"minidock\", \"shim\", \"{id}\"]")) {
             Ok(Cloned::Child) => return Ok(Some((id, control))),

@@ -12,8 +12,6 @@
 //! Laws: an explanation is not worth a container: what cannot be written is dropped in silence.
 //! *See:* design.md section 6. *Next room:* [`crate::log_file`]
 
-use crate::control::to_line;
-use minidock_linux::action::Action;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -53,12 +51,11 @@ pub fn has_room(path: &Path) -> bool {
 }
 
 /// Appends actions, one JSON object a line.
-pub fn append(path: &Path, actions: &[Action]) {
-    if actions.is_empty() || !has_room(path) {
+pub fn append(path: &Path, lines: &[u8]) {
+    if lines.is_empty() || !has_room(path) {
         return;
     }
-    let lines: Vec<u8> = actions.iter().flat_map(to_line).collect();
-    let _ = create(path).and_then(|mut file| file.write_all(&lines)); // see the essay
+    let _ = create(path).and_then(|mut file| file.write_all(lines)); // see the essay
 }
 
 fn create(path: &Path) -> io::Result<File> {

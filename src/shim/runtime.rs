@@ -16,6 +16,8 @@
 //! * When the runtime to be executed is this very program, executing it would only replace our code by a copy of itself, for
 //!   a millisecond. Then the child of a fork goes on with the same words and the same three descriptors ([`Own`], handed in by
 //!   `main`; this floor still knows nothing of the runtime but its command line).
+//! * By then the shim itself has nothing more to do than to wait for `delete`, so it does that work itself, too, unless there are
+//!   hooks to be run.
 //!
 //! Laws: a runtime's own words reach the user unchanged; every file made for a call is removed after it.
 //! *See:* runtime-spec `runtime.md`, runc(8). *Next room:* [`crate::process`]
@@ -27,7 +29,7 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
-    action::{self, quoted},
+    action::{self, Actor, quoted},
     clone::{self, Cloned},
     exec, fds,
     poll::{Want, until_ready},
@@ -47,8 +49,16 @@ use std::{
 /// How long `delete` may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An OCI runtime's `main`: the words behind its name, the exit status. It is called in a process of its own.
-pub type Own = fn(Vec<OsString>) -> i32;
+/// The OCI runtime that lies in the same program.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// Its `main`: the words behind its name, the exit status. It is called in a process of its own.
+    pub main: fn(Vec<OsString>) -> i32,
+    /// Works out ahead what is the same for all containers; called once, in the process of which those are forks.
+    pub warm: fn(),
+    /// `delete --force` of a container below the given root, if that can be done here and now.
+    pub delete: fn(&Path, &str) -> Option<Result<()>>,
+}
 
 /// Whether these words name the program that is running, as `minidock runtime`, and nobody inside a container could write to its
 /// file meanwhile (else the runtime would execute itself again, and it must find its own words then).
@@ -99,6 +109,14 @@ pub fn exec(
 /// # Errors
 /// The runtime's own words; what is already gone is no error.
 pub fn delete(launch: &Launch, own: Option<Own>) -> Result<()> {
+    if let Some(own) = own {
+        action::start(Actor::Runtime); // whose work it is
+        let deleted = (own.delete)(&launch.runtime_root, &launch.id);
+        action::start(Actor::Shim);
+        if let Some(deleted) = deleted {
+            return deleted;
+        }
+    }
     let files = Files::new(&launch.bundle, "delete");
     let args = vec!["delete".into(), "--force".into(), launch.id.clone().into()];
     let pid = spawn(launch, own, &files.log, args, stdio::nothing()?)?;
@@ -190,14 +208,14 @@ fn spawn(launch: &Launch, own: Option<Own>, log: &Path, args: Vec<OsString>, the
 
 /// The child of a fork becomes what an executed runtime would be: three descriptors, no blocked signal, nothing recorded.
 fn go_on_as(own: Own, words: Vec<OsString>, theirs: Theirs) -> ! {
-    drop(action::stop());
+    drop(action::stop_lines());
     let ready = fds::become_stdio(&theirs.stdin, &theirs.stdout, &theirs.stderr)
         .and_then(|()| fds::close_from(3)) // all of the shim's; their owners in this copy of its memory are never run again
         .and_then(|()| signal::set(&Mask::of(&[])));
     std::mem::forget(theirs);
     let status = match ready {
         // a panic must not wake up as a second shim
-        Ok(_) => std::panic::catch_unwind(|| own(words)).unwrap_or(101),
+        Ok(_) => std::panic::catch_unwind(|| (own.main)(words)).unwrap_or(101),
         Err(failed) => {
             eprintln!("minidock: {failed}");
             1

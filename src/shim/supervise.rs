@@ -304,9 +304,9 @@ impl Shim {
 
     /// Writes down the kernel calls made since last time, for `minidock explain`.
     pub fn record(&mut self) {
-        let actions = action::take();
+        let lines = action::take_lines();
         if let Some(path) = &self.launch.actions_file {
-            record::append(path, &actions);
+            record::append(path, &lines);
         }
     }
 }

@@ -10,10 +10,11 @@
 use crate::{
     action::{self, quoted},
     errno::CallFailed,
+    files,
 };
 use std::{
     fs,
-    io::{Read, Write},
+    io::Write,
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
@@ -31,8 +32,38 @@ pub fn write(path: &Path, value: &str) -> Result<(), CallFailed> {
     action::call(
         "write",
         || vec![quoted(path), quoted(value)],
-        || fs::OpenOptions::new().write(true).truncate(true).open(path)?.write(value.as_bytes()).map(drop),
+        || fs::OpenOptions::new().write(true).open(path)?.write(value.as_bytes()).map(drop),
     )
+}
+
+/// Writes values one after the other, each with a write(2) of its own, through one opening of the file. `judge` hears what the kernel
+/// said to each, and may forgive a refusal; the first that it does not forgive is the last that was tried.
+///
+/// # Errors
+/// As open(2); what `judge` makes of a refusal.
+#[track_caller]
+pub fn write_each(
+    path: &Path,
+    values: &[String],
+    judge: &mut dyn FnMut(&str, Result<(), CallFailed>) -> Result<(), CallFailed>,
+) -> Result<(), CallFailed> {
+    let mut file = match fs::OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        // written down as what it was to be
+        Err(error) => return Err(write_failing(path, values.first().map_or("", String::as_str), error)),
+    };
+    for value in values {
+        let one = || file.write(value.as_bytes()).map(drop);
+        let answer = action::call("write", || vec![quoted(path), quoted(value)], one);
+        judge(value, answer)?;
+    }
+    Ok(())
+}
+
+#[track_caller]
+fn write_failing(path: &Path, value: &str, error: std::io::Error) -> CallFailed {
+    let failing = action::call("write", || vec![quoted(path), quoted(value)], || Err::<(), _>(error));
+    failing.expect_err("it is handed a failure")
 }
 
 /// Opens a knob now for a write later.
@@ -81,10 +112,8 @@ pub fn write_fd(fd: &OwnedFd, value: &str) -> Result<(), CallFailed> {
 /// # Errors
 /// As open(2) and read(2).
 pub fn read(path: &Path) -> Result<String, CallFailed> {
-    let mut text = String::new();
-    let opened = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
-    match opened {
-        Ok(_) => {
+    match files::read_small(path) {
+        Ok(mut text) => {
             text.truncate(text.trim_end_matches('\n').len());
             Ok(text)
         }
@@ -98,14 +127,11 @@ pub fn read(path: &Path) -> Result<String, CallFailed> {
 /// As mkdir(2).
 #[track_caller]
 pub fn make_folder(path: &Path) -> Result<bool, CallFailed> {
-    // asked first, so that the record shows only what really happened
-    if path.is_dir() {
-        return Ok(false);
-    }
-    match action::call("mkdir", || vec![quoted(path), "0755".into()], || fs::create_dir(path)) {
-        Ok(()) => Ok(true),
-        Err(failed) if failed.is(libc::EEXIST) => Ok(false),
-        Err(failed) => Err(failed),
+    let began = action::Began::now();
+    match fs::create_dir(path) {
+        // the record shows only what really happened
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        made => began.call("mkdir", || vec![quoted(path), "0755".into()], made).map(|()| true),
     }
 }
 

@@ -258,19 +258,20 @@ impl Cgroup {
         }
     }
 
-    /// Writes several sentences to one knob; what the kernel said to each.
+    /// Writes several sentences to one knob, as [`knob::write_each`].
     ///
     /// # Errors
-    /// As [`Cgroup::write`], when it cannot be opened.
+    /// As [`Cgroup::write`].
     #[track_caller]
     pub fn write_each(
         &self,
         controller: &str,
         file: &str,
         values: &[String],
-    ) -> Result<Vec<Result<(), CallFailed>>, CallFailed> {
+        judge: &mut dyn FnMut(&str, Result<(), CallFailed>) -> Result<(), CallFailed>,
+    ) -> Result<(), CallFailed> {
         match self.dir_of(controller) {
-            Some(dir) => knob::write_each(&dir.join(file), values),
+            Some(dir) => knob::write_each(&dir.join(file), values, judge),
             None => Err(knob::missing(controller, file)),
         }
     }

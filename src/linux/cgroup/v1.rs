@@ -47,25 +47,27 @@ fn make(path: &Path, top: &Path, is_cpuset: bool) -> Result<(), CallFailed> {
         }
         answer => answer,
     };
-    made?;
-    if is_cpuset {
-        inherit_cpuset(path, top)?;
+    let is_new = made?;
+    match is_cpuset {
+        true => inherit_cpuset(path, top, is_new),
+        false => Ok(()),
     }
-    Ok(())
 }
 
-/// Copies `cpuset.cpus` and `cpuset.mems` from the group above where they are still empty.
+/// Copies `cpuset.cpus` and `cpuset.mems` from the group above where they are still empty, as in a new one they are.
 #[track_caller]
-fn inherit_cpuset(path: &Path, top: &Path) -> Result<(), CallFailed> {
+fn inherit_cpuset(path: &Path, top: &Path, is_new: bool) -> Result<(), CallFailed> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        if !knob::read(&path.join(file))?.trim().is_empty() {
+        if !is_new && !knob::read(&path.join(file))?.trim().is_empty() {
             continue;
         }
         let Some(above) = path.parent().filter(|above| above.starts_with(top)) else { continue };
-        if above != top {
-            inherit_cpuset(above, top)?;
+        let mut given = knob::read(&above.join(file))?;
+        if given.trim().is_empty() && above != top {
+            inherit_cpuset(above, top, false)?;
+            given = knob::read(&above.join(file))?;
         }
-        knob::write(&path.join(file), knob::read(&above.join(file))?.trim())?;
+        knob::write(&path.join(file), given.trim())?;
     }
     Ok(())
 }
