@@ -60,6 +60,7 @@ pub mod users;
 pub mod volumes;
 
 use minidock_base::{Doing, Error, Result, paths::Paths};
+use minidock_linux::files;
 use minidock_spec::{digest::Digest, engine::container::Ulimit};
 use std::{
     collections::HashMap,
@@ -155,6 +156,7 @@ impl Engine {
         folders.iter().try_for_each(|folder| private_folder(folder))?;
         private_folder(&mountpoint(&paths))?;
         let lock = lock_data_root(&paths)?;
+        spread(&paths.containers());
         restore::empty_scratch(&paths.scratch())?;
         let engine = Arc::new(Engine {
             containers: Arc::new(container::store::Store::new(&paths)),
@@ -185,6 +187,14 @@ pub(crate) fn mountpoint(paths: &Paths) -> PathBuf {
 /// Mode 0710: root's group may pass through, nobody else may look (CVE-2021-41091).
 fn private_folder(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o710).create(path).doing(|| format!("make the folder {}", path.display()))
+}
+
+/// Containers have nothing to do with one another, and the disk may know it: [`files::spread`].
+fn spread(folder: &Path) {
+    let told = files::open_directory(folder).and_then(files::spread);
+    if let Err(failed) = told {
+        tracing::debug!("the disk keeps containers together: {failed}"); // not every file system has a choice
+    }
 }
 
 fn lock_data_root(paths: &Paths) -> Result<File> {
