@@ -20,7 +20,7 @@ use super::{
     screen::Screen,
     seen, start,
 };
-use crate::terminal;
+use crate::{moment, terminal};
 use clap::ArgMatches;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use minidock_base::Result;
@@ -29,7 +29,7 @@ use minidock_compose::local::{
     plan::Seen,
     project::{Project, Service},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The status of a command that Ctrl-C ended.
@@ -77,6 +77,12 @@ pub async fn attach(docker: &Docker, attached: &Attached<'_>, m: &ArgMatches, sc
         let now = Which { tail: Some("0".into()), ..which.clone() };
         following.push(follow(one.id.clone(), short_name(project, one), now));
     }
+    // a program may speak before its start is told: what it says this time begins where the last time ended
+    let began = moment::from_now("0s")?;
+    let mut since: BTreeMap<String, String> =
+        there.iter().filter(|one| one.state != "created").map(|one| (one.id.clone(), began.clone())).collect();
+    // those whose start has not been told yet
+    let mut awaited: BTreeSet<String> = there.iter().filter(|one| !one.is_running()).map(|one| one.id.clone()).collect();
     let mut alive: BTreeSet<String> = there.iter().filter(|one| one.is_running()).map(|one| one.id.clone()).collect();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok());
     let starting = start::start(docker, project, attached.services, screen);
@@ -97,13 +103,15 @@ pub async fn attach(docker: &Docker, attached: &Attached<'_>, m: &ArgMatches, sc
                 match event.action.as_str() {
                     "start" => {
                         alive.insert(event.id.clone());
+                        awaited.remove(&event.id);
                         if is_shown(&event.service) {
                             printer.know(&name);
-                            let which = Which { since: Some(event.since()), ..which.clone() };
+                            let which = Which { since: since.get(&event.id).cloned(), ..which.clone() };
                             following.push(follow(event.id.clone(), name, which));
                         }
                     }
                     "die" => {
+                        since.insert(event.id.clone(), event.after());
                         // its last words first
                         while let Ok(Some(_)) = tokio::time::timeout(LAST_WORDS, following.next()).await {}
                         if is_shown(&event.service) {
@@ -126,7 +134,7 @@ pub async fn attach(docker: &Docker, attached: &Attached<'_>, m: &ArgMatches, sc
             () = told(&mut interrupt), if interrupt.is_some() => ended = Some(INTERRUPTED),
             () = told(&mut terminate), if terminate.is_some() => ended = Some(INTERRUPTED),
         }
-        if started && alive.is_empty() && ended.is_none() {
+        if started && awaited.is_empty() && alive.is_empty() && ended.is_none() {
             break;
         }
     }

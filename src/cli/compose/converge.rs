@@ -1,7 +1,7 @@
 //! # Converging: what is becomes what shall be
 //!
 //! ```text
-//!   images ─► networks ─► volumes ─► plan ─► for each service, in order:   Keep       nothing
+//!   externals ─► images ─► networks ─► volumes ─► plan ─► for each service, in order:   Keep       nothing
 //!                                                                          Create     POST create (connect), put files in
 //!                                                                          Recreate   create under another name · stop · remove · rename
 //!                                                                          Remove     stop · remove
@@ -59,12 +59,13 @@ pub async fn converge(
     wanted: &Wanted,
     screen: &Screen,
 ) -> Result<()> {
-    let ids = images::ensure(session, opened, services, &wanted.policy, screen).await?;
     let docker = session.docker().await?;
     let project = &opened.project;
     let mut used = project.clone();
     used.networks.retain(|outer| services.iter().any(|service| service.networks().contains(&outer.key)));
     used.volumes.retain(|outer| services.iter().any(|service| service.volumes().contains(&outer.key)));
+    needs::externals(&docker, &used).await?;
+    let ids = images::ensure(session, opened, services, &wanted.policy, screen).await?;
     needs::networks(&docker, &used, screen).await?;
     needs::volumes(&docker, &used, screen).await?;
     let there = seen::all(&docker, &project.name).await?;

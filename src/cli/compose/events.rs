@@ -34,9 +34,10 @@ pub struct Happened {
 }
 
 impl Happened {
-    /// When, as the log's `since` wants it.
-    pub fn since(&self) -> String {
-        format!("{}.{:09}", self.time_nano.div_euclid(1_000_000_000), self.time_nano.rem_euclid(1_000_000_000))
+    /// The moment after it, as the log's `since` wants it.
+    pub fn after(&self) -> String {
+        let next = self.time_nano + 1;
+        format!("{}.{:09}", next.div_euclid(1_000_000_000), next.rem_euclid(1_000_000_000))
     }
 }
 

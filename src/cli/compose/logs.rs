@@ -15,6 +15,7 @@ use clap::ArgMatches;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use minidock_base::Result;
 use minidock_compose::local::plan::Seen;
+use std::collections::BTreeMap;
 
 /// The flags of `compose logs`.
 pub fn command() -> clap::Command {
@@ -88,7 +89,11 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         return Ok(0);
     }
     let mut watch = Watch::begin(&docker, &project).await?;
+    // where each log was left: the next start goes on from there
+    let mut left: BTreeMap<String, String> = BTreeMap::new();
     for one in &there {
+        let began = if one.is_running() { None } else { Some(moment::from_now("0s")?) };
+        left.extend(began.map(|began| (one.id.clone(), began)));
         following.push(follow(one.id.clone(), short_name(&project, one), which.clone()));
     }
     loop {
@@ -97,10 +102,13 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             event = watch.next() => {
                 let Some(event) = event? else { return Ok(0) };
                 let meant = names.is_empty() || names.contains(&event.service);
+                if event.action == "die" {
+                    left.insert(event.id.clone(), event.after());
+                }
                 if event.action == "start" && meant && !event.oneoff {
                     let name = event.name.strip_prefix(&format!("{project}-")).unwrap_or(&event.name).to_string();
                     printer.know(&name);
-                    let which = Which { since: Some(event.since()), tail: None, ..which.clone() };
+                    let which = Which { since: left.get(&event.id).cloned(), tail: None, ..which.clone() };
                     following.push(follow(event.id.clone(), name, which));
                 }
             }

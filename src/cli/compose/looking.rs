@@ -253,7 +253,7 @@ pub async fn stats(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 
 /// The flags of `compose version`.
 pub fn version_command() -> clap::Command {
-    options::with(flag::command("version", "[OPTIONS]", "Show the Docker Compose version information"))
+    options::with(flag::command("version", "[OPTIONS]", "Show the version of minidock compose"))
         .arg(flag::text("format", "string", "Format the output. Values: [pretty | json]. (Default: pretty)").short('f'))
         .arg(flag::switch("short", "Shows only Compose's version number"))
 }

@@ -26,12 +26,37 @@ use minidock_spec::engine::{
     volume::{Volume, VolumeCreate},
 };
 
-/// Sees to it that all networks of the project are there.
+/// Whether everything that the files call external is there; asked before anything is made.
 ///
 /// # Errors
-/// An external one that is not; the daemon's refusal.
+/// What is not, by name.
+pub async fn externals(docker: &Docker, project: &Project) -> Result<()> {
+    let is_there = async |route: Route| match docker.get::<serde::de::IgnoredAny>(&route).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == Kind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
+    for outer in project.networks.iter().filter(|outer| outer.external) {
+        if !is_there(Route::new("/networks/{}", [&outer.name])).await? {
+            return Err(Error::not_found(format!("network {} declared as external, but could not be found", outer.name))
+                .hint(format!("minidock network create {}", outer.name)));
+        }
+    }
+    for outer in project.volumes.iter().filter(|outer| outer.external) {
+        if !is_there(Route::new("/volumes/{}", [&outer.name])).await? {
+            return Err(Error::not_found(format!("external volume {:?} not found", outer.name))
+                .hint(format!("minidock volume create {}", outer.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the networks of the project that are not there yet.
+///
+/// # Errors
+/// The daemon's refusal.
 pub async fn networks(docker: &Docker, project: &Project, screen: &Screen) -> Result<()> {
-    for outer in &project.networks {
+    for outer in project.networks.iter().filter(|outer| !outer.external) {
         if let Err(error) = network(docker, project, outer, screen).await {
             screen.failed(&format!("Network {}", outer.name), "Error");
             return Err(error);
@@ -46,17 +71,6 @@ async fn network(docker: &Docker, project: &Project, outer: &Outer, screen: &Scr
     let found: Vec<Network> = docker.get(&Route::new("/networks", []).maybe("filters", filters.json())).await?;
     // the filter takes parts of names, too
     let found = found.into_iter().find(|network| network.name == outer.name);
-    if outer.external {
-        let by_id = match found {
-            None => docker.get::<Network>(&Route::new("/networks/{}", [&outer.name])).await.ok(),
-            found => found,
-        };
-        return match by_id {
-            Some(_) => Ok(()),
-            None => Err(Error::not_found(format!("network {} declared as external, but could not be found", outer.name))
-                .hint(format!("minidock network create {}", outer.name))),
-        };
-    }
     let Some(wish) = places::network(project, &outer.key) else { return Ok(()) };
     let id = format!("Network {}", outer.name);
     if let Some(found) = found {
@@ -109,34 +123,28 @@ async fn clear(docker: &Docker, project: &Project, network: &Network, screen: &S
     Ok(())
 }
 
-/// Sees to it that all volumes of the project are there.
+/// Makes the volumes of the project that are not there yet.
 ///
 /// # Errors
-/// An external one that is not; the daemon's refusal.
+/// The daemon's refusal.
 pub async fn volumes(docker: &Docker, project: &Project, screen: &Screen) -> Result<()> {
-    for outer in &project.volumes {
+    for outer in project.volumes.iter().filter(|outer| !outer.external) {
         let found: Option<Volume> = match docker.get(&Route::new("/volumes/{}", [&outer.name])).await {
             Ok(found) => Some(found),
             Err(error) if error.kind() == Kind::NotFound => None,
             Err(error) => return Err(error),
         };
-        match (found, outer.external) {
-            (None, true) => {
-                return Err(Error::not_found(format!("external volume {:?} not found", outer.name))
-                    .hint(format!("minidock volume create {}", outer.name)));
-            }
-            (Some(_), true) => {}
-            (Some(found), false) => {
-                let owner = found.labels.and_then(|labels| labels.get(PROJECT).cloned());
-                if owner.as_ref() != Some(&project.name) {
-                    let whose = owner.map(|other| format!("for project {other:?}")).unwrap_or_else(|| "by compose".into());
-                    terminal::eprint(&format!(
-                        "WARNING: volume {:?} already exists but was not created {whose}. Use `external: true` to use an existing volume\n",
-                        outer.name
-                    ));
-                }
-            }
-            (None, false) => create(docker, project, outer, screen).await?,
+        let Some(found) = found else {
+            create(docker, project, outer, screen).await?;
+            continue;
+        };
+        let owner = found.labels.and_then(|labels| labels.get(PROJECT).cloned());
+        if owner.as_ref() != Some(&project.name) {
+            let whose = owner.map(|other| format!("for project {other:?}")).unwrap_or_else(|| "by compose".into());
+            terminal::eprint(&format!(
+                "WARNING: volume {:?} already exists but was not created {whose}. Use `external: true` to use an existing volume\n",
+                outer.name
+            ));
         }
     }
     Ok(())

@@ -48,7 +48,7 @@ pub fn command() -> clap::Command {
             "Specify an alternate working directory (default: the path of the, first specified, Compose file)",
         ))
         .arg(flag::text("project-name", "string", "Project name").short('p'))
-        .arg(flag::switch("version", "Show the Docker Compose version information").short('v'))
+        .arg(flag::switch("version", "Show the version of minidock compose").short('v'))
         .arg(flag::program("COMMAND"))
 }
 

@@ -105,6 +105,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let mut used = opened.project.clone();
     used.networks.retain(|outer| service.networks().contains(&outer.key));
     used.volumes.retain(|outer| service.volumes().contains(&outer.key));
+    needs::externals(&docker, &used).await?;
     needs::networks(&docker, &used, &screen).await?;
     needs::volumes(&docker, &used, &screen).await?;
     screen.leave();

@@ -50,8 +50,7 @@ struct Inner {
     live: bool,
     quiet: bool,
     colour: bool,
-    /// Starts are not told: the containers' own words come on the same terminal.
-    attached: bool,
+    silent: bool,
 }
 
 /// The lines of one command.
@@ -71,15 +70,6 @@ impl Drop for Ticker {
 impl Screen {
     /// Begins; `title` is what is done ("Running", "Stopping").
     pub fn begin(m: &ArgMatches, title: &str) -> Screen {
-        Screen::new(m, title, false)
-    }
-
-    /// The same for a command that will show what containers say.
-    pub fn attached(m: &ArgMatches, title: &str) -> Screen {
-        Screen::new(m, title, true)
-    }
-
-    fn new(m: &ArgMatches, title: &str, attached: bool) -> Screen {
         let mode = flag::text_of(m, "project.progress").map(str::to_string).or_else(|| std::env::var("COMPOSE_PROGRESS").ok());
         let live = match mode.as_deref() {
             Some("plain" | "quiet" | "json") => false,
@@ -93,7 +83,7 @@ impl Screen {
             live,
             quiet: mode.as_deref() == Some("quiet"),
             colour: live,
-            attached,
+            silent: false,
         };
         let inner = Arc::new(Mutex::new(inner));
         let shared = inner.clone();
@@ -101,7 +91,11 @@ impl Screen {
             tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(TICK).await;
-                    lock(&shared).draw();
+                    let mut inner = lock(&shared);
+                    // what is done does not move
+                    if inner.lines.iter().any(|line| line.state == State::Working) {
+                        inner.draw();
+                    }
                 }
             })
         });
@@ -132,15 +126,16 @@ impl Screen {
         inner.drawn = 0;
     }
 
-    /// Another title for what follows.
-    pub fn retitle(&self, title: &str) {
+    /// The terminal belongs to others from now on: only what fails is told, on a line.
+    pub fn silence(&self) {
         self.leave();
-        lock(&self.0).title = title.to_string();
+        let mut inner = lock(&self.0);
+        (inner.live, inner.silent) = (false, true);
     }
 
     fn told(&self, id: &str, words: &str, state: State) {
         let mut inner = lock(&self.0);
-        if inner.quiet || (inner.attached && matches!(words, "Starting" | "Started")) {
+        if inner.quiet || (inner.silent && state != State::Failed) {
             return;
         }
         if !inner.live {
@@ -246,7 +241,7 @@ mod tests {
             live: true,
             quiet: false,
             colour: false,
-            attached: false,
+            silent: false,
         };
         let page = inner.page(60);
         assert_eq!(page[0], "[+] Running 1/2");

@@ -117,7 +117,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         return Err(Error::invalid("no service selected"));
     }
     let detached = m.get_flag("detach") || m.get_flag("wait") || m.get_flag("no-start");
-    let screen = if detached { Screen::begin(m, "Running") } else { Screen::attached(m, "Running") };
+    let screen = Screen::begin(m, "Running");
     converge(session, &opened, &services, &wanted(m, &opened, &names)?, &screen).await?;
     if m.get_flag("no-start") {
         return Ok(0);
@@ -131,7 +131,7 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         }
         return Ok(0);
     }
-    screen.leave();
+    screen.silence();
     let attached = Attached {
         project: &opened.project,
         services: &services,
@@ -192,6 +192,7 @@ fn exclude(m: &ArgMatches, aborts: bool) -> Result<()> {
 
 /// The flags as the plan wants them.
 fn wanted(m: &ArgMatches, opened: &Opened, names: &[String]) -> Result<Wanted> {
+    // `scale` and `create` have some of these flags only
     let is = |flag: &str| m.try_get_one::<bool>(flag).ok().flatten().copied().unwrap_or(false);
     let truth = |name: &str| {
         opened.variable(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "y"))
@@ -201,7 +202,7 @@ fn wanted(m: &ArgMatches, opened: &Opened, names: &[String]) -> Result<Wanted> {
         (_, true) => Recreate::Never,
         _ => Recreate::Diverged,
     };
-    let pull = flag::text_of(m, "pull").map(str::to_string);
+    let pull = m.try_get_one::<String>("pull").ok().flatten().cloned();
     if let Some(other) =
         pull.as_ref().filter(|p| !["always", "missing", "never", "build", "policy", "if_not_present"].contains(&p.as_str()))
     {
@@ -221,7 +222,7 @@ fn wanted(m: &ArgMatches, opened: &Opened, names: &[String]) -> Result<Wanted> {
             quiet_pull: is("quiet-pull"),
             quiet_build: is("quiet-build"),
         },
-        remove_orphans: is("remove-orphans") || !is_given(m, "remove-orphans") && truth("COMPOSE_REMOVE_ORPHANS"),
+        remove_orphans: is("remove-orphans") || truth("COMPOSE_REMOVE_ORPHANS"),
         ignore_orphans: truth("COMPOSE_IGNORE_ORPHANS"),
         renew_volumes: is("renew-anon-volumes"),
         timeout: m.try_get_one::<i64>("timeout").ok().flatten().copied(),
@@ -279,7 +280,7 @@ fn exclude_create(m: &ArgMatches) -> Result<()> {
 
 /// The flags of `compose scale`.
 pub fn scale_command() -> clap::Command {
-    options::with(flag::command("scale", "[SERVICE=REPLICAS...]", "Scale services "))
+    options::with(flag::command("scale", "[SERVICE=REPLICAS...]", "Scale services"))
         .arg(flag::switch("no-deps", "Don't start linked services"))
         .arg(flag::names("SERVICE=REPLICAS"))
 }
