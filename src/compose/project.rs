@@ -16,7 +16,7 @@ use crate::{
 
 /// The top level, in the order in which it is shown; `version` is read by hand, and stands before all.
 pub static PROJECT: Shape = Shape(&[
-    Field::new("services", Kind::Names(&Kind::Struct(&SERVICE))),
+    Field::new("services", Kind::Names(&Kind::Struct(&SERVICE))).kept(),
     Field::new("networks", Kind::Names(&Kind::Short(short::outer, &Kind::Struct(&NETWORK)))).whole(),
     Field::new("volumes", Kind::Names(&Kind::Short(short::outer, &Kind::Struct(&VOLUME)))).whole(),
     Field::new("secrets", Kind::Names(&Kind::Short(short::outer, &Kind::Struct(&SECRET)))).whole(),

@@ -107,8 +107,8 @@ pub fn restart(service: &Entry) -> Result<Option<RestartPolicy>> {
     let text = node.as_text().unwrap_or_default();
     let (policy, times) = text.split_once(':').unwrap_or((text, "0"));
     let condition = match (policy, times.parse()) {
-        ("", _) => return Ok(None),
-        ("no", Ok(0)) => "none",
+        // as Docker: the old key can make a policy, but not take away the one that every service has
+        ("", _) | ("no", Ok(0)) => return Ok(None),
         ("always" | "unless-stopped", Ok(0)) => "any",
         ("on-failure", Ok(_)) => "on-failure",
         _ => return Err(wrong(&node.at, &service.key, format_args!("unknown restart policy: {text}"))),

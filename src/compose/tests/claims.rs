@@ -290,6 +290,14 @@ fn what_a_manifest_cannot_say_is_noted_by_name() {
 }
 
 #[test]
+fn a_key_without_a_value_wishes_for_nothing() {
+    assert_eq!(shown(&["services: {a: {image: x, deploy: , pid: }}"]), shown(&["services: {a: {image: x}}"]));
+    assert_eq!(shown(&["version: '3.8'\nservices: {}"]), "version: \"3.8\"\nservices: {}\n");
+    let stack = stack("services: {a: {image: x, deploy: , restart: 'no'}}").expect("a stack");
+    assert_eq!(stack.services[0].task_template.restart_policy, None);
+}
+
+#[test]
 fn jobs_and_old_restart_policies_have_their_specs() {
     let stack = stack("services: {a: {image: x, restart: 'on-failure:3', deploy: {mode: replicated-job, replicas: 3}}, b: {image: x, tmpfs: ['/r:size=1k,mode=1777'], deploy: {mode: global-job, update_config: {}}}}").expect("a stack");
     let [a, b] = stack.services.as_slice() else { panic!("two services") };
