@@ -232,16 +232,26 @@ fn what_is_wrong_with_a_file_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_secret_that_changed_is_refused_with_the_way_out() {
+fn a_secret_that_changed_is_refused_with_the_way_out_and_what_does_not_need_it_goes_on() {
     let daemon = swarm();
-    let text = "services: {web: {image: busybox, command: sleep 1000, secrets: [s], stop_grace_period: 0s}}\nsecrets: {s: {file: s.txt}}\n";
-    file(&daemon, "x.yml", text);
+    let text = |env: &str| {
+        format!(
+            "services:\n  calm: {{image: busybox, command: sleep 1000, environment: [A={env}], stop_grace_period: 0s}}\n  web: {{image: busybox, command: sleep 1000, environment: [A={env}], secrets: [s], stop_grace_period: 0s}}\nsecrets: {{s: {{file: s.txt}}}}\n"
+        )
+    };
+    file(&daemon, "x.yml", &text("1"));
     file(&daemon, "s.txt", "one");
     deploy(&daemon, "-c x.yml lab");
     settled(&daemon, "lab");
+    file(&daemon, "x.yml", &text("2"));
     file(&daemon, "s.txt", "two");
     let said = daemon.sh("minidock stack deploy -d -c x.yml lab").fails(1);
     assert!(said.contains("only updates to Labels are allowed") && said.contains("give the new one another name"), "{said}");
+    assert!(said.contains("service lab_web is not deployed: there is no secret lab_s as the file wants it"), "{said}");
+    let env = |service: &str| {
+        daemon.ok(&["service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Env}}", service]).trim().to_string()
+    };
+    assert_eq!((env("lab_calm").as_str(), env("lab_web").as_str()), ("[A=2]", "[A=1]"));
 
     // what a service uses cannot be removed from under it
     let said = daemon.run(&["secret", "rm", "lab_s"]).fails(1);

@@ -63,7 +63,10 @@ fn possible(template: &Value) -> Result<()> {
 fn words(spec: &ServiceSpec) -> Result<()> {
     let one_of = |what: &str, word: &str, known: &[&str]| match known.contains(&word) {
         true => Ok(()),
-        false => Err(Error::invalid(format!("invalid {what}: {word:?}")).hint(format!("one of {}", known.join(", ")))),
+        false => {
+            let told: Vec<&str> = known.iter().copied().filter(|word| !word.is_empty()).collect();
+            Err(Error::invalid(format!("invalid {what}: {word:?}")).hint(format!("one of {}", told.join(", "))))
+        }
     };
     let Some(container) = &spec.task_template.container_spec else { return Ok(()) };
     for mount in &container.mounts {

@@ -82,15 +82,34 @@ pub fn small_number(text: &str) -> Result<u32, String> {
 /// A length of time in nanoseconds; it may be negative, which the daemon refuses by name.
 ///
 /// # Errors
-/// `time: invalid duration "…"`.
+/// `time: invalid duration "…"`, `time: missing unit in duration "…"`, `time: unknown unit …`.
 pub fn duration(text: &str) -> Result<i64, String> {
-    let wrong = || format!("time: invalid duration {text:?}");
     let (sign, length) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
+    let wrong = || match bad_unit(length) {
+        Some("") => format!("time: missing unit in duration {text:?}"),
+        Some(unit) => format!("time: unknown unit {unit:?} in duration {text:?}"),
+        None => format!("time: invalid duration {text:?}"),
+    };
     let read = units::parse_duration(length).map_err(|_| wrong())?;
     i64::try_from(read.as_nanos()).map(|nanos| sign * nanos).map_err(|_| wrong())
+}
+
+/// The first unit of a length of time that is none; nothing if something else is wrong with it.
+fn bad_unit(length: &str) -> Option<&str> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut rest = length;
+    while rest.starts_with(|c: char| c.is_ascii_digit()) {
+        rest = rest.trim_start_matches(is_number);
+        let (unit, after) = rest.split_at(rest.find(is_number).unwrap_or(rest.len()));
+        if !["ns", "us", "µs", "μs", "ms", "s", "m", "h"].contains(&unit) {
+            return Some(unit);
+        }
+        rest = after;
+    }
+    None
 }
 
 /// A length of time of which no negative makes sense.
@@ -149,6 +168,8 @@ mod tests {
         assert!(small_number("4294967296").unwrap_err().ends_with("value out of range"));
         assert_eq!((duration("1m30s"), duration("-1s"), duration("0")), (Ok(90_000_000_000), Ok(-1_000_000_000), Ok(0)));
         assert_eq!(duration("x").unwrap_err(), "time: invalid duration \"x\"");
+        assert_eq!(duration("1m5").unwrap_err(), "time: missing unit in duration \"1m5\"");
+        assert_eq!(duration("-3 s").unwrap_err(), "time: unknown unit \" s\" in duration \"-3 s\"");
         assert_eq!(positive_duration("-1s").unwrap_err(), "duration cannot be negative");
         assert_eq!((cpus("0.5"), bytes("64m"), ratio("0.25")), (Ok(500_000_000), Ok(64 << 20), Ok(0.25)));
         assert_eq!(bytes("x").unwrap_err(), "invalid size: 'x'");

@@ -160,7 +160,7 @@ impl Needs {
     /// The service needs what could not be had.
     pub fn grant(&self, spec: &mut ServiceSpec) -> Result<()> {
         let lacks = |what: String| {
-            Error::conflict(format!("service {} is left as it is: there is no {what} as the file wants it", spec.name))
+            Error::conflict(format!("service {} is not deployed: there is no {what} as the file wants it", spec.name))
         };
         for network in &spec.task_template.networks {
             let noun = format!("network {}", network.target);
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_service_whose_needs_were_missed_is_left_as_it_is() {
         let refusal = |needs: Needs| needs.grant(&mut service()).expect_err("a miss").message();
-        let said = |noun: &str| format!("service v_web is left as it is: there is no {noun} as the file wants it");
+        let said = |noun: &str| format!("service v_web is not deployed: there is no {noun} as the file wants it");
         assert_eq!(refusal(needs(&["pw"], &["cf"], &["network v_back"])), said("network v_back"));
         assert_eq!(refusal(needs(&["pw"], &["cf"], &["secret pw"])), said("secret pw"));
         assert_eq!(refusal(needs(&["pw"], &[], &[])), said("config cf"));
