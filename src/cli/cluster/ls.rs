@@ -13,6 +13,7 @@
 
 use crate::{
     flag, format,
+    inspect::show,
     session::Session,
     template::value::{Row, Value},
     terminal,
@@ -139,15 +140,6 @@ pub async fn inspect(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         let cluster: Cluster = docker.get(&Route::new("/minidock/cluster", [])).await?;
         found.push(serde_json::to_value(cluster).doing(|| "encode the cluster")?);
     }
-    let text = match flag::text_of(m, "format").unwrap_or_default() {
-        "" => crate::inspect::indent(&Json::Array(found), 4) + "\n",
-        "json" => Json::Array(found).to_string() + "\n",
-        template => {
-            let template = format::parse(template)?;
-            let line = |one: &Json| template.render(&Value::raw(one)).map(|line| line + "\n").map_err(format::refused);
-            found.iter().map(line).collect::<Result<String>>()?
-        }
-    };
-    terminal::print(&text);
+    terminal::print(&show(flag::text_of(m, "format").unwrap_or_default(), found)?);
     Ok(0)
 }

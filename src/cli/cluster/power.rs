@@ -9,7 +9,7 @@
 //!
 //! *See:* `src/cluster/node.rs`. *Next room:* [`crate::cluster::faults`]
 
-use crate::{complain, flag, session::Session, terminal};
+use crate::{each::in_turn, flag, session::Session};
 use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_client::{Route, Wish};
@@ -92,20 +92,10 @@ pub async fn unpause(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 
 async fn each(m: &ArgMatches, session: &mut Session, verb: &str, wish: &NodeRequest) -> Result<i32> {
     let docker = session.host().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "NODE") {
+    let done = async |name: String| -> Result<String> {
         let route = Route::new("/minidock/cluster/nodes/{}/{}", [name.as_str(), verb]);
-        let done = match docker.send(Wish::post(&route).json(wish)?).await {
-            Ok(answer) => answer.bytes().await.map(drop),
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => terminal::print(&format!("{name}\n")),
-            Err(error) => {
-                complain(&error);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+        docker.send(Wish::post(&route).json(wish)?).await?.bytes().await?;
+        Ok(name + "\n")
+    };
+    in_turn(flag::list_of(m, "NODE"), done).await
 }

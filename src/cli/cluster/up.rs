@@ -10,7 +10,7 @@
 //! *See:* `src/cluster/lib.rs`. *Next room:* [`crate::cluster::contexts`]
 
 use super::contexts;
-use crate::{complain, flag, session::Session, terminal};
+use crate::{each::in_turn, flag, session::Session, terminal};
 use clap::ArgMatches;
 use minidock_base::{Error, Result, units};
 use minidock_client::{Route, Wish};
@@ -119,26 +119,14 @@ pub fn rm_command() -> clap::Command {
 /// # Errors
 /// The hosting daemon does not answer. What it refuses is told node by node.
 pub async fn rm(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    let docker = session.host().await?;
-    let mut status = 0;
-    for name in flag::list_of(m, "NODE") {
-        let route = Route::new("/minidock/cluster/nodes/{}", [&name]).flag("force", m.get_flag("force"));
-        let gone = match docker.send(Wish::delete(&route)).await {
-            Ok(answer) => answer.bytes().await.map(drop),
-            Err(error) => Err(error),
-        };
-        match gone {
-            Ok(()) => {
-                contexts::take_away(session.config_folder(), &docker.address().to_string(), Some(&name))?;
-                terminal::print(&format!("{name}\n"));
-            }
-            Err(error) => {
-                complain(&error);
-                status = 1;
-            }
-        }
-    }
-    Ok(status)
+    let (docker, force, config) = (session.host().await?, m.get_flag("force"), session.config_folder().to_path_buf());
+    let remove = async |name: String| -> Result<String> {
+        let route = Route::new("/minidock/cluster/nodes/{}", [&name]).flag("force", force);
+        docker.send(Wish::delete(&route)).await?.bytes().await?;
+        contexts::take_away(&config, &docker.address().to_string(), Some(&name))?;
+        Ok(name + "\n")
+    };
+    in_turn(flag::list_of(m, "NODE"), remove).await
 }
 
 /// `minidock cluster down`.
