@@ -76,6 +76,8 @@ fn help_has_not_changed_unnoticed() {
         "service create",
         "service update",
         "service logs",
+        "compose",
+        "compose up",
     ];
     for words in asked {
         let mut args: Vec<&str> = words.split_whitespace().collect();

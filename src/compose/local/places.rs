@@ -68,6 +68,7 @@ pub fn places(project: &Project, service: &Service, seat: &Seat) -> Result<Place
             ipam_config: (ipam != EndpointIpamConfig::default()).then_some(ipam),
             mac_address: if mac.is_empty() && first.is_empty() { service.node.text("mac_address") } else { mac },
             driver_opts: place.and_then(|place| place.get("driver_opts")).map(pairs),
+            gw_priority: place.and_then(|place| place.int("gw_priority")).unwrap_or(0),
             ..EndpointSettings::default()
         };
         if first.is_empty() {
