@@ -64,6 +64,7 @@ pub async fn converge(
     let mut used = project.clone();
     used.networks.retain(|outer| services.iter().any(|service| service.networks().contains(&outer.key)));
     used.volumes.retain(|outer| services.iter().any(|service| service.volumes().contains(&outer.key)));
+    services.iter().try_for_each(|service| possible(opened, service))?;
     needs::externals(&docker, &used).await?;
     let ids = images::ensure(session, opened, services, &wanted.policy, screen).await?;
     needs::networks(&docker, &used, screen).await?;
@@ -86,9 +87,29 @@ pub async fn converge(
         let Some(part) = parts.iter().find(|part| part.service == name) else { return Ok(()) };
         let Some(service) = services.iter().find(|service| service.name == name) else { return Ok(()) };
         let deeds = join_all(part.deeds.iter().map(|deed| maker.act(service, deed))).await;
-        deeds.into_iter().collect::<Result<Vec<()>>>().map(drop)
+        deeds.into_iter().collect::<Result<Vec<()>>>()?;
+        maker.rename(service, &part.deeds).await;
+        Ok(())
     })
     .await
+}
+
+/// Whether a service says only what a container can have; asked before anything is made.
+fn possible(opened: &Opened, service: &Service) -> Result<()> {
+    let others = |name: &str| vec![Peer { id: name.to_string(), name: name.to_string(), number: 1 }];
+    let seat = Seat {
+        number: 1,
+        name: service.name.clone(),
+        oneoff: false,
+        aliases: true,
+        ports: true,
+        others: &others,
+        inherited: &[],
+        declared: &[],
+        image_id: "",
+    };
+    body::body(&opened.project, service, &seat)?;
+    mounts::injections(&opened.project, service, &|name| opened.variable(name)).map(drop)
 }
 
 async fn orphans(docker: &Docker, project: &Project, there: &[Seen], wanted: &Wanted, screen: &Screen) -> Result<()> {
@@ -234,6 +255,18 @@ impl Maker<'_> {
         let peer = Peer { id: id.clone(), name: name.to_string(), number };
         self.there.borrow_mut().entry(service.name.clone()).or_default().push(peer);
         Ok(id)
+    }
+
+    /// One whose maker was killed before it had its own name gets it now, if it is free.
+    async fn rename(&self, service: &Service, deeds: &[Deed]) {
+        for deed in deeds {
+            let Deed::Keep(one) = deed else { continue };
+            let own = body::container_name(&self.opened.project.name, service, one.number);
+            if one.name.ends_with(&format!("_{own}")) {
+                // a name that somebody else has is no reason to fail
+                let _ = self.docker.poke(&Route::new("/containers/{}/rename", [&one.id]).pair("name", &own)).await;
+            }
+        }
     }
 
     fn forget(&self, service: &Service, id: &str) {

@@ -169,7 +169,7 @@ fn files(project: &Project, service: &Service, section: &str, all: &mut Mounts) 
 /// The files that are put in; `variable` answers for `environment:`.
 ///
 /// # Errors
-/// A variable that is not set; a secret that says nowhere where it comes from.
+/// A variable that is not set; a secret that says nowhere where it comes from; a service into which nothing can be written.
 pub fn injections(project: &Project, service: &Service, variable: crate::interpolate::Lookup) -> Result<Vec<Injection>> {
     let mut all = Vec::new();
     for section in ["secrets", "configs"] {
@@ -195,6 +195,12 @@ pub fn injections(project: &Project, service: &Service, variable: crate::interpo
                     })?
                     .into_bytes(),
             };
+            if service.node.bool("read_only") == Some(true) {
+                let (one, name) = (section.trim_end_matches('s'), &service.name);
+                return Err(service
+                    .wrong(section, format_args!("cannot create {one} {:?} in read-only service {name}", outer.key))
+                    .hint("`file` is the sole supported option: file: PATH is mounted, not written"));
+            }
             let number = |key: &str| node.text(key).parse().unwrap_or(0);
             let mode = node.int("mode").and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o444);
             all.push(Injection { path: place(section, node), bytes, uid: number("uid"), gid: number("gid"), mode });

@@ -412,6 +412,26 @@ fn values_that_no_container_can_have_are_refused_with_their_place() {
 }
 
 #[test]
+fn what_is_put_in_needs_a_source_and_a_place() {
+    let refused = |text: &str| {
+        let project = of(&[text]);
+        mounts::injections(&project, project.named("a").expect("a"), &variable).expect_err("a refusal").message()
+    };
+    assert_eq!(
+        refused("services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: NOPE}}"),
+        "0.yml:1:35: service a: environment variable \"NOPE\" required by secrets \"s\" is not set"
+    );
+    assert_eq!(
+        refused("services: {a: {image: x, read_only: true, secrets: [s]}}\nsecrets: {s: {environment: TAG}}"),
+        "0.yml:1:52: service a: cannot create secret \"s\" in read-only service a"
+    );
+    assert_eq!(
+        refused("services: {a: {image: x, configs: [c]}}\nconfigs: {c: {}}"),
+        "0.yml:2:14: configs.c: where does it come from?"
+    );
+}
+
+#[test]
 fn a_file_of_the_labs_is_a_project_too() {
     // written for a swarm, with a version and a deploy section
     let project = of(&[include_str!("../../../examples/voting/docker-stack.yml")]);
