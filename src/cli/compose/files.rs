@@ -80,7 +80,9 @@ pub fn open_as(m: &ArgMatches, named: &[String], interpolated: bool) -> Result<O
         (None, Some(file)) => absolute(&here, file).parent().map_or(here.clone(), Path::to_path_buf),
     };
     let mut variables = variables(&flag::list_of(m, "project.env-file"), &folder)?;
-    first.into_iter().for_each(|(name, value)| drop(variables.entry(name).or_insert(value)));
+    for (name, value) in first {
+        variables.entry(name).or_insert(value);
+    }
     let variable = |name: &str| env::var(name).ok().or_else(|| variables.get(name).cloned());
     let sources = names.iter().map(|name| source(name)).collect::<Result<Vec<_>>>()?;
     let said = flag::text_of(m, "project.name").map(str::to_string);

@@ -54,8 +54,11 @@ struct Inner {
 }
 
 /// The lines of one command.
-#[derive(Clone)]
-pub struct Screen(Arc<Mutex<Inner>>, Arc<Ticker>);
+pub struct Screen {
+    inner: Arc<Mutex<Inner>>,
+    /// Writes the block again and again for as long as this lives.
+    _ticker: Ticker,
+}
 
 struct Ticker(Option<JoinHandle<()>>);
 
@@ -99,7 +102,7 @@ impl Screen {
                 }
             })
         });
-        Screen(inner, Arc::new(Ticker(ticker)))
+        Screen { inner, _ticker: Ticker(ticker) }
     }
 
     pub fn working(&self, id: &str, words: &str) {
@@ -120,7 +123,7 @@ impl Screen {
 
     /// Lets go of what is drawn, so that other output can follow; the next event begins a new block.
     pub fn leave(&self) {
-        let mut inner = lock(&self.0);
+        let mut inner = lock(&self.inner);
         inner.draw();
         inner.lines.clear();
         inner.drawn = 0;
@@ -129,12 +132,12 @@ impl Screen {
     /// The terminal belongs to others from now on: only what fails is told, on a line.
     pub fn silence(&self) {
         self.leave();
-        let mut inner = lock(&self.0);
+        let mut inner = lock(&self.inner);
         (inner.live, inner.silent) = (false, true);
     }
 
     fn told(&self, id: &str, words: &str, state: State) {
-        let mut inner = lock(&self.0);
+        let mut inner = lock(&self.inner);
         if inner.quiet || (inner.silent && state != State::Failed) {
             return;
         }
@@ -161,7 +164,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        lock(&self.0).draw();
+        lock(&self.inner).draw();
     }
 }
 
