@@ -215,5 +215,5 @@ fn a_door_in_six_outlives_every_change_of_the_way_out() {
         assert_eq!(knock.status, 7, "nobody listens here any more: refused, not left waiting");
     }
     daemon.ok(&["rm", "-f", "web"]);
-    daemon.inside(&["python3", "-c", "import socket\nfor k in (socket.SOCK_STREAM,socket.SOCK_DGRAM):\n s=socket.socket(socket.AF_INET6,k);s.bind(('::',8080 if k==socket.SOCK_STREAM else 5000))"]).ok();
+    daemon.inside(&["python3", "-c", "import socket\nfor k in (socket.SOCK_STREAM,socket.SOCK_DGRAM):\n s=socket.socket(socket.AF_INET6,k);s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind(('::',8080 if k==socket.SOCK_STREAM else 5000))"]).ok();
 }
