@@ -103,7 +103,7 @@ pub fn ensure_parent(home: &Home, parent: &str, nowhere: bool) -> Result<bool> {
         Err(failed) if failed.is(EEXIST) && found(parent)?.is_some() => Ok(false),
         Err(failed) => {
             let has_none = failed.is(EOPNOTSUPP);
-            let error = Err::<bool, _>(failed).doing(|| format!("failed to create {parent} vlan link"));
+            let error = Err::<bool, _>(failed).doing(|| format!("create the vlan link {parent}"));
             error.map_err(|e| match has_none {
                 true => {
                     e.hint("this kernel has no 802.1Q (CONFIG_VLAN_8021Q; `modprobe 8021q`): give a parent without a number")

@@ -97,7 +97,7 @@ fn a_parent_that_cannot_be_is_refused_and_a_vlan_is_made_where_the_kernel_has_th
             }
             Err(refused) => {
                 assert!(!by_hand, "ip could: {refused}");
-                assert!(refused.message().contains("failed to create up0.10 vlan link"), "{refused}");
+                assert!(refused.message().contains("create the vlan link up0.10"), "{refused}");
             }
         }
     });
