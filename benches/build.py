@@ -154,5 +154,6 @@ finally:
         process.wait()
     if "--json" in sys.argv:
         pathlib.Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(rows))
+    subprocess.run(["umount", str(fleeting / "docker/netns/default")], capture_output=True)  # dockerd leaves it mounted
     for folder in (work, fleeting):
         shutil.rmtree(folder, ignore_errors=True)
