@@ -83,6 +83,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn all(&mut self, words: &[String]) -> Result<(), Misuse> {
         let program_follows = self.command.get_positionals().any(Arg::is_trailing_var_arg_set);
+        // `cluster skew node2 -90s`: no flag begins with a digit
+        let negative = self.command.get_positionals().any(|a| a.is_allow_hyphen_values_set() && !a.is_trailing_var_arg_set());
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
             match word.strip_prefix('-') {
@@ -96,6 +98,9 @@ impl<'a> Reader<'a> {
                         self.positionals.extend(rest.cloned());
                         break;
                     }
+                }
+                Some(body) if negative && body.starts_with(|first: char| first.is_ascii_digit()) => {
+                    self.positionals.push(word.clone());
                 }
                 Some(body) => match body.strip_prefix('-') {
                     Some(long) => self.long(long, &mut rest)?,
