@@ -76,17 +76,18 @@ pub async fn converge(
     for one in there.iter().filter(|one| !one.oneoff) {
         maker.there.borrow_mut().entry(one.service.clone()).or_default().push(one.peer());
     }
-    for name in plan::restarted(project, &parts) {
-        for one in there.iter().filter(|one| one.service == name && one.is_running() && !one.oneoff) {
+    let restarted = plan::restarted(project, &parts);
+    for name in &restarted {
+        for one in there.iter().filter(|one| one.service == *name && one.is_running() && !one.oneoff) {
             maker.stop(one).await?;
         }
     }
-    let maker = &maker;
-    let parts = &parts;
+    let (maker, parts, restarted) = (&maker, &parts, &restarted);
     walk(services, Way::Up, |name| async move {
         let Some(part) = parts.iter().find(|part| part.service == name) else { return Ok(()) };
         let Some(service) = services.iter().find(|service| service.name == name) else { return Ok(()) };
-        let deeds = join_all(part.deeds.iter().map(|deed| maker.act(service, deed))).await;
+        let rests = restarted.contains(name.as_str());
+        let deeds = join_all(part.deeds.iter().map(|deed| maker.act(service, deed, rests))).await;
         deeds.into_iter().collect::<Result<Vec<()>>>()?;
         maker.rename(service, &part.deeds).await;
         Ok(())
@@ -170,9 +171,10 @@ pub struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    async fn act(&self, service: &Service, deed: &Deed) -> Result<()> {
+    /// Does one deed; `rests` says that the service has been stopped for now.
+    async fn act(&self, service: &Service, deed: &Deed, rests: bool) -> Result<()> {
         match deed {
-            Deed::Keep(one) if one.is_running() => self.screen.done(&format!("Container {}", one.name), "Running"),
+            Deed::Keep(one) if one.is_running() && !rests => self.screen.done(&format!("Container {}", one.name), "Running"),
             Deed::Keep(_) => {}
             Deed::Remove(one) => {
                 remove(self.docker, one, self.wanted.timeout, false, self.screen).await?;

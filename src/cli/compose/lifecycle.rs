@@ -178,15 +178,16 @@ pub async fn restart(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let mut meant = meant(m, session).await?;
     let names = flag::list_of(m, "SERVICE");
     if let (Some(project), false, false) = (meant.project(), names.is_empty(), m.get_flag("no-deps")) {
-        // those that asked for it are restarted with what they depend on
-        let asks = |service: &&Service| {
-            service.node.get("depends_on").is_some()
-                && service.depends_on.iter().any(|d| d.restart && names.contains(&d.service))
-        };
-        let more: Vec<String> =
-            project.services.iter().filter(asks).map(|s| s.name.clone()).filter(|n| !names.contains(n)).collect();
+        // those that asked for it, or live in a namespace of it, are restarted with what they depend on
+        let mut moved = names.clone();
+        while let Some(next) = project.services.iter().find(|service| {
+            !moved.contains(&service.name) && service.depends_on.iter().any(|d| d.restart && moved.contains(&d.service))
+        }) {
+            moved.push(next.name.clone());
+        }
         let all = seen::all(&meant.docker, &meant.name).await?;
-        meant.there.extend(all.into_iter().filter(|one| !one.oneoff && more.contains(&one.service)));
+        let more = |one: &Seen| !one.oneoff && moved.contains(&one.service) && !names.contains(&one.service);
+        meant.there.extend(all.into_iter().filter(more));
     }
     let screen = Screen::begin(m, "Restarting");
     let timeout = flag::number_of(m, "timeout");
