@@ -7,7 +7,7 @@ use crate::{container::stats as container_stats, filter::Filters, flag, format, 
 use clap::ArgMatches;
 use minidock_base::{Error, Result, id};
 use minidock_client::Route;
-use minidock_compose::local::body::{FILES, PROJECT, VERSION};
+use minidock_compose::local::body::{FILES, PROJECT};
 use minidock_spec::{
     engine::{
         container::{Inspect, Summary, Top},
@@ -267,7 +267,7 @@ pub async fn version(m: &ArgMatches, _: &mut Session) -> Result<i32> {
     let text = match (m.get_flag("short"), flag::text_of(m, "format")) {
         (true, _) => format!("{own}\n"),
         (_, Some("json")) => format!("{}\n", json!({"version": own})),
-        _ => format!("minidock compose version {own} (label {VERSION})\n"),
+        _ => format!("minidock compose version {own}\n"),
     };
     terminal::print(&text);
     Ok(0)
