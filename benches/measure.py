@@ -257,18 +257,10 @@ def load(daemon, docker_env):
         row("docker load", theirs, against="minidock's load", base=mine)
 
 
-def network():
-    """Networks have a file of their own, which lives in network namespaces of its own."""
-    told = work / "network.json"
-    words = [sys.executable, str(TOP / "benches/network.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
-    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
-    rows.extend(json.loads(told.read_text()))
-
-
-def overlay():
-    """A swarm's data plane, on nodes of its own."""
-    told = work / "overlay.json"
-    words = [sys.executable, str(TOP / "benches/overlay.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
+def part(name):
+    """What has a file of its own, and lives in network namespaces of its own."""
+    told = work / f"{name}.json"
+    words = [sys.executable, str(TOP / f"benches/{name}.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
     subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
     rows.extend(json.loads(told.read_text()))
 
@@ -278,22 +270,6 @@ def scheduler():
     told = work / "scheduler.json"
     cargo = os.environ.get("CARGO", "cargo")
     subprocess.run([cargo, "bench", "-q", "-p", "minidock-swarm", "--bench", "scheduler", "--", "--json", str(told)], check=True, cwd=TOP)
-    rows.extend(json.loads(told.read_text()))
-
-
-def swarm():
-    """Simulated nodes and services, in a network namespace of their own."""
-    told = work / "swarm.json"
-    words = [sys.executable, str(TOP / "benches/swarm.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
-    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
-    rows.extend(json.loads(told.read_text()))
-
-
-def registry():
-    """Registries, too: a network namespace with nothing but loopback."""
-    told = work / "registry.json"
-    words = [sys.executable, str(TOP / "benches/registry.py"), "--json", str(told), *(["--quick"] if QUICK else [])]
-    subprocess.run(words, check=True, env=dict(os.environ, MINIDOCK=MINIDOCK))
     rows.extend(json.loads(told.read_text()))
 
 
@@ -308,11 +284,9 @@ def main():
         exec_speed(daemon)
         many(daemon)
         load(daemon, docker_env)
-        network()
-        overlay()
+        for name in ("build", "network", "overlay", "swarm", "registry"):
+            part(name)
         scheduler()
-        swarm()
-        registry()
     finally:
         left = daemon.run("ps", "-aq").stdout.split()
         if left:
