@@ -315,8 +315,8 @@ fn an_archive_of_every_kind_is_unpacked_by_add_and_taken_as_a_context_or_an_imag
         assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/x"]), end_of_x(), "{end}");
     }
     // a root filesystem, and a whole archive of images
-    daemon.ok(&["create", "--name", "c", "alpine"]);
-    daemon.sh("minidock export c > root && minidock save alpine > saved").ok();
+    daemon.ok(&["create", "--name", "box", "alpine"]);
+    daemon.sh("minidock export box > root && minidock save alpine > saved").ok();
     for (end, bytes) in packed(&fs::read(daemon.folder.join("root")).expect("exported")) {
         fs::write(daemon.folder.join("root.packed"), bytes).expect("room");
         daemon.ok(&["import", "root.packed", "taken"]);
@@ -326,6 +326,20 @@ fn an_archive_of_every_kind_is_unpacked_by_add_and_taken_as_a_context_or_an_imag
         fs::write(daemon.folder.join("saved.packed"), bytes).expect("room");
         assert_eq!(daemon.ok(&["load", "-i", "saved.packed"]), "Loaded image: alpine:latest", "{end}");
     }
+}
+
+#[test]
+fn an_image_goes_by_its_name_though_an_older_build_stands_on_the_same_steps() {
+    let daemon = Daemon::start();
+    let folder = context(&daemon, "c", "FROM alpine\nLABEL shared=1\nCOPY x /x\n", &[("x", "one")]);
+    build(&daemon, &folder, &[]).ok();
+    fs::write(folder.join("x"), "two").expect("room");
+    build(&daemon, &folder, &[]).ok();
+    let told = daemon.ok(&["rmi", "it"]);
+    assert!(told.starts_with("Untagged: it:latest\nDeleted: sha256:"), "{told}");
+    assert_eq!(daemon.ok(&["images", "-q", "-f", "dangling=true"]).lines().count(), 1, "the older one stays");
+    daemon.ok(&["image", "prune", "-f"]);
+    assert_eq!(daemon.ok(&["images", "-aq"]).lines().count(), 1, "alpine");
 }
 
 fn end_of_x() -> &'static str {

@@ -32,8 +32,8 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    builder, cluster, completion, compose, container, context, explain, image, inspect, manpages, network, node, registry, secret,
-    service, session::Session, stack, swarm, system, volume, why,
+    builder, cluster, completion, compose, container, context, explain, image, inspect, manpages, network, node, registry,
+    secret, service, session::Session, stack, swarm, system, volume, why,
 };
 use clap::ArgMatches;
 use minidock_base::Result;

@@ -220,9 +220,9 @@ impl Removing<'_> {
     /// The image itself, and then its parent if that has neither name nor other child nor container.
     fn delete(&mut self, manifest: &Digest, how: Removal, quiet: bool) -> Result<()> {
         if let Err(conflict) = self.check(manifest, Soft { names: !how.force, stopped: !how.force }) {
-            // the name is gone, which is what was asked; that somebody still uses the image is no failure then
+            // the name is gone, which is what was asked; that somebody still uses the image, or stands on it, is no failure then
             let used = !(self.in_use)(&self.state.images[manifest].id).is_empty();
-            let dangling = self.names(manifest).is_empty();
+            let dangling = self.names(manifest).is_empty() && !self.has_child(manifest);
             return if quiet && (!dangling || used) { Ok(()) } else { Err(conflict) };
         }
         let record = self.store.record(self.state, manifest);
@@ -270,13 +270,17 @@ impl Removing<'_> {
         Ok(())
     }
 
+    fn has_child(&self, manifest: &Digest) -> bool {
+        let id = &self.state.images[manifest].id;
+        self.state.images.keys().any(|other| self.store.record(self.state, other).parent.as_ref() == Some(id))
+    }
+
     fn check(&self, manifest: &Digest, soft: Soft) -> Result<()> {
         let record = self.store.record(self.state, manifest);
         let refuse = |force: &str, why: String| {
             Err(Error::conflict(format!("conflict: unable to delete {} ({force}) - {why}", record.id.short())))
         };
-        let is_parent = |m: &Digest| self.store.record(self.state, m).parent.as_ref() == Some(&record.id);
-        if self.state.images.keys().any(is_parent) {
+        if self.has_child(manifest) {
             return refuse("cannot be forced", "image has dependent child images".into());
         }
         let users = (self.in_use)(&record.id);

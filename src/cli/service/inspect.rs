@@ -5,8 +5,7 @@
 use super::pretty;
 use crate::{inspect::Noun, page, session::Session};
 use clap::ArgMatches;
-use jiff::Timestamp;
-use minidock_base::{Error, Kind, Result};
+use minidock_base::{Error, Kind, Result, clock};
 use minidock_client::{Docker, Route};
 use minidock_spec::swarm::service::Service;
 use serde_json::Value as Json;
@@ -39,5 +38,5 @@ async fn of(docker: &Docker, name: &str) -> Result<String> {
             networks.insert(network.target.clone(), found["Name"].as_str().unwrap_or(&network.target).to_string());
         }
     }
-    Ok(pretty::page(&service, &networks, Timestamp::now()))
+    Ok(pretty::page(&service, &networks, clock::now()))
 }

@@ -36,17 +36,16 @@ pub fn write(path: &Path, value: &str) -> Result<(), CallFailed> {
     )
 }
 
+/// Hears what the kernel said to a value, and makes of it what counts.
+pub type Judge<'a> = dyn FnMut(&str, Result<(), CallFailed>) -> Result<(), CallFailed> + 'a;
+
 /// Writes values one after the other, each with a write(2) of its own, through one opening of the file. `judge` hears what the kernel
 /// said to each, and may forgive a refusal; the first that it does not forgive is the last that was tried.
 ///
 /// # Errors
 /// As open(2); what `judge` makes of a refusal.
 #[track_caller]
-pub fn write_each(
-    path: &Path,
-    values: &[String],
-    judge: &mut dyn FnMut(&str, Result<(), CallFailed>) -> Result<(), CallFailed>,
-) -> Result<(), CallFailed> {
+pub fn write_each(path: &Path, values: &[String], judge: &mut Judge<'_>) -> Result<(), CallFailed> {
     let mut file = match fs::OpenOptions::new().write(true).open(path) {
         Ok(file) => file,
         // written down as what it was to be

@@ -268,7 +268,7 @@ impl Cgroup {
         controller: &str,
         file: &str,
         values: &[String],
-        judge: &mut dyn FnMut(&str, Result<(), CallFailed>) -> Result<(), CallFailed>,
+        judge: &mut knob::Judge<'_>,
     ) -> Result<(), CallFailed> {
         match self.dir_of(controller) {
             Some(dir) => knob::write_each(&dir.join(file), values, judge),
