@@ -30,7 +30,7 @@ pub fn connect() -> clap::Command {
         .arg(flag::text(
             "gw-priority",
             "int",
-            "Highest gw-priority provides the default gateway. Accepts positive and negative values",
+            "Highest gw-priority provides the default gateway. Accepts positive and negative values.",
         ))
         .arg(flag::text("ip", "string", "IPv4 address (e.g., \"172.30.100.104\")"))
         .arg(flag::text("ip6", "string", "IPv6 address (e.g., \"2001:db8::33\")"))
