@@ -34,7 +34,7 @@ fn node(number: usize) -> Node {
     let mut node = Node { id: format!("node{number:05}"), ..Node::default() };
     (node.status.state, node.spec.role) = (NodeState::Ready, Role::Worker);
     node.description.resources = Amounts { nano_cpus: 64_000_000_000, memory_bytes: 256 << 30, pids: 1000 };
-    let labels = [("rack", format!("r{}", number % 100)), ("disk", if number % 2 == 0 { "ssd" } else { "hdd" }.into())];
+    let labels = [("rack", format!("r{}", number % 100)), ("disk", if number.is_multiple_of(2) { "ssd" } else { "hdd" }.into())];
     node.spec.labels = labels.map(|(key, value)| (key.to_string(), value)).into();
     node
 }
@@ -43,7 +43,7 @@ fn template(service: usize) -> TaskSpec {
     let preference = PlacementPreference { spread: Some(Spread { spread_descriptor: "node.labels.rack".into() }) };
     let placement = Placement {
         constraints: vec!["node.role==worker".into(), "node.labels.disk==ssd".into()],
-        preferences: if service % 10 == 0 { vec![preference] } else { Vec::new() },
+        preferences: if service.is_multiple_of(10) { vec![preference] } else { Vec::new() },
         ..Placement::default()
     };
     let reservations = Some(Amounts { nano_cpus: 100_000_000, memory_bytes: 64 << 20, pids: 0 });

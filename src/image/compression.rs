@@ -373,7 +373,7 @@ mod tests {
             length in 0usize..60_000,
             damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
-            let bytes: Vec<u8> = (0..length).map(|n| (n * n >> 7) as u8).collect();
+            let bytes: Vec<u8> = (0..length).map(|n| ((n * n) >> 7) as u8).collect();
             let mut packed = all_kinds()[kind].1(&bytes);
             for (at, byte) in damage {
                 let at = at.index(packed.len());

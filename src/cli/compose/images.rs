@@ -161,9 +161,9 @@ fn words_of(opened: &Opened, service: &Service, how: &Build) -> Result<Vec<Strin
     for (key, flag) in [("cache_from", "cache-from"), ("extra_hosts", "add-host")] {
         build.texts(key).iter().for_each(|value| add(flag, value));
     }
-    match build.texts("platforms").first().cloned().or(Some(service.node.text("platform"))).filter(|p| !p.is_empty()) {
-        Some(platform) => add("platform", &platform),
-        None => {}
+    let platform = build.texts("platforms").first().cloned().unwrap_or_else(|| service.node.text("platform"));
+    if !platform.is_empty() {
+        add("platform", &platform);
     }
     let pairs = |key: &str| build.get(key).map(Node::entries).unwrap_or_default();
     for Entry { key, node, .. } in pairs("args") {

@@ -214,9 +214,12 @@ async fn the_root_is_rotated_while_everybody_stays_connected() {
         (cluster.version.index, cluster.spec.clone())
     });
     spec.ca_config.force_rotate += 1;
+    let wanted = spec.ca_config.force_rotate;
     manager.wish(Wish::UpdateCluster { version, spec: Box::new(spec), rotate: Default::default() }).await.expect("begun");
     until(&nodes[2], "the rotation is done", |t| {
-        t.cluster().is_some_and(|c| !c.root_rotation_in_progress && c.keys.next_key.is_empty())
+        t.cluster().is_some_and(|c| {
+            c.spec.ca_config.force_rotate == wanted && !c.root_rotation_in_progress && c.keys.next_key.is_empty()
+        })
     })
     .await;
     let (new, _) = tokens(&nodes[2]);

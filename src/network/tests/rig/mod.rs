@@ -2,7 +2,7 @@
 //!
 //! Each claim is made in a network namespace of its own that plays the daemon's home; the oracle is iproute2, not our reader.
 
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code, unused_imports)] // each test binary uses its own part
 
 #[path = "../bridges/mod.rs"]
 mod bridges;
