@@ -34,7 +34,8 @@ fn node(number: usize) -> Node {
     let mut node = Node { id: format!("node{number:05}"), ..Node::default() };
     (node.status.state, node.spec.role) = (NodeState::Ready, Role::Worker);
     node.description.resources = Amounts { nano_cpus: 64_000_000_000, memory_bytes: 256 << 30, pids: 1000 };
-    let labels = [("rack", format!("r{}", number % 100)), ("disk", if number.is_multiple_of(2) { "ssd" } else { "hdd" }.into())];
+    let labels =
+        [("rack", format!("r{}", number % 100)), ("disk", if number.is_multiple_of(2) { "ssd" } else { "hdd" }.into())];
     node.spec.labels = labels.map(|(key, value)| (key.to_string(), value)).into();
     node
 }
