@@ -73,6 +73,8 @@ fn same(daemon: &Daemon, name: &str, flags: &[&str]) {
     assert!(inside.out.contains("ns pid own"), "{inside:?}");
     let script = daemon.folder.join(format!("{name}.sh"));
     fs::write(&script, daemon.ok(&["explain", "--sh", name])).expect("room");
+    // the kernel takes a namespace's cables away some time after its last program
+    wait_for("its cables to go", || !home(daemon).contains("veth"));
     let before = home(daemon);
     // where the daemon is, and then on a machine without its bridges and rules
     let places: &[&str] = if flags.contains(&"host") { &[""] } else { &["", "unshare --net"] };
@@ -88,7 +90,7 @@ fn same(daemon: &Daemon, name: &str, flags: &[&str]) {
             by_hand.err
         );
     }
-    assert_eq!(home(daemon), before, "links, rules and settings of the host are as they were");
+    wait_for("links, rules and settings of the host as they were", || home(daemon) == before);
     let left = fs::read_dir(daemon.data_root().join("tmp")).expect("the scratch folder").count();
     assert_eq!(left, 0, "the script cleans up");
 }
