@@ -6,6 +6,8 @@ Everything happens in a network namespace of its own. Ways that are compared are
 """
 import json, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
 
+from rows import row, rows
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 MINIDOCK = os.environ.get("MINIDOCK", str(TOP / "target/release/minidock"))
 QUICK = "--quick" in sys.argv
@@ -16,15 +18,7 @@ work = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-"))
 fleeting = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-", dir="/dev/shm"))
 ALPINE = TOP / "target/images/alpine.tar"
 FILES, MIB, TURNS = (2000, 256, 3) if QUICK else (10000, 1024, 5)
-rows, started = [], []
-
-
-def row(what, value, unit="ms", against=None, base=None, limit=None):
-    ratio = value / base if base else None
-    rows.append({"what": what, "value": round(value, 3), "unit": unit, "against": against, "ratio": ratio and round(ratio, 3), "limit": limit})
-    text = f"{what:<58} {value:10.2f} {unit:<4}"
-    text += f"  {ratio:7.2f} x {against}" if ratio else ""
-    print(text + (f"   (limit {limit})" if limit else ""), flush=True)
+started = []
 
 
 def run(words, env=None, **more):

@@ -9,13 +9,14 @@ mount namespace, on its own roots).
 """
 import concurrent.futures, http.client, json, os, pathlib, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 
+from rows import row, rows
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 MINIDOCK = os.environ.get("MINIDOCK", str(TOP / "target/release/minidock"))
 QUICK = "--quick" in sys.argv
 ROUNDS = 15 if QUICK else 60
 work = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-"))
 fleeting = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-", dir="/dev/shm"))  # as /run is: the exec root lies in memory
-rows = []
 
 
 def timed_ms(command, env=None):
@@ -41,17 +42,6 @@ def in_turn(turns, **ways):
             if turn > 0:  # the first is for warming up
                 took[name] += got if isinstance(got, list) else [got]
     return {name: statistics.median(all) for name, all in took.items()}
-
-
-def row(what, value, unit="ms", against=None, base=None, limit=None):
-    ratio = value / base if base else None
-    rows.append({"what": what, "value": round(value, 3), "unit": unit, "against": against, "ratio": ratio and round(ratio, 3), "limit": limit})
-    text = f"{what:<58} {value:10.2f} {unit:<4}"
-    if ratio:
-        text += f"  {ratio:7.2f} x {against}"
-    if limit:
-        text += f"   (limit {limit})"
-    print(text, flush=True)
 
 
 class Daemon:

@@ -8,26 +8,16 @@ run in the sandboxes with nsenter(1), on both sides of a comparison alike, so th
 """
 import concurrent.futures, json, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
 
+from rows import row, rows
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 MINIDOCK = os.environ.get("MINIDOCK", str(TOP / "target/release/minidock"))
 QUICK = "--quick" in sys.argv
 ROUNDS = 15 if QUICK else 60
 SECONDS = "0.5" if QUICK else "2"
 TURNS = 3 if QUICK else 7
-rows = []
 here = None  # the scratch folder
 children = []  # what must not outlive this program, whatever happens
-
-
-def row(what, value, unit="ms", against=None, base=None, limit=None):
-    ratio = value / base if base else None
-    rows.append({"what": what, "value": round(value, 3), "unit": unit, "against": against, "ratio": ratio and round(ratio, 3), "limit": limit})
-    text = f"{what:<78} {value:10.3f} {unit:<6}"
-    if ratio:
-        text += f"  {ratio:7.3f} x {against}"
-    if limit:
-        text += f"   (limit {limit})"
-    print(text, flush=True)
 
 
 def run(*words, env=None, check=True):

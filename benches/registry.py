@@ -6,6 +6,8 @@ Everything happens on the loopback of a network namespace of its own. The regist
 """
 import json, os, pathlib, shutil, subprocess, sys, tempfile, time
 
+from rows import row, rows
+
 TOP = pathlib.Path(__file__).resolve().parent.parent
 MINIDOCK = os.environ.get("MINIDOCK", str(TOP / "target/release/minidock"))
 QUICK = "--quick" in sys.argv
@@ -13,16 +15,8 @@ if "--inside" not in sys.argv:
     words = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, __file__, "--inside", *sys.argv[1:]]
     sys.exit(subprocess.run(words).returncode)
 work = pathlib.Path(tempfile.mkdtemp(prefix="minidock-bench-"))
-rows, started = [], []
+started = []
 LAYERS, MIB = 6, 16 if QUICK else 50
-
-
-def row(what, value, unit="ms", against=None, base=None, limit=None):
-    ratio = value / base if base else None
-    rows.append({"what": what, "value": round(value, 3), "unit": unit, "against": against, "ratio": ratio and round(ratio, 3), "limit": limit})
-    text = f"{what:<58} {value:10.2f} {unit:<4}"
-    text += f"  {ratio:7.2f} x {against}" if ratio else ""
-    print(text + (f"   (limit {limit})" if limit else ""), flush=True)
 
 
 def start(words, port=None, **more):
