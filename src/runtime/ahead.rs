@@ -22,7 +22,7 @@ use minidock_linux::{
 };
 use minidock_spec::seccomp_profile;
 use oci_spec::runtime::LinuxSeccomp;
-use std::{collections::BTreeSet, path::Path, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
 struct Known {
     trees: Option<Hierarchy>,
@@ -42,10 +42,9 @@ pub fn warm() {
     });
 }
 
-/// Docker's default profile for a container without further wishes, as it is read from a `config.json`: of the capabilities that
-/// open calls, Docker leaves one.
+/// Docker's default profile for a container without further wishes, as it is read from a `config.json`.
 fn usual_rules() -> Option<LinuxSeccomp> {
-    let capabilities = BTreeSet::from(["CAP_SYS_CHROOT".to_string()]);
+    let capabilities = seccomp_profile::DEFAULT_CAPABILITIES.map(String::from).into();
     let profile = seccomp_profile::default_for(&capabilities, std::env::consts::ARCH);
     serde_json::from_slice(&serde_json::to_vec(&profile).ok()?).ok()
 }
@@ -76,6 +75,7 @@ pub fn in_user_namespace() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn what_was_worked_out_ahead_is_what_would_be_worked_out() {
@@ -88,23 +88,10 @@ mod tests {
         assert_eq!(in_user_namespace(), userns::lives_in_one());
         let others = seccomp_profile::default_for(&BTreeSet::from(["CAP_SYS_ADMIN".to_string()]), std::env::consts::ARCH);
         assert!(filter(&others).is_none(), "other rules are another program");
-        let fourteen = [
-            "CAP_AUDIT_WRITE",
-            "CAP_CHOWN",
-            "CAP_DAC_OVERRIDE",
-            "CAP_FOWNER",
-            "CAP_FSETID",
-            "CAP_KILL",
-            "CAP_MKNOD",
-            "CAP_NET_BIND_SERVICE",
-            "CAP_NET_RAW",
-            "CAP_SETFCAP",
-            "CAP_SETGID",
-            "CAP_SETPCAP",
-            "CAP_SETUID",
-            "CAP_SYS_CHROOT",
-        ];
-        let dockers = seccomp_profile::default_for(&fourteen.map(String::from).into(), std::env::consts::ARCH);
+        let dockers = seccomp_profile::default_for(
+            &seccomp_profile::DEFAULT_CAPABILITIES.map(String::from).into(),
+            std::env::consts::ARCH,
+        );
         let text = serde_json::to_vec(&dockers).expect("it is JSON");
         assert!(filter(&serde_json::from_slice(&text).expect("a profile")).is_some(), "what Docker gives by default is known");
     }

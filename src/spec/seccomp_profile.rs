@@ -96,6 +96,24 @@ const WITH_CAPABILITY: [(&str, &str); 14] = [
 const CLONE_NEW: u64 = 0x7e02_0000;
 const ENOSYS: u32 = 38;
 
+/// The fourteen that Docker leaves to a container's root.
+pub const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
 /// Docker's default profile, resolved for a container with these capabilities (`CAP_CHOWN`, …) on `x86_64` or `aarch64`.
 pub fn default_for(capabilities: &BTreeSet<String>, arch: &str) -> LinuxSeccomp {
     let may = |name: &str| capabilities.contains(name);

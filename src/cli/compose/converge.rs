@@ -98,18 +98,7 @@ pub async fn converge(
 /// Whether a service says only what a container can have; asked before anything is made.
 fn possible(opened: &Opened, service: &Service) -> Result<()> {
     let others = |name: &str| vec![Peer { id: name.to_string(), name: name.to_string(), number: 1 }];
-    let seat = Seat {
-        number: 1,
-        name: service.name.clone(),
-        oneoff: false,
-        aliases: true,
-        ports: true,
-        others: &others,
-        inherited: &[],
-        declared: &[],
-        image_id: "",
-    };
-    body::body(&opened.project, service, &seat)?;
+    body::body(&opened.project, service, &Seat::first(service.name.clone(), &others))?;
     mounts::injections(&opened.project, service, &|name| opened.variable(name)).map(drop)
 }
 

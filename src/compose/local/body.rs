@@ -67,6 +67,14 @@ pub struct Seat<'a> {
     pub image_id: &'a str,
 }
 
+impl<'a> Seat<'a> {
+    /// A service's first container, made for the first time.
+    pub fn first(name: String, others: &'a dyn Fn(&str) -> Vec<Peer>) -> Seat<'a> {
+        let (aliases, ports) = (true, true);
+        Seat { number: 1, name, oneoff: false, aliases, ports, others, inherited: &[], declared: &[], image_id: "" }
+    }
+}
+
 /// The name of a service's container.
 pub fn container_name(project: &str, service: &Service, number: u32) -> String {
     service.container_name.clone().unwrap_or_else(|| format!("{project}-{}-{number}", service.name))

@@ -3,6 +3,7 @@
 //! Every mistake has its file, line and key; any text at all is a project or a refusal, and a project renders the same again.
 
 mod lab;
+mod values;
 
 use lab::{loaded, of, variable, wanted, why};
 use minidock_compose::local::{
@@ -10,6 +11,10 @@ use minidock_compose::local::{
     mounts, places, render,
 };
 use proptest::prelude::*;
+
+/// Keys of mappings within values, and words that mean something on one machine only.
+const KEYS: &str = "(source|target|type|external|name|file|test|condition|context|path|service|[a-c])";
+const MORE: &[&str] = &["'service:b'", "b"];
 
 #[test]
 fn every_mistake_has_its_file_line_and_key() {
@@ -81,17 +86,7 @@ fn values_that_no_container_can_have_are_refused_with_their_place() {
     let refused = |text: &str| {
         let project = of(&[text]);
         let others = |_: &str| Vec::new();
-        let seat = Seat {
-            number: 1,
-            name: "n".into(),
-            oneoff: false,
-            aliases: true,
-            ports: true,
-            others: &others,
-            inherited: &[],
-            declared: &[],
-            image_id: "",
-        };
+        let seat = Seat::first("n".into(), &others);
         body::body(&project, project.named("a").expect("a"), &seat).expect_err("a refusal").message()
     };
     assert_eq!(refused("services: {a: {image: x, restart: foo}}"), "0.yml:1:35: service a: invalid restart policy: foo");
@@ -141,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn no_value_under_any_key_makes_it_panic(key in key(), value in value()) {
+    fn no_value_under_any_key_makes_it_panic(key in key(), value in values::any(KEYS, MORE)) {
         judged(&format!("services: {{a: {{image: x, {key}: {value}}}, b: {{image: y}}}}\n"));
         judged(&format!("services: {{a: {{image: x, build: {{{key}: {value}}}}}}}\n"));
         judged(&format!("{key}: {{a: {value}}}\nservices: {{a: {{image: x, {key}: [a]}}}}\n"));
@@ -158,17 +153,7 @@ fn judged(text: &str) {
     }
     let others = |name: &str| vec![Peer { id: name.into(), name: name.into(), number: 1 }];
     for service in &project.services {
-        let seat = Seat {
-            number: 1,
-            name: "n".into(),
-            oneoff: false,
-            aliases: true,
-            ports: true,
-            others: &others,
-            inherited: &[],
-            declared: &[],
-            image_id: "",
-        };
+        let seat = Seat::first("n".into(), &others);
         let _ = body::body(&project, service, &seat);
         let _ = mounts::injections(&project, service, &variable);
     }
@@ -182,45 +167,7 @@ fn key() -> impl Strategy<Value = String> {
     prop::sample::select(keys.map(|field| field.key.to_string()).collect::<Vec<_>>())
 }
 
-fn value() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        prop::sample::select(vec![
-            "~",
-            "5",
-            "-7",
-            "1.5",
-            "true",
-            "x",
-            "80:80",
-            "'a=b'",
-            "10s",
-            "50M",
-            "./a:/b:ro",
-            "{}",
-            "[]",
-            "\"$N\"",
-            ".inf",
-            "''",
-            "'service:b'",
-            "b"
-        ])
-        .prop_map(str::to_string),
-        "'[a-z0-9:/=.,\\-]{0,10}'",
-    ];
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
-            prop::collection::btree_map(
-                "(source|target|type|external|name|file|test|condition|context|path|service|[a-c])",
-                inner,
-                0..3
-            )
-            .prop_map(|map| format!("{{{}}}", map.iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join(", "))),
-        ]
-    })
-}
-
 fn line() -> impl Strategy<Value = String> {
-    (0usize..4, key(), prop::option::of(value()))
+    (0usize..4, key(), prop::option::of(values::any(KEYS, MORE)))
         .prop_map(|(depth, key, value)| format!("{}{key}: {}\n", "  ".repeat(depth), value.unwrap_or_default()))
 }

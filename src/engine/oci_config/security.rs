@@ -19,27 +19,12 @@
 use super::Host;
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::caps;
-use minidock_spec::{engine::container::HostConfig, seccomp_profile};
+use minidock_spec::{
+    engine::container::HostConfig,
+    seccomp_profile::{self, DEFAULT_CAPABILITIES},
+};
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Mutex};
-
-/// The fourteen that Docker leaves to a container's root.
-pub const DEFAULT_CAPABILITIES: [&str; 14] = [
-    "CAP_AUDIT_WRITE",
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_MKNOD",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_RAW",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-];
 
 const MASKED: [&str; 12] = [
     "/proc/acpi",
