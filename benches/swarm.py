@@ -165,8 +165,17 @@ def failures(host, ours):
     wait_for("another container", lambda: any(c != container for c in held("ps", "-q").split()) and ours.running("web") == 3)
     row("a killed container is replaced (restart delay 0)", time.monotonic() - began, "s", limit="0.5 s")
     ours("swarm", "update", "--dispatcher-heartbeat", "1s")
-    leads = next(line.split()[0] for line in ours("node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}").splitlines() if line.endswith("Leader"))
-    others = [name for name in ["node1", "node2", "node3"] if name != leads]
+    names = ["node1", "node2", "node3"]
+    statuses = lambda: dict(line.split(maxsplit=1) for line in ours("node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}} {{.Status}}", check=False).splitlines())
+    leads = next(name for name, status in statuses().items() if status.startswith("Leader"))
+    others = [name for name in names if name != leads]
+    lost = others[-1]
+    host("cluster", "kill", lost)
+    began = time.monotonic()
+    wait_for("tasks elsewhere", lambda: host.containers([name for name in names if name != lost]) >= 3, 120, 0.02)
+    row("a node dies: its tasks run elsewhere (heartbeat 1 s, promised 3)", time.monotonic() - began, "s", limit="4 s")
+    host("cluster", "start", lost)
+    wait_for(f"{lost} to be a manager again", lambda: statuses().get(lost) == "Reachable Ready", 60, 0.1)
     host("cluster", "kill", leads)
     began = time.monotonic()
     wait_for("a write", lambda: subprocess.run([MINIDOCK, "--node", others[0], "config", "create", f"c{time.monotonic_ns()}", "/etc/hostname"], env=host.env, capture_output=True).returncode == 0, 120, 0.02)
