@@ -79,7 +79,7 @@ pub async fn converge(
     let restarted = plan::restarted(project, &parts);
     for name in &restarted {
         for one in there.iter().filter(|one| one.service == *name && one.is_running() && !one.oneoff) {
-            maker.stop(one).await?;
+            stop(&docker, one, wanted.timeout, screen).await?;
         }
     }
     let (maker, parts, restarted) = (&maker, &parts, &restarted);
@@ -126,17 +126,23 @@ async fn orphans(docker: &Docker, project: &Project, there: &[Seen], wanted: &Wa
 /// # Errors
 /// The daemon's refusal; one that has gone meanwhile is none.
 pub async fn remove(docker: &Docker, one: &Seen, timeout: Option<i64>, volumes: bool, screen: &Screen) -> Result<()> {
-    let id = format!("Container {}", one.name);
     if one.is_running() {
-        screen.working(&id, "Stopping");
-        gone(docker.poke(&Route::new("/containers/{}/stop", [&one.id]).maybe("t", timeout)).await)?;
-        screen.done(&id, "Stopped");
+        stop(docker, one, timeout, screen).await?;
     }
+    let id = format!("Container {}", one.name);
     screen.working(&id, "Removing");
     let route = Route::new("/containers/{}", [&one.id]).flag("force", true).flag("v", volumes);
     gone(docker.delete::<serde::de::IgnoredAny>(&route).await.map(drop))
         .inspect_err(|_| screen.failed(&id, "Error while Removing"))?;
     screen.done(&id, "Removed");
+    Ok(())
+}
+
+async fn stop(docker: &Docker, one: &Seen, timeout: Option<i64>, screen: &Screen) -> Result<()> {
+    let id = format!("Container {}", one.name);
+    screen.working(&id, "Stopping");
+    gone(docker.poke(&Route::new("/containers/{}/stop", [&one.id]).maybe("t", timeout)).await)?;
+    screen.done(&id, "Stopped");
     Ok(())
 }
 
@@ -264,14 +270,6 @@ impl Maker<'_> {
         if let Some(peers) = self.there.borrow_mut().get_mut(&service.name) {
             peers.retain(|peer| peer.id != id);
         }
-    }
-
-    async fn stop(&self, one: &Seen) -> Result<()> {
-        let id = format!("Container {}", one.name);
-        self.screen.working(&id, "Stopping");
-        gone(self.docker.poke(&Route::new("/containers/{}/stop", [&one.id]).maybe("t", self.wanted.timeout)).await)?;
-        self.screen.done(&id, "Stopped");
-        Ok(())
     }
 }
 

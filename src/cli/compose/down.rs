@@ -13,14 +13,13 @@
 use super::{
     converge::remove,
     files,
-    graph::{Way, walk},
+    graph::{Way, over},
     options,
     screen::Screen,
     seen,
 };
 use crate::{filter::Filters, flag, session::Session, terminal};
 use clap::ArgMatches;
-use futures_util::future::join_all;
 use minidock_base::{Error, Kind, Result};
 use minidock_client::{Docker, Route};
 use minidock_compose::local::{
@@ -97,15 +96,7 @@ async fn remove_all(
     volumes: bool,
     screen: &Screen,
 ) -> Result<()> {
-    let services: Vec<&Service> =
-        project.map(|project| project.services.iter().chain(&project.disabled).collect()).unwrap_or_default();
-    walk(&services, Way::Down, |name| async move {
-        let own = going.iter().filter(|one| one.service == name);
-        join_all(own.map(|one| remove(docker, one, timeout, volumes, screen))).await.into_iter().collect()
-    })
-    .await?;
-    let rest = going.iter().filter(|one| !services.iter().any(|service| service.name == one.service));
-    join_all(rest.map(|one| remove(docker, one, timeout, volumes, screen))).await.into_iter().collect()
+    over(project, going, Way::Down, |one| remove(docker, one, timeout, volumes, screen)).await
 }
 
 fn of_project(name: &str) -> Filters {

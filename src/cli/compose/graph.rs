@@ -5,9 +5,12 @@
 //!
 //! Laws: after a failure nothing new begins, and what has begun is waited for: no call is dropped half-way. *Next room:* [`super::images`]
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use minidock_base::Result;
-use minidock_compose::local::project::Service;
+use minidock_compose::local::{
+    plan::Seen,
+    project::{Project, Service},
+};
 
 /// Which way.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,27 @@ pub async fn walk<F: Future<Output = Result<()>>>(services: &[&Service], way: Wa
             None => return failure.map_or(Ok(()), Err),
         }
     }
+}
+
+/// Does `act` for containers in the order of their services, and then for those of no service that the files know.
+///
+/// # Errors
+/// As for [`walk`].
+pub async fn over<'a, F: Future<Output = Result<()>>>(
+    project: Option<&Project>,
+    containers: &'a [Seen],
+    way: Way,
+    act: impl Fn(&'a Seen) -> F,
+) -> Result<()> {
+    let services: Vec<&Service> =
+        project.map(|project| project.services.iter().chain(&project.disabled).collect()).unwrap_or_default();
+    let act = &act;
+    walk(&services, way, |name| async move {
+        join_all(containers.iter().filter(|one| one.service == name).map(act)).await.into_iter().collect()
+    })
+    .await?;
+    let rest = containers.iter().filter(|one| !services.iter().any(|service| service.name == one.service));
+    join_all(rest.map(act)).await.into_iter().collect()
 }
 
 /// Who must be through before `service` may begin.

@@ -11,7 +11,7 @@
 
 use super::{
     files::{self, Opened},
-    graph::{Way, walk},
+    graph::{Way, over},
     options,
     screen::Screen,
     seen, start,
@@ -21,10 +21,7 @@ use clap::ArgMatches;
 use futures_util::future::join_all;
 use minidock_base::{Error, Kind, Result};
 use minidock_client::{Docker, Route};
-use minidock_compose::local::{
-    plan::Seen,
-    project::{Project, Service},
-};
+use minidock_compose::local::{plan::Seen, project::Project};
 use minidock_spec::engine::container::WaitAnswer;
 use serde::de::IgnoredAny;
 
@@ -85,15 +82,7 @@ async fn each(
             Ok(())
         }
     };
-    let one = &one;
-    let services: Vec<&Service> =
-        project.map(|project| project.services.iter().chain(&project.disabled).collect()).unwrap_or_default();
-    walk(&services, way, |name| async move {
-        join_all(containers.iter().filter(|container| container.service == name).map(one)).await.into_iter().collect()
-    })
-    .await?;
-    let rest = containers.iter().filter(|container| !services.iter().any(|service| service.name == container.service));
-    join_all(rest.map(one)).await.into_iter().collect()
+    over(project, containers, way, one).await
 }
 
 /// Stops containers, those first on which nobody depends.
