@@ -40,6 +40,7 @@ static void must(int ok, const char *what)
 
 static const char *controllers[] = {"memory", "pids", "cpu", "cpuset", "devices", "freezer", "blkio"};
 static int v1, count;
+static int self; /* its number out here, for names: within it would be 1 */
 
 static void put(const char *path, const char *text)
 {
@@ -62,9 +63,9 @@ static void copy(const char *from, const char *to)
 static void cgroup(char *path, size_t size, int i, int round)
 {
 	if (v1)
-		snprintf(path, size, "/sys/fs/cgroup/%s/minidock-floor-%d", controllers[i], round);
+		snprintf(path, size, "/sys/fs/cgroup/%s/minidock-floor-%d-%d", controllers[i], self, round);
 	else
-		snprintf(path, size, "/sys/fs/cgroup/minidock-floor-%d", round);
+		snprintf(path, size, "/sys/fs/cgroup/minidock-floor-%d-%d", self, round);
 }
 
 static void cgroups_make(int round)
@@ -150,6 +151,7 @@ static int by_size(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	must(argc == 4, "usage: floor LOWER WORKDIR ROUNDS");
+	self = getpid();
 	int rounds = atoi(argv[3]);
 	double *took = calloc(rounds, sizeof *took);
 	char work[512], path[1024];

@@ -7,8 +7,10 @@ milliseconds, what it is compared with, and the ratio. `--quick` takes fewer rou
 Peers are used where they are installed: runc, nsenter (util-linux), skopeo, umoci, and a private dockerd (in its own network and
 mount namespace, on its own roots).
 """
-import concurrent.futures, http.client, json, os, pathlib, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
+import concurrent.futures, json, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
 
+from bare import Floor
+from client import started
 from rows import row, rows
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -89,21 +91,11 @@ def docker():
     return process, env
 
 
-def floor():
-    program = work / "floor"
-    subprocess.run(["gcc", "-O2", "-o", program, TOP / "benches/floor.c"], check=True)
-    lower = work / "lower"
-    lower.mkdir()
-    subprocess.run(["tar", "-C", lower, "-xf", TOP / "target/images/alpine.tar"], check=True)
-    (work / "floor-work").mkdir()
-    words = [program, lower, work / "floor-work", str(max(2, ROUNDS // 6))]
-    return lambda: float(subprocess.run(words, check=True, capture_output=True, text=True).stdout) / 1000
-
-
 def start_up(daemon, docker_env):
     rounds = lambda command, env=None, n=max(2, ROUNDS // 6): lambda: [timed_ms(command, env) for _ in range(n)]
     fleeting_run = ["run", "--rm", "--network", "none", "alpine", "true"]
-    ways = {"floor": floor(), "mine": rounds([MINIDOCK, *fleeting_run], daemon.env)}
+    floor = Floor(work)
+    ways = {"floor": lambda: floor.one(max(2, ROUNDS // 6)), "mine": rounds([MINIDOCK, *fleeting_run], daemon.env)}
     if docker_env:
         ways["docker"] = rounds(["docker", *fleeting_run], docker_env, 2)
     if shutil.which("runc"):
@@ -150,44 +142,19 @@ def private_kib(folder):
     return sum(int(line.split()[1]) for line in text if line.startswith(("Private_Clean", "Private_Dirty")))
 
 
-class Socket(http.client.HTTPConnection):
-    """A client of the API that keeps its connection, as Compose or an agent does: what is measured is the daemon, not ten command
-    lines that start."""
-
-    def __init__(self, path):
-        super().__init__("localhost")
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-    def ask(self, path, body=None):
-        self.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = self.getresponse()
-        text = answer.read()
-        assert answer.status < 300, (path, text)
-        return json.loads(text) if text else None
-
-
 def many(daemon):
     total = 40 if QUICK else 200
-    mine = threading.local()
 
     def one(i):
-        if not hasattr(mine, "client"):
-            mine.client = Socket(daemon.socket)
         began = time.perf_counter()
-        wish = {"Image": "alpine", "Cmd": ["sleep", "3600"], "HostConfig": {"NetworkMode": "none"}}
-        made = mine.client.ask(f"/v1.45/containers/create?name=many{i}", wish)
-        mine.client.ask(f"/v1.45/containers/{made['Id']}/start")
+        started(daemon.socket, f"many{i}", "none")
         return time.perf_counter() - began
 
     began = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(10) as clients:
         took = list(clients.map(one, range(total)))
     seconds = time.perf_counter() - began
-    row(f"create+start of {total} containers by 10 clients", total / seconds, "/s", limit="at least 150")
+    row(f"create+start of {total} containers by 10 clients", total / seconds, "/s", against="the floor by ten at once", base=Floor(work / "many").rate(total), limit="150/s where the floor does 280")
     tenth = total // 10
     row("the last tenth against the first", statistics.median(took[-tenth:]) * 1000, against="the first tenth", base=statistics.median(took[:tenth]) * 1000, limit="about 1")
     rss = next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))

@@ -33,7 +33,8 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 fn node(number: usize) -> Node {
     let mut node = Node { id: format!("node{number:05}"), ..Node::default() };
     (node.status.state, node.spec.role) = (NodeState::Ready, Role::Worker);
-    node.description.resources = Amounts { nano_cpus: 64_000_000_000, memory_bytes: 256 << 30, pids: 1000 };
+    node.description.resources =
+        Amounts { nano_cpus: 64_000_000_000, memory_bytes: 256 << 30, pids: 1000, ..Amounts::default() };
     let labels =
         [("rack", format!("r{}", number % 100)), ("disk", if number.is_multiple_of(2) { "ssd" } else { "hdd" }.into())];
     node.spec.labels = labels.map(|(key, value)| (key.to_string(), value)).into();
@@ -47,7 +48,7 @@ fn template(service: usize) -> TaskSpec {
         preferences: if service.is_multiple_of(10) { vec![preference] } else { Vec::new() },
         ..Placement::default()
     };
-    let reservations = Some(Amounts { nano_cpus: 100_000_000, memory_bytes: 64 << 20, pids: 0 });
+    let reservations = Some(Amounts { nano_cpus: 100_000_000, memory_bytes: 64 << 20, ..Amounts::default() });
     TaskSpec {
         container_spec: Some(ContainerSpec { image: "alpine".into(), ..ContainerSpec::default() }),
         placement: Some(placement),
