@@ -14,7 +14,7 @@
 //!
 //! * [`settings`]: the flags, and the file with the same words.
 //! * [`listen`]: addresses become listeners; who may connect.
-//! * [`notify`]: telling systemd, if it asks, that we stand.
+//! * [`notify`]: telling systemd, if it asks, that we stand. `quiet`: memory given back.
 //!
 //! Laws:
 //! * Nothing async and no thread exists before the settings are read; memory and threads are bounded here, once.
@@ -26,6 +26,7 @@
 
 pub mod listen;
 pub mod notify;
+mod quiet;
 pub mod settings;
 pub mod swarm;
 
@@ -124,6 +125,7 @@ async fn run(settings: &Settings) -> Result<()> {
         tokio::spawn(accept(listener, house.clone(), closing.clone(), connections.clone()));
     }
     notify::systemd("READY=1");
+    tokio::spawn(quiet::watch());
     tokio::select! {
         name = ends.next() => tracing::info!("{name}: the daemon ends, containers go on"),
         () = closing.cancelled() => tracing::info!("asked to stop: the daemon ends, containers go on"),
