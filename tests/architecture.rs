@@ -198,3 +198,11 @@ fn no_bare_unwrap_outside_tests() {
         .collect();
     assert!(found.is_empty(), "unwrap on what may fail: {found:#?}");
 }
+
+/// Clap knows which flags a command has in debug builds only: in a release, asking whether it has one always says yes.
+#[test]
+fn nobody_asks_whether_a_command_has_a_flag() {
+    let found: Vec<String> =
+        rooms().into_iter().filter(|(_, text)| text.contains(concat!("try_contains", "_id"))).map(|(name, _)| name).collect();
+    assert!(found.is_empty(), "take `try_get_one(id).ok().flatten()`: {found:?}");
+}

@@ -135,7 +135,7 @@ fn flags_are_refused_with_125_and_arguments_with_1() {
     assert!(fails(&["--foo"], 125).starts_with("unknown flag: --foo\n"));
     assert!(fails(&["info", "x"], 1).starts_with("\"minidock info\" accepts no arguments.\n"));
     assert!(fails(&["rename", "a"], 1).starts_with("\"minidock rename\" requires exactly 2 arguments.\n"));
-    assert!(fails(&["run", "-d", "-a", "stdout", "alpine"], 125).contains("conflicting options"));
+    assert!(fails(&["run", "-d", "-a", "stdout", "alpine"], 1).contains("conflicting options"));
     assert!(fails(&["run", "--rm", "--restart=always", "alpine"], 125).contains("cannot specify both --restart and --rm"));
     assert!(fails(&["run", "--mount", "type=bind,source=/a", "alpine"], 125).contains("target is required"));
     assert!(fails(&["run", "--security-opt", "seccomp=/no/such.json", "alpine"], 125).contains("/no/such.json"));
@@ -242,4 +242,46 @@ fn version_and_help_have_short_forms() {
     assert_eq!(minidock(&["help", "stop"]).stdout, minidock(&["stop", "--help"]).stdout);
     assert_eq!(minidock(&["stop", "-h"]).stdout, minidock(&["stop", "--help"]).stdout);
     assert_eq!(minidock(&["container", "stop", "--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn wishes_of_the_kernel_and_for_devices_are_checked_before_anybody_is_asked() {
+    for (words, why) in [
+        (&["--gpus", "foo"][..], "invalid count (foo): value must be either \"all\" or an integer"),
+        (&["--sysctl", "kernel.hostname=x"], "sysctl 'kernel.hostname=x' is not allowed"),
+        (&["--sysctl", "foo"], "sysctl 'foo' is not allowed"),
+        (&["--restart", ":3"], "no policy provided before colon"),
+    ] {
+        let said = fails(&[&["run"], words, &["alpine"]].concat(), 125);
+        assert!(said.contains(why), "{words:?}: {said}");
+    }
+    assert!(fails(&["update", "--restart", "on-failure:x", "web"], 1).contains("maximum retry count must be an integer"));
+    assert!(fails(&["exec", "--env-file", "/no/such.env", "web", "env"], 1).contains("/no/such.env"));
+    assert!(fails(&["logs", "--since", "foo", "web"], 1).contains("invalid value for \"since\": failed to parse"));
+}
+
+#[test]
+fn a_context_is_carried_to_another_machine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |config: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minidock"));
+        command
+            .args(args)
+            .env("MINIDOCK_CONFIG", folder.path().join(config))
+            .env_remove("MINIDOCK_HOST")
+            .env_remove("DOCKER_HOST");
+        command.current_dir(folder.path()).stdin(std::process::Stdio::null()).output().expect("the binary runs")
+    };
+    let ok = |config: &str, args: &[&str]| {
+        let ended = at(config, args);
+        assert!(ended.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).expect("text")
+    };
+    ok("a", &["context", "create", "class", "--description", "the class", "--docker", "host=tcp://127.0.0.1:2375"]);
+    ok("a", &["context", "export", "class"]);
+    assert!(!at("a", &["context", "export", "class"]).status.success(), "no file is written over");
+    assert_eq!(ok("b", &["context", "import", "mine", "class.dockercontext"]), "mine\n");
+    let shown = ok("b", &["context", "inspect", "mine", "--format", "{{.Endpoints.docker.Host}} {{.Metadata.Description}}"]);
+    assert_eq!(shown, "tcp://127.0.0.1:2375 the class\n");
+    assert!(!at("b", &["context", "import", "mine", "class.dockercontext"]).status.success(), "the name is taken");
 }

@@ -52,6 +52,7 @@ pub mod moment;
 pub mod network;
 pub mod node;
 pub mod page;
+pub mod plugin;
 pub mod progress;
 pub mod prompt;
 pub mod registry;
@@ -112,6 +113,14 @@ fn global_options(words: &[String]) -> std::result::Result<(Globals, Vec<String>
         }
         Err(wrong) => return Err(misuse(&wrong, &mut root(), "")),
     };
+    if let Some(level) = flag::text_of(&matches, "log-level").filter(|level| !LEVELS.contains(level)) {
+        complain(&Error::invalid(format!("unable to parse logging level: {level}")).hint(LEVELS[..5].join(", ")));
+        return Err(1);
+    }
+    if TLS.iter().any(|name| words::is_given(&matches, name)) {
+        complain(&Error::not_implemented("TLS is not spoken").hint("a unix socket, or tcp:// through `ssh -L`"));
+        return Err(1);
+    }
     if matches.get_flag("version") {
         terminal::print(concat!("minidock version ", env!("CARGO_PKG_VERSION"), "\n"));
         return Err(0);
@@ -141,6 +150,12 @@ fn global_options(words: &[String]) -> std::result::Result<(Globals, Vec<String>
     }
 }
 
+/// What `--log-level` may say: the first five are shown.
+const LEVELS: [&str; 8] = ["debug", "info", "warn", "error", "fatal", "trace", "warning", "panic"];
+
+/// Docker's options for connections that are not spoken here.
+const TLS: [&str; 5] = ["tls", "tlscacert", "tlscert", "tlskey", "tlsverify"];
+
 /// The options that stand before a command.
 pub fn root() -> clap::Command {
     let levels = "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\") (default \"info\")";
@@ -158,6 +173,8 @@ pub fn root() -> clap::Command {
         .arg(flag::switch("debug", "Show each request to the daemon and its answer").short('D'))
         .arg(flag::list("host", "list", "Address of the daemon to talk to").short('H'))
         .arg(log_level)
+        .args([flag::switch("tls", ""), flag::switch("tlsverify", "")].map(|arg| arg.hide(true)))
+        .args(["tlscacert", "tlscert", "tlskey"].map(|name| flag::text(name, "string", "").hide(true)))
         .arg(flag::text("node", "string", "Name of the simulated node to talk to (see \"minidock cluster\")"))
         .arg(flag::switch("version", "Print version information and quit").short('v'))
         .arg(flag::program("COMMAND"))

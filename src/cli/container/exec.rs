@@ -14,7 +14,7 @@
 //! *See:* docker/cli `cli/command/container/exec.go`. *Next room:* [`crate::container::lifecycle`]
 
 use crate::container::{
-    create, environment, run, signals,
+    environment, run, signals,
     streams::{self, End, Wires},
 };
 use crate::{complain, flag, session::Session, terminal};
@@ -42,16 +42,9 @@ pub fn command() -> clap::Command {
 /// Executes a command; gives its status.
 ///
 /// # Errors
-/// No such container, one that does not run, an input that is no terminal.
+/// Flags that make no sense, no such container, one that does not run, an input that is no terminal.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
-    let read = wish(m).and_then(|wish| Ok((wish, run::keys(flag::text_of(m, "detach-keys"))?)));
-    let (wish, detach_keys) = match read {
-        Ok(read) => read,
-        Err(error) => {
-            complain(&error);
-            return Ok(create::WRONG_FLAGS);
-        }
-    };
+    let (wish, detach_keys) = (wish(m)?, run::keys(flag::text_of(m, "detach-keys"))?);
     if wish.tty && wish.attach_stdin && !terminal::input_is_terminal() {
         return Err(run::not_a_terminal());
     }

@@ -4,7 +4,7 @@
 //! program, which files, how much of the machine, which privileges, which network, what happens in the end. What they *mean*
 //! is decided in [`crate::container::body`], and by the daemon.
 //!
-//! * Flags for Windows (`--cpu-count`, `--isolation`, …) and those that Docker has removed are left out.
+//! * Flags for Windows (`--cpu-count`, …) and those that Docker has removed are left out.
 //! * Which networks, ports and devices there are is for the daemon to say.
 //!
 //! *See:* docker/cli `cli/command/container/opts.go`. *Next room:* [`crate::container::body`]
@@ -58,6 +58,7 @@ fn the_program(command: Command) -> Command {
         .arg(switch("quiet", "Suppress the pull output").short('q'))
         .arg(text("platform", "string", "Set platform if server is multi-platform capable"))
         .arg(text("runtime", "string", "Runtime to use for this container"))
+        .arg(text("isolation", "string", "Container isolation technology"))
         .arg(text("cidfile", "string", "Write the container ID to the file"))
         .arg(switch("disable-content-trust", "Skip image verification (default true)").hide(true))
 }
@@ -97,6 +98,7 @@ fn limits(command: Command) -> Command {
         .arg(list("device-write-bps", "list", "Limit write rate (bytes per second) to a device (default [])"))
         .arg(list("device-read-iops", "list", "Limit read rate (IO per second) from a device (default [])"))
         .arg(list("device-write-iops", "list", "Limit write rate (IO per second) to a device (default [])"))
+        .arg(list("gpus", "gpu-request", "GPU devices to add to the container ('all' to pass all GPUs)"))
         .arg(list("ulimit", "ulimit", "Ulimit options (default [])"))
         .arg(switch("oom-kill-disable", "Disable OOM Killer"))
         .arg(number("oom-score-adj", "int", "Tune host's OOM preferences (-1000 to 1000)"))

@@ -1,12 +1,15 @@
 //! # Limits and devices: how much of the machine
 //!
 //! The small languages of `--ulimit nofile=1024:2048`, `--device /dev/fuse:/dev/fuse:rwm`, `--device-read-bps /dev/sda:1mb`,
-//! `--blkio-weight-device /dev/sda:300` and `--restart on-failure:3`, each into the value that the API carries.
+//! `--blkio-weight-device /dev/sda:300`, `--gpus all` and `--restart on-failure:3`, each into the value that the API carries.
 //!
 //! *See:* docker/go-units `ulimit.go`; docker/cli `opts`. *Next room:* [`crate::container::security`]
 
+use crate::container::mounts::csv;
 use minidock_base::{Error, Result, units};
 use minidock_spec::engine::container::{DeviceMapping, RestartPolicy, ThrottleDevice, ULIMITS, Ulimit, WeightDevice};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// `name=soft[:hard]`; -1 is no limit.
 ///
@@ -118,10 +121,10 @@ fn device_value<'a>(flag: &str, value: &'a str) -> Result<(&'a str, &'a str)> {
     }
 }
 
-/// `no`, `always`, `unless-stopped`, `on-failure[:3]`.
+/// `no`, `always`, `unless-stopped`, `on-failure[:3]`. Whether there is a policy of that name is the daemon's to say.
 ///
 /// # Errors
-/// `invalid restart policy format: …`, an unknown name.
+/// `invalid restart policy format: …`.
 pub fn restart(value: &str) -> Result<RestartPolicy> {
     let wrong = |why: &str| {
         Error::invalid(format!("invalid restart policy format: {why}"))
@@ -130,14 +133,48 @@ pub fn restart(value: &str) -> Result<RestartPolicy> {
     let (name, count) = match value.split_once(':') {
         None => (value, 0),
         Some(("", _)) => return Err(wrong("no policy provided before colon")),
+        Some((name, "")) => (name, 0),
         Some((name, text)) => (name, text.parse::<i64>().map_err(|_| wrong("maximum retry count must be an integer"))?),
     };
-    match name {
-        "" => Ok(RestartPolicy::default()),
-        "no" | "always" | "unless-stopped" | "on-failure" => {
-            Ok(RestartPolicy { name: name.to_string(), maximum_retry_count: count })
+    Ok(RestartPolicy { name: name.to_string(), maximum_retry_count: count })
+}
+
+/// `all`, a number, or `count=…,device=…,driver=…,capabilities=…,options=…` as CSV.
+///
+/// # Errors
+/// A count that is none, a field that is unknown or stands twice.
+pub fn gpus(value: &str) -> Result<Value> {
+    let wrong =
+        |why: String| Error::invalid(format!("invalid argument {value:?} for \"--gpus\" flag: {why}")).hint("--gpus all");
+    let count = |text: &str| match text {
+        "all" => Ok(-1),
+        text => text
+            .parse::<i64>()
+            .map_err(|_| wrong(format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax"))),
+    };
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    for field in csv(value).map_err(wrong)? {
+        let (key, text) = field.split_once('=').unwrap_or(("count", &field));
+        if fields.insert(key.to_string(), text.to_string()).is_some() {
+            return Err(wrong(format!("gpu request key '{key}' can be specified only once")));
         }
-        _ => Err(wrong(&format!("unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"))),
+    }
+    let list = |text: &String| text.split(',').map(str::to_string).collect::<Vec<_>>();
+    let ids = fields.remove("device").as_ref().map(list);
+    let number = fields.remove("count").map(|text| count(&text)).transpose()?;
+    let mut capabilities = fields.remove("capabilities").as_ref().map(list).unwrap_or_default();
+    capabilities.insert(0, "gpu".into());
+    let request = json!({
+        "Driver": fields.remove("driver").unwrap_or_default(),
+        "Count": number.unwrap_or(if ids.is_some() { 0 } else { -1 }),
+        "DeviceIDs": ids,
+        "Capabilities": [capabilities],
+        "Options": {},
+    });
+    fields.remove("options");
+    match fields.into_keys().next() {
+        Some(key) => Err(wrong(format!("unexpected key '{key}' in '{value}'"))),
+        None => Ok(request),
     }
 }
 
@@ -174,13 +211,25 @@ mod tests {
         assert!(weight("/dev/sda:5").is_err());
         assert_eq!(restart("on-failure:3").expect("a policy").maximum_retry_count, 3);
         assert!(restart(":3").unwrap_err().message().contains("no policy provided before colon"));
-        assert!(restart("on-failure:x").is_err() && restart("sometimes").is_err());
+        assert!(restart("on-failure:x").is_err() && restart("sometimes").is_ok());
+        assert_eq!(restart("on-failure:").expect("a policy"), restart("on-failure").expect("a policy"));
+        assert_eq!(restart("").expect("none"), RestartPolicy::default());
+    }
+
+    #[test]
+    fn gpus_are_all_some_or_certain_ones() {
+        assert_eq!(gpus("all").expect("a wish")["Count"], -1);
+        assert_eq!(gpus("2").expect("a wish")["Capabilities"], json!([["gpu"]]));
+        let two = gpus("\"device=0,2\",capabilities=utility").expect("a wish");
+        assert_eq!((&two["DeviceIDs"], &two["Capabilities"]), (&json!(["0", "2"]), &json!([["gpu", "utility"]])));
+        assert!(gpus("foo").unwrap_err().message().contains("invalid count (foo): value must be either"));
+        assert!(gpus("count=1,count=2").is_err() && gpus("colour=red").is_err() && gpus("").is_err());
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_parsers_panic(text in "(\\PC{0,16}|[a-z0-9=:/-]{0,20})") {
-            let _ = (ulimit(&text), device(&text), rate_bytes("f", &text), rate_operations("f", &text), weight(&text), restart(&text));
+            let _ = (ulimit(&text), device(&text), rate_bytes("f", &text), rate_operations("f", &text), weight(&text), restart(&text), gpus(&text));
         }
     }
 }

@@ -10,7 +10,7 @@
 use crate::container::streams;
 use crate::{flag, moment, session::Session, terminal};
 use clap::ArgMatches;
-use minidock_base::Result;
+use minidock_base::{Error, Result};
 use minidock_client::{Route, Wish as Request};
 use minidock_spec::engine::{container::Inspect, stream::Deframer};
 
@@ -34,7 +34,13 @@ pub fn command() -> clap::Command {
 /// No such container; a time that is none; a log driver that cannot be read.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     let name = flag::text_of(m, "CONTAINER").unwrap_or_default();
-    let time = |id: &str| flag::text_of(m, id).filter(|text| !text.is_empty()).map(moment::from_now).transpose();
+    let time = |id: &str| {
+        let given = flag::text_of(m, id).filter(|text| !text.is_empty());
+        given
+            .map(moment::from_now)
+            .transpose()
+            .map_err(|e| Error::invalid(format!("invalid value for {id:?}: {}", e.message())))
+    };
     let (since, until) = (time("since")?, time("until")?);
     let docker = session.docker().await?;
     let container: Inspect = docker.get(&Route::new("/containers/{}/json", [name])).await?;

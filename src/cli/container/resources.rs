@@ -7,7 +7,6 @@
 //! [`crate::container::limits`]
 
 use crate::container::limits;
-use crate::flag::{list_of, number_of, text_of};
 use clap::ArgMatches;
 use minidock_base::{Error, Result, units};
 use minidock_spec::engine::container::Resources;
@@ -17,10 +16,11 @@ use minidock_spec::engine::container::Resources;
 /// # Errors
 /// Sizes, CPUs, weights that are none.
 pub fn resources(m: &ArgMatches) -> Result<Resources> {
-    let has = |id: &str| m.try_contains_id(id).is_ok();
-    let text = |id: &str| has(id).then(|| text_of(m, id)).flatten().unwrap_or_default().to_string();
-    let number = |id: &str| has(id).then(|| number_of(m, id)).flatten();
-    let many = |id: &str| if has(id) { list_of(m, id) } else { Vec::new() };
+    let text = |id: &str| given::<String>(m, id).unwrap_or_default();
+    let number = |id: &str| given::<i64>(m, id);
+    let many = |id: &str| -> Vec<String> {
+        m.try_get_many::<String>(id).ok().flatten().map(|values| values.cloned().collect()).unwrap_or_default()
+    };
     let some = |list: Vec<_>| Some(list).filter(|list: &Vec<_>| !list.is_empty());
     let swappiness = number("memory-swappiness");
     if let Some(wrong) = swappiness.filter(|value| !(-1..=100).contains(value)) {
@@ -56,10 +56,17 @@ pub fn resources(m: &ArgMatches) -> Result<Resources> {
         ulimits: some_of(many("ulimit").iter().map(|v| limits::ulimit(v)).collect::<Result<_>>()?),
         devices: some_of(many("device").iter().map(|v| limits::device(v)).collect::<Result<_>>()?),
         device_cgroup_rules: some(many("device-cgroup-rule")),
-        oom_kill_disable: (has("oom-kill-disable") && m.get_flag("oom-kill-disable")).then_some(true),
+        device_requests: some_of(many("gpus").iter().map(|v| limits::gpus(v)).collect::<Result<_>>()?),
+        oom_kill_disable: given::<bool>(m, "oom-kill-disable").filter(|on| *on),
         cgroup_parent: text("cgroup-parent"),
         ..Resources::default()
     })
+}
+
+/// What a flag was given, if this command has it. (Clap only knows which flags a command has in debug builds; in a release `get_flag` of one
+/// that is not there panics, and `contains_id` of it is no error.)
+fn given<T: Clone + Send + Sync + 'static>(m: &ArgMatches, id: &str) -> Option<T> {
+    m.try_get_one::<T>(id).ok().flatten().cloned()
 }
 
 /// `None` for an empty list: not set.
@@ -77,9 +84,8 @@ fn read_cpus(text: &str) -> Result<i64> {
 /// # Errors
 /// A text that is no size, with the flag's name.
 pub fn bytes(m: &ArgMatches, id: &str) -> Result<i64> {
-    let given = m.try_contains_id(id).is_ok().then(|| text_of(m, id)).flatten();
     let flag = if id == "memory" { "-m, --memory".to_string() } else { format!("--{id}") };
-    match given {
+    match given::<String>(m, id).as_deref() {
         None | Some("") => Ok(0),
         Some(text) => units::parse_bytes(text).map_err(|e| {
             Error::invalid(format!("invalid argument {text:?} for {flag:?} flag: {}", e.message())).hint("such as 64m or 1.5g")
@@ -89,7 +95,7 @@ pub fn bytes(m: &ArgMatches, id: &str) -> Result<i64> {
 
 /// `--memory-swap` may be -1.
 fn swap(m: &ArgMatches) -> Result<i64> {
-    match text_of(m, "memory-swap") {
+    match given::<String>(m, "memory-swap").as_deref() {
         Some("-1") => Ok(-1),
         _ => bytes(m, "memory-swap"),
     }

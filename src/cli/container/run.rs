@@ -39,8 +39,11 @@ pub fn command() -> clap::Command {
 /// Runs a program in a new container; gives its status.
 ///
 /// # Errors
-/// None: what goes wrong is printed, and the status says which kind it was.
+/// `--attach` with `--detach`. All else that goes wrong is printed, and the status says which kind it was.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
+    if m.get_flag("detach") && !flag::list_of(m, "attach").is_empty() {
+        return Err(Error::invalid("conflicting options: cannot specify both --attach and --detach"));
+    }
     let (mut wish, detach_keys) = match read(m) {
         Ok(read) => read,
         Err(error) => {
@@ -79,9 +82,6 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 
 fn read(m: &ArgMatches) -> Result<(body::Wish, Vec<u8>)> {
     let wish = body::wish(m)?;
-    if m.get_flag("detach") && !flag::list_of(m, "attach").is_empty() {
-        return Err(Error::invalid("conflicting options: cannot specify both --attach and --detach"));
-    }
     Ok((wish, keys(flag::text_of(m, "detach-keys"))?))
 }
 

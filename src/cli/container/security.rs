@@ -8,6 +8,7 @@
 
 use minidock_base::{Doing, Error, Result, units};
 use minidock_spec::engine::container::HealthConfig;
+use std::collections::BTreeMap;
 
 /// What `--security-opt` comes to.
 #[derive(Debug, Default, PartialEq)]
@@ -49,6 +50,33 @@ fn profile(file: &str) -> Result<String> {
         Error::invalid(format!("{file}:{}:{}: {e}", e.line(), e.column())).during(format!("read seccomp profile ({file})"))
     })?;
     Ok(value.to_string())
+}
+
+/// The kernel parameters that belong to a container's namespaces and not to the machine.
+const OF_IPC: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
+/// Reads all `--sysctl`.
+///
+/// # Errors
+/// Docker's `sysctl '…' is not allowed`.
+pub fn sysctls(values: &[String]) -> Result<BTreeMap<String, String>> {
+    let one = |value: &String| match value.split_once('=') {
+        Some((name, text)) if OF_IPC.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") => {
+            Ok((name.to_string(), text.to_string()))
+        }
+        _ => Err(Error::invalid(format!("invalid argument {value:?} for \"--sysctl\" flag: sysctl '{value}' is not allowed"))
+            .hint("net.…=…, fs.mqueue.…=…, or one of kernel.msg*, kernel.sem, kernel.shm*: all else is the whole machine's")),
+    };
+    values.iter().map(one).collect()
 }
 
 /// The `--health-*` flags as typed.
@@ -106,6 +134,15 @@ pub fn health(flags: &Health<'_>) -> Result<Option<HealthConfig>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_change_the_machine_is_no_option_of_a_container() {
+        let good = sysctls(&["net.ipv4.ip_forward=1".into(), "kernel.sem=1 2".into()]).expect("options");
+        assert_eq!(good["kernel.sem"], "1 2");
+        for bad in ["foo", "kernel.foo=1", "kernel.hostname=x", "=1", ""] {
+            assert!(sysctls(&[bad.into()]).unwrap_err().message().contains("is not allowed"), "{bad}");
+        }
+    }
 
     #[test]
     fn a_profile_is_read_here_and_sent_as_json() {

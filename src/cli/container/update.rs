@@ -34,6 +34,7 @@ pub fn command() -> clap::Command {
         .arg(flag::text("cpus", "decimal", "Number of CPUs"))
         .arg(flag::text("cpuset-cpus", "string", "CPUs in which to allow execution (0-3, 0,1)"))
         .arg(flag::text("cpuset-mems", "string", "MEMs in which to allow execution (0-3, 0,1)"))
+        .arg(flag::text("kernel-memory", "bytes", "Kernel memory limit (deprecated)").hide(true))
         .arg(flag::text("memory", "bytes", "Memory limit").short('m'))
         .arg(flag::text("memory-reservation", "bytes", "Memory soft limit"))
         .arg(flag::text("memory-swap", "bytes", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"))
@@ -45,13 +46,14 @@ pub fn command() -> clap::Command {
 /// Changes limits and restart policies.
 ///
 /// # Errors
-/// No flag at all. Values that are none are printed, and the status is 125.
+/// No flag at all, a restart policy that is none. Limits that are none are printed, and the status is 125.
 pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
     if !m.ids().any(|id| id != "CONTAINER" && is_given(m, id.as_str())) {
         return Err(Error::invalid("you must provide one or more flags when using this command").hint("minidock update --help"));
     }
-    let body = match read(m) {
-        Ok(body) => body,
+    let restart_policy = flag::text_of(m, "restart").map(limits::restart).transpose()?;
+    let body = match resources(m) {
+        Ok(resources) => UpdateBody { resources, restart_policy },
         Err(error) => {
             complain(&error);
             return Ok(create::WRONG_FLAGS);
@@ -66,9 +68,4 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         Ok(name + "\n")
     };
     at_once(flag::list_of(m, "CONTAINER"), change).await
-}
-
-fn read(m: &ArgMatches) -> Result<UpdateBody> {
-    let restart_policy = flag::text_of(m, "restart").map(limits::restart).transpose()?;
-    Ok(UpdateBody { resources: resources(m)?, restart_policy })
 }

@@ -9,11 +9,13 @@
 //!   context use    ──► current-context ──► session::Session::new ──► every later command
 //! ```
 //!
-//! * [`COMMANDS`]: `create`, `inspect`, `ls`, `rm`, `show`, `update`, `use`. [`store`]: how contexts lie on disk.
+//! * [`COMMANDS`]: `create`, `export`, `import`, `inspect`, `ls`, `rm`, `show`, `update`, `use`. [`store`]: how contexts lie on disk;
+//!   [`carry`]: how they come to another machine.
 //!
 //! Laws: the name `default` cannot be created, updated or removed. None of these commands asks a daemon anything.
 //! *See:* docker/cli `cli/command/context`. *Next room:* [`store`]
 
+pub mod carry;
 pub mod store;
 
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     complain,
     each::in_turn,
     flag, format,
-    session::Session,
+    session::{self, Session},
     template::value::{Row, Value},
     terminal,
 };
@@ -35,6 +37,18 @@ use store::{DEFAULT, Stored, check_name, choice, current, file, find, names, sav
 /// `context …`
 pub const COMMANDS: &[Command] = &[
     Command { path: "context create", also: &[], build: create_command, run: |m, s| Box::pin(async { create(m, s) }) },
+    Command {
+        path: "context export",
+        also: &[],
+        build: carry::export_command,
+        run: |m, s| Box::pin(async { carry::export(m, s) }),
+    },
+    Command {
+        path: "context import",
+        also: &[],
+        build: carry::import_command,
+        run: |m, s| Box::pin(async { carry::import(m, s) }),
+    },
     Command { path: "context inspect", also: &[], build: inspect_command, run: |m, s| Box::pin(async { inspect(m, s) }) },
     Command { path: "context ls", also: &["context list"], build: ls_command, run: |m, s| Box::pin(async { ls(m, s) }) },
     Command { path: "context rm", also: &["context remove"], build: rm_command, run: |m, s| Box::pin(rm(m, s)) },
@@ -163,7 +177,7 @@ fn ls(m: &ArgMatches, session: &Session) -> Result<i32> {
     let config = session.config_folder();
     let mut rows: Vec<Rc<dyn Row>> = Vec::new();
     for name in names(config)? {
-        let (stored, error) = match find(config, &name) {
+        let (stored, error) = match current_default(session, &name).map_or_else(|| find(config, &name), Ok) {
             Ok(stored) => (stored, String::new()),
             Err(error) => (Stored::default(), error.message()),
         };
@@ -177,6 +191,19 @@ fn ls(m: &ArgMatches, session: &Session) -> Result<i32> {
     terminal::print(&format::render(own.or(flag::text_of(m, "format"), m.get_flag("quiet")), COLUMNS, &rows)?);
     warn_of_host("MINIDOCK_HOST");
     Ok(0)
+}
+
+/// What `default` means for a command with another address in its flags or environment.
+fn current_default(session: &Session, name: &str) -> Option<Stored> {
+    let address = session
+        .address()
+        .ok()
+        .filter(|address| name == DEFAULT && session.context() == DEFAULT && **address != session::default_address())?;
+    Some(Stored {
+        description: "Current MINIDOCK_HOST based configuration".into(),
+        host: address.to_string(),
+        ..Stored::default()
+    })
 }
 
 /// A variable that wins over `context use` is easily forgotten.
@@ -267,7 +294,7 @@ fn inspect(m: &ArgMatches, session: &Session) -> Result<i32> {
     }
     let (mut found, mut status) = (Vec::new(), 0);
     for name in wanted {
-        match find(config, &name) {
+        match current_default(session, &name).map_or_else(|| find(config, &name), Ok) {
             Ok(stored) => found.push(json!({
                 "Name": name,
                 "Metadata": { "Description": stored.description },

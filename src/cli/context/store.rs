@@ -104,7 +104,7 @@ pub fn check_name(name: &str) -> Result<()> {
     }
 }
 
-/// Every context's name, the default first.
+/// Every context's name, the default's too, as in the alphabet.
 ///
 /// # Errors
 /// The folder is there and cannot be read.
@@ -118,8 +118,8 @@ pub fn names(config: &Path) -> Result<Vec<String>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         names.extend(name.strip_suffix(".json").filter(|name| check_name(name).is_ok()).map(str::to_string));
     }
+    names.push(DEFAULT.into());
     names.sort();
-    names.insert(0, DEFAULT.into());
     Ok(names)
 }
 
