@@ -123,6 +123,8 @@ fn a_single_id_is_enough_for_containers_and_their_networks() {
     daemon.run(&["run", "-d", "--name", "web", "-p", "8080:80", "alpine", "sh", "-c", serve]).ok();
     wait_for("an answer", || daemon.knock() == "hello\n");
     assert_eq!(daemon.run(&["exec", "web", "stat", "-c", "%U", "/etc/passwd"]).ok(), "root\n");
+    let top = daemon.run(&["top", "web"]).ok();
+    assert!(top.contains("sh -c while true"), "its processes are found, cgroup or not: {top}");
 }
 
 #[test]

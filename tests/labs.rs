@@ -396,3 +396,76 @@ fn what_docker_does_without_being_asked() {
     daemon.sh(copied).ok();
     assert_eq!(daemon.ok(&["exec", "box", "stat", "-c", "%u:%g", "/owned"]), "1234:5678", "an owner travels by its number");
 }
+
+#[test]
+fn the_whole_tree_of_a_running_container_can_be_copied_without_the_kernels_views() {
+    let daemon = Daemon::start();
+    daemon.ok(&["run", "-d", "--name", "box", "-v", "data:/data", "alpine", "sh", "-c", "echo kept > /data/f; sleep 1000"]);
+    wait_for("its file", || daemon.run(&["exec", "box", "cat", "/data/f"]).status == 0);
+    daemon.ok(&["cp", "-q", "box:/", &daemon.folder.join("copy").display().to_string()]);
+    assert_eq!(std::fs::read_to_string(daemon.folder.join("copy/data/f")).expect("a volume is copied"), "kept\n");
+    for view in ["proc", "sys", "dev"] {
+        let found = std::fs::read_dir(daemon.folder.join("copy").join(view)).expect("a folder").count();
+        assert_eq!(found, 0, "/{view} is not files");
+    }
+    let refused = daemon.run(&["cp", "box:", "x"]).fails(1);
+    assert!(refused.contains("'path' cannot be empty"), "{refused}");
+}
+
+#[test]
+fn who_sends_files_to_nobody_is_told_so() {
+    let daemon = Daemon::start();
+    std::fs::write(daemon.folder.join("f"), vec![b'x'; 300_000]).expect("room");
+    let file = daemon.folder.join("f").display().to_string();
+    for _ in 0..20 {
+        let refused = daemon.run(&["cp", &file, "nosuch:/x"]).fails(1);
+        assert!(refused.contains("No such container: nosuch"), "{refused}");
+    }
+    daemon.ok(&["run", "-d", "--name", "box", "alpine", "sleep", "1000"]);
+    for _ in 0..20 {
+        let refused = daemon.run(&["cp", &file, "box:/no/such/folder/"]).fails(1);
+        assert!(refused.contains("no such directory"), "{refused}");
+    }
+}
+
+#[test]
+fn limits_and_policies_are_updated_and_conflicts_refused() {
+    let daemon = Daemon::start();
+    daemon.ok(&["run", "-d", "--name", "box", "alpine", "sleep", "1000"]);
+    assert_eq!(daemon.ok(&["update", "--cpus", "0.5", "--pids-limit", "50", "--restart", "on-failure:3", "box"]), "box");
+    let shown = "{{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}} {{json .HostConfig.RestartPolicy}}";
+    assert_eq!(daemon.inspect("box", shown), r#"500000000 50 {"Name":"on-failure","MaximumRetryCount":3}"#);
+    let refused = daemon.run(&["update", "--cpu-quota", "5000", "box"]).fails(1);
+    assert!(refused.contains("CPU Quota cannot be updated as NanoCPUs has already been set"), "{refused}");
+    for (verb, status) in [("update", 1), ("create", 1), ("run", 125)] {
+        let what = if verb == "update" { "box" } else { "alpine" };
+        let refused = daemon.run(&[verb, "--restart", "sometimes", what]).fails(status);
+        assert!(refused.contains("unknown policy 'sometimes'"), "{verb}: {refused}");
+    }
+    assert!(daemon.run(&["ps", "-f", "publish=foo"]).fails(1).contains("invalid filter 'publish=foo'"));
+    let stranger = daemon.run(&["exec", "-u", "ghost", "box", "id"]);
+    assert!(stranger.status == 126 && stranger.out.contains("unable to find user ghost"), "{stranger:?}");
+    assert_eq!(daemon.run(&["run", "--rm", "alpine", ""]).status, 127, "an empty name is the name of no program");
+    let groups = daemon.ok(&["run", "--rm", "--group-add", "10", "alpine", "id", "-G"]);
+    let mut once: Vec<&str> = groups.split(' ').collect();
+    once.dedup();
+    assert_eq!(groups.split(' ').count(), once.len(), "no group twice: {groups}");
+}
+
+#[test]
+fn a_container_goes_on_showing_the_image_it_was_made_from() {
+    let daemon = Daemon::start();
+    daemon.ok(&["tag", "alpine", "app"]);
+    daemon.ok(&["run", "-d", "--name", "old", "app", "sleep", "1000"]);
+    let shown = || daemon.ok(&["ps", "--format", "{{.Names}} {{.Image}}"]);
+    assert_eq!(shown(), "old app");
+    daemon.ok(&["tag", "busybox", "app"]);
+    daemon.ok(&["run", "-d", "--name", "new", "app", "sleep", "1000"]);
+    let id = daemon.inspect("old", "{{.Image}}");
+    assert_eq!(
+        shown(),
+        format!("new app\nold {}", &id["sha256:".len()..][..12]),
+        "the name has moved on, the container has not"
+    );
+    assert_eq!(daemon.inspect("old", "{{.Config.Image}}"), "app", "what was typed stays");
+}

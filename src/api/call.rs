@@ -14,10 +14,16 @@
 
 use crate::House;
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use http::{HeaderMap, Method, Request, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::{
+    body::{Body, Frame, Incoming},
+    upgrade::OnUpgrade,
+};
 use minidock_base::{Error, Result, units::human_bytes};
 use minidock_cluster::Cluster;
 use minidock_engine::Engine;
@@ -49,7 +55,7 @@ pub struct Call {
     pub query: Query,
     pub headers: HeaderMap,
     upgrade: Option<OnUpgrade>,
-    body: Incoming,
+    body: Rest,
 }
 
 impl Call {
@@ -70,7 +76,7 @@ impl Call {
             query,
             headers: head.headers,
             upgrade,
-            body,
+            body: Rest(Some(body)),
         }
     }
 
@@ -132,10 +138,16 @@ impl Call {
 
     /// The body as it comes in: archives.
     pub fn stream(self) -> BoxStream<'static, Result<Bytes>> {
-        self.body
-            .into_data_stream()
-            .map(|piece| piece.map_err(|e| Error::invalid(format!("cannot read the request body: {e}"))))
-            .boxed()
+        let pieces = stream::unfold(self.body, |mut body| async move {
+            loop {
+                match body.frame().await?.map(Frame::into_data) {
+                    Ok(Ok(piece)) => return Some((Ok(piece), body)),
+                    Ok(Err(_trailers)) => {}
+                    Err(e) => return Some((Err(Error::invalid(format!("cannot read the request body: {e}"))), body)),
+                }
+            }
+        });
+        pieces.boxed()
     }
 
     /// The connection itself, once the answer's head is sent; none when the client did not ask for it.
@@ -146,6 +158,34 @@ impl Call {
     /// One header as text.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// What of a body has not been read yet. A client that still writes would not read the answer, but stumble over a closed connection; so what
+/// nobody wanted is read on for a while and thrown away, while the answer is on its way.
+struct Rest(Option<Incoming>);
+
+impl Rest {
+    async fn frame(&mut self) -> Option<hyper::Result<Frame<Bytes>>> {
+        match self.0.as_mut() {
+            Some(body) => body.frame().await,
+            None => None,
+        }
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        tokio::spawn(async move {
+            let mut read = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                read += frame.data_ref().map_or(0, Bytes::len);
+                if read > PATIENCE {
+                    return;
+                }
+            }
+        });
     }
 }
 

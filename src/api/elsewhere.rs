@@ -11,8 +11,10 @@ use minidock_base::{Error, Result};
 /// Plugins: there are none, and there will be none.
 pub fn plugin(what: &[&str]) -> Result<Answer> {
     match what {
-        [name, "json"] => Err(Error::not_found(format!("plugin \"{name}\" not found"))),
-        _ => Err(Error::not_implemented("minidock has no plugins: drivers for volumes, logs and networks are built in")),
+        [] | ["privileges" | "pull" | "create"] => {
+            Err(Error::not_implemented("minidock has no plugins: drivers for volumes, logs and networks are built in"))
+        }
+        [name, ..] => Err(Error::not_found(format!("plugin \"{name}\" not found"))),
     }
 }
 

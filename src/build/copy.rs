@@ -24,6 +24,7 @@ use crate::{
 };
 use minidock_base::{Doing, Error, Result, ignore::Patterns};
 use minidock_image::layer::{
+    owners,
     tar::{self, Entry, Kind, Reader},
     tree::{self, Missing, Tree, join, lossy},
     unpack::{self, Policy},
@@ -253,6 +254,7 @@ pub fn make_folder(root: &OwnedFd, path: &str, owner: (u32, u32)) -> Result<()> 
 
 fn make(tree: &mut Tree, path: &[u8], owner: (u32, u32)) -> Result<Vec<u8>> {
     let before = tree.implied.len();
+    let owner = owners::on_disk(owner)?;
     let folder = tree.directory(path, Missing::Make)?.ok_or_else(|| Error::system("a folder just made is missing"))?;
     for made in tree.implied.split_off(before) {
         if owner != (0, 0)

@@ -29,6 +29,7 @@ use minidock_base::{Doing, Error, Result, clean_path::clean_from, id, ignore::Pa
 use minidock_engine::byte_stream::blocking;
 use minidock_image::{
     layer::{
+        owners,
         tree::{self, Missing, Tree},
         unpack::{self, Policy},
     },
@@ -284,7 +285,8 @@ fn one(job: &crate::job::Job, folder: &Path, nth: usize, planned: &Planned, moun
             if !home.exists() {
                 fs::create_dir_all(&home).doing(|| "make a folder for a cache")?;
                 let open = files::open_directory(&home).doing(|| "make a folder for a cache")?;
-                files::fchown(&open, mount.uid, mount.gid).doing(|| "make a folder for a cache")?;
+                let (uid, gid) = owners::on_disk((mount.uid, mount.gid))?;
+                files::fchown(&open, uid, gid).doing(|| "make a folder for a cache")?;
                 files::fchmod(&open, mount.mode.unwrap_or(0o755)).doing(|| "make a folder for a cache")?;
             }
             mounted.requests.push(bind(&home, target, mount.read_only == Some(true)));
@@ -320,7 +322,8 @@ fn one(job: &crate::job::Job, folder: &Path, nth: usize, planned: &Planned, moun
                 let file = folder.join(format!("secret-{nth}"));
                 fs::write(&file, secret).doing(|| "write a secret")?;
                 let open = fs::File::open(&file).doing(|| "write a secret")?;
-                files::fchown(&open, mount.uid, mount.gid).doing(|| "write a secret")?;
+                let (uid, gid) = owners::on_disk((mount.uid, mount.gid))?;
+                files::fchown(&open, uid, gid).doing(|| "write a secret")?;
                 files::fchmod(&open, mount.mode.unwrap_or(0o400)).doing(|| "write a secret")?;
                 mounted.requests.push(bind(&file, target, true));
             }

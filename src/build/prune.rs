@@ -24,7 +24,7 @@ use minidock_image::layers::remove_folder;
 use minidock_spec::engine::filters::Filters;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{fs, io::ErrorKind, sync::Arc};
+use std::{collections::BTreeMap, fs, io::ErrorKind, sync::Arc};
 
 /// The answer of `POST /build/prune`.
 #[derive(Debug, Default, Serialize)]
@@ -96,13 +96,15 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<Pruned> {
     for until in filters.values("until") {
         wanted.add("until", until);
     }
-    let images = images::prune(engine, &wanted).await?;
+    let images = images::take_away(engine, &wanted).await?;
     let deleted = images.images_deleted.unwrap_or_default().into_iter().filter_map(|line| line.deleted);
     let deleted: Vec<String> = deleted.collect();
     if !deleted.is_empty() {
         pruned.caches_deleted.get_or_insert_default().extend(deleted);
     }
     pruned.space_reclaimed += images.space_reclaimed;
+    let reclaimed = BTreeMap::from([("reclaimed".to_string(), pruned.space_reclaimed.to_string())]);
+    engine.events.publish("builder", "prune", "", reclaimed);
     Ok(pruned)
 }
 

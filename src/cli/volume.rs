@@ -3,7 +3,7 @@
 //! A volume has a name (or a random one), a driver and labels, and lies in the daemon's data root. What is in it stays when
 //! the container that filled it is removed.
 //!
-//! * [`COMMANDS`]: `create`, `inspect`, `ls`, `prune`, `rm`. [`VolumeRow`]: a row of a table, used by `system df -v` too.
+//! * [`COMMANDS`]: `create`, `inspect`, `ls`, `prune`, `rm`; `update` is of cluster volumes only, and says so. [`VolumeRow`]: a row of a table, used by `system df -v` too.
 //!
 //! *See:* docker/cli `cli/command/volume`, `formatter/volume.go`. *Next room:* [`crate::system`]
 
@@ -38,6 +38,7 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "volume ls", also: &["volume list"], build: ls, run: |m, s| Box::pin(run_ls(m, s)) },
     Command { path: "volume prune", also: &[], build: prune_command, run: |m, s| Box::pin(run_prune(m, s)) },
     Command { path: "volume rm", also: &["volume remove"], build: rm, run: |m, s| Box::pin(run_rm(m, s)) },
+    Command { path: "volume update", also: &[], build: update, run: |m, s| Box::pin(run_update(m, s)) },
 ];
 
 /// The headings of the columns.
@@ -197,6 +198,23 @@ pub async fn prune(docker: &Docker, filters: &Filters) -> Result<(String, i64)> 
     let route = Route::new("/volumes/prune", []).maybe("filters", filters.json());
     let pruned: VolumesPruned = docker.post(&route, &()).await?;
     Ok((list("Deleted Volumes:", pruned.volumes_deleted.as_deref()), pruned.space_reclaimed))
+}
+
+fn update() -> clap::Command {
+    flag::command("update", "[OPTIONS] VOLUME", "Update a volume (cluster volumes only)")
+        .arg(flag::text(
+            "availability",
+            "string",
+            "Cluster Volume availability (\"active\", \"pause\", \"drain\") (default \"active\")",
+        ))
+        .arg(flag::name("VOLUME"))
+}
+
+/// A volume of this machine has nothing that can be changed.
+async fn run_update(m: &ArgMatches, session: &mut Session) -> Result<i32> {
+    let name = named("volume", flag::text_of(m, "VOLUME").unwrap_or_default())?;
+    session.docker().await?.get::<Volume>(&Route::new("/volumes/{}", [name])).await?;
+    Err(Error::invalid("can only update cluster volumes").hint("a local volume's options are those it was created with"))
 }
 
 /// One volume as a row of a table.

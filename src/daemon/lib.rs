@@ -14,7 +14,7 @@
 //!
 //! * [`settings`]: the flags, and the file with the same words.
 //! * [`listen`]: addresses become listeners; who may connect.
-//! * [`notify`]: telling systemd, if it asks, that we stand. `quiet`: memory given back.
+//! * [`notify`]: telling systemd, if it asks, that we stand. [`remap`]: who root of a container is outside. `quiet`: memory given back.
 //!
 //! Laws:
 //! * Nothing async and no thread exists before the settings are read; memory and threads are bounded here, once.
@@ -27,6 +27,7 @@
 pub mod listen;
 pub mod notify;
 mod quiet;
+pub mod remap;
 pub mod settings;
 pub mod swarm;
 
@@ -47,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The daemon's costume: `args` are the words behind `minidock daemon`. Gives back the exit status.
 pub fn main(args: Vec<OsString>) -> i32 {
-    let settings = match settings::read(args) {
-        Ok(Wish::Run(settings)) => *settings,
+    let mut settings = match settings::read(args) {
+        Ok(Wish::Run(settings)) => settings,
         Ok(Wish::Print(text, status)) => {
             match status {
                 0 => print!("{text}"),
@@ -67,6 +68,9 @@ pub fn main(args: Vec<OsString>) -> i32 {
     minidock_linux::malloc::limit_arenas(2);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     tracing_subscriber::registry().with(lines).with(volume(settings.log_level)).init();
+    if let Err(error) = remap::apply(&mut settings) {
+        return tell(&error);
+    }
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)

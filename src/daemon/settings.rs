@@ -42,6 +42,8 @@ pub struct Settings {
     pub memory: i64,
     /// `key=value`, for `info` and for placement.
     pub labels: Vec<String>,
+    /// Whose subordinate ids the users of containers are outside.
+    pub userns_remap: Option<String>,
 }
 
 /// What the words asked for.
@@ -68,6 +70,7 @@ const KNOWN: &[&str] = &[
     "registry-certs",
     "images-from",
     "labels",
+    "userns-remap",
 ];
 
 /// The flags of `minidock daemon`.
@@ -99,6 +102,11 @@ pub fn command() -> Command {
         .arg(text("cpus", "CORES", "Say that the machine has so many (a simulated node)"))
         .arg(text("memory", "BYTES", "Say that the machine has so much (a simulated node)"))
         .arg(text("label", "KEY=VALUE", "A label of this engine, for placement").action(ArgAction::Append))
+        .arg(text(
+            "userns-remap",
+            "WHO",
+            "Give containers a user namespace with the subordinate ids of: default, user, user:group",
+        ))
         .arg(text("config-file", "FILE", "A JSON file with these settings").default_value(DEFAULT_FILE))
 }
 
@@ -190,6 +198,7 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
         cpus: number("cpus")?,
         memory: number("memory")? as i64,
         labels: many("label", "labels"),
+        userns_remap: one("userns-remap", "userns-remap")?,
         pid_file: one("pidfile", "pidfile")?.map_or_else(|| paths.pid_file(), PathBuf::from),
         paths,
     })

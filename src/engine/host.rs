@@ -7,6 +7,7 @@
 //! *See:* cgroups(7), capabilities(7), getrlimit(2). *Next room:* [`crate::oci_config`]
 
 use crate::oci_config::{Groups, Host};
+use minidock_image::layer::owners;
 use minidock_linux::{
     caps,
     cgroup::hierarchy::{Hierarchy, Version},
@@ -21,6 +22,7 @@ pub fn look() -> Host {
         thermal_throttle: thermal_throttle(),
         hard_limits: hard_limits(&fs::read_to_string("/proc/self/limits").unwrap_or_default()),
         groups: groups(),
+        remap: owners::table().cloned(),
     }
 }
 

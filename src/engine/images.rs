@@ -165,8 +165,8 @@ pub async fn remove(engine: &Arc<Engine>, name: &str, how: Removal) -> Result<Ve
 }
 
 fn tell(engine: &Engine, removed: &Removed) {
-    for (id, name) in &removed.untagged {
-        publish(engine, "untag", id, name);
+    for (id, _) in &removed.untagged {
+        publish(engine, "untag", id, id.as_str());
     }
     for id in &removed.deleted {
         publish(engine, "delete", id, id.as_str());
@@ -178,6 +178,17 @@ fn tell(engine: &Engine, removed: &Removed) {
 /// # Errors
 /// A filter that is unknown or makes no sense.
 pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<ImagesPruned> {
+    let pruned = take_away(engine, filters).await?;
+    let reclaimed = BTreeMap::from([("reclaimed".to_string(), pruned.space_reclaimed.to_string())]);
+    engine.events.publish("image", "prune", "", reclaimed);
+    Ok(pruned)
+}
+
+/// The same without the event that says who wanted it.
+///
+/// # Errors
+/// As [`prune`].
+pub async fn take_away(engine: &Arc<Engine>, filters: &Filters) -> Result<ImagesPruned> {
     filters.accept(&["dangling", "label", "label!", "until"])?;
     let what = Pruning {
         all: !filters.boolean("dangling", true)?,
@@ -189,8 +200,6 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<ImagesPrun
     blocking(move || {
         let removed = engine.images.store.prune(&what, &|id| users(&engine, id))?;
         tell(&engine, &removed);
-        let reclaimed = BTreeMap::from([("reclaimed".to_string(), removed.bytes.to_string())]);
-        engine.events.publish("image", "prune", "", reclaimed);
         let lines = (!removed.lines.is_empty()).then_some(removed.lines);
         Ok(ImagesPruned { images_deleted: lines, space_reclaimed: removed.bytes as i64 })
     })

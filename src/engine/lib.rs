@@ -60,6 +60,7 @@ pub mod users;
 pub mod volumes;
 
 use minidock_base::{Doing, Error, Result, paths::Paths};
+use minidock_image::layer::owners;
 use minidock_linux::files;
 use minidock_spec::{digest::Digest, engine::container::Ulimit};
 use std::{
@@ -155,6 +156,7 @@ impl Engine {
         ];
         folders.iter().try_for_each(|folder| private_folder(folder))?;
         private_folder(&mountpoint(&paths))?;
+        owners::let_pass(&mountpoint(&paths))?;
         let lock = lock_data_root(&paths)?;
         spread(&paths.containers());
         restore::empty_scratch(&paths.scratch())?;

@@ -100,7 +100,7 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
             volume: vec!["local".into()],
             network: network_drivers(engine),
             authorization: None,
-            log: vec!["json-file".into(), "none".into()],
+            log: ["json-file", "local", "none"].map(String::from).into(),
         },
         memory_limit: limits.memory,
         swap_limit: limits.swap,
@@ -146,7 +146,7 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
         live_restore_enabled: true,
         isolation: String::new(),
         init_binary: "minidock".into(),
-        security_options: security_options(),
+        security_options: security_options(engine.host.remap.is_some()),
         warnings: (!warnings.is_empty()).then_some(warnings),
         extra: where_things_are(engine),
     })
@@ -255,10 +255,13 @@ fn file_system(path: &Path, mountinfo: &str) -> String {
     best.1.to_string()
 }
 
-fn security_options() -> Vec<String> {
+fn security_options(remapped: bool) -> Vec<String> {
     let mut all = vec!["name=seccomp,profile=builtin".to_string()];
     if Path::new("/proc/self/ns/cgroup").exists() {
         all.push("name=cgroupns".into());
+    }
+    if remapped {
+        all.push("name=userns".into());
     }
     all
 }

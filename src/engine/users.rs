@@ -94,8 +94,15 @@ impl Databases {
         }
         let (uid, gid) = (in_range(uid as i64)? as u32, in_range(gid as i64)? as u32);
         let home = if home.is_empty() { "/" } else { home };
-        let groups = std::iter::once(Ok(gid)).chain(also.into_iter().map(|g| in_range(g as i64).map(|g| g as u32)));
-        Ok(User { uid, gid, groups: groups.collect::<Result<_>>()?, home: home.to_string() })
+        let mut groups = vec![gid];
+        for group in also {
+            let group = in_range(group as i64)? as u32;
+            // a membership may be listed twice, or be the first group again
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        Ok(User { uid, gid, groups, home: home.to_string() })
     }
 
     fn group_id(&self, wanted: &str) -> Result<u64> {

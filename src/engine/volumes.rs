@@ -22,7 +22,8 @@
 use crate::{Engine, container::record::Record as ContainerRecord};
 use jiff::Timestamp;
 use minidock_base::{Doing, Error, Result, clock, id, paths::Paths, state_file};
-use minidock_image::layers::remove_folder;
+use minidock_image::{layer::owners, layers::remove_folder};
+use minidock_linux::files;
 use minidock_spec::engine::{
     filters::Filters,
     volume::{Volume, VolumeCreate, VolumeList},
@@ -190,6 +191,8 @@ impl Volumes {
         let steps = || -> Result<()> {
             folder(&made, 0o710)?;
             folder(&made.join("_data"), 0o755)?;
+            let data = files::open_directory(&made.join("_data")).doing(|| "open its folder")?;
+            owners::give_to_root(&data).doing(|| "give it to root")?;
             state_file::save(&made.join("volume.json"), &record)?;
             fs::rename(&made, self.paths.volume(&record.name)).doing(|| "move it into place")
         };

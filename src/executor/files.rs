@@ -17,6 +17,7 @@
 use crate::body::container_spec;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minidock_base::{Doing, Error, Result, paths::Paths};
+use minidock_image::layer::owners;
 use minidock_linux::{
     files,
     mount::{self, Target},
@@ -153,7 +154,7 @@ fn write(path: &Path, bytes: &[u8], place: &FileTarget) -> Result<()> {
         "" => Ok(0),
         text => text.parse::<u32>().map_err(|_| Error::invalid(format!("{what} {text:?} is no number"))),
     };
-    let (uid, gid) = (id(&place.uid, "the user")?, id(&place.gid, "the group")?);
+    let (uid, gid) = owners::on_disk((id(&place.uid, "the user")?, id(&place.gid, "the group")?))?;
     let _ = fs::remove_file(path); // from an attempt that was broken off
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).doing(|| "make its file")?;
     file.write_all(bytes).doing(|| "write its file")?;

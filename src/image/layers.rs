@@ -13,7 +13,7 @@
 //! What two threads unpack at once, the first one keeps. See: OCI image-spec config.md "Layer ChainID".
 //! Next room: [`crate::snapshot`]
 
-use crate::disk;
+use crate::{disk, layer::owners};
 use minidock_base::{Doing, Result, paths::Paths, state_file};
 use minidock_linux::{errno, files, remove_tree};
 use minidock_spec::digest::Digest;
@@ -135,6 +135,8 @@ impl Layers {
         made.and_then(|()| fs::create_dir(folder.join("diff")))
             .and_then(|()| fs::set_permissions(folder.join("diff"), fs::Permissions::from_mode(0o755)))
             .map_err(|e| disk(&e, "make a folder for a layer"))?;
+        let root = files::open_directory(&folder.join("diff")).and_then(|root| owners::give_to_root(&root));
+        root.doing(|| "make a folder for a layer")?;
         Ok(Making { folder, kept: false })
     }
 

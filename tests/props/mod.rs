@@ -57,6 +57,8 @@ pub struct Daemon {
     pub home: Home,
     child: Option<Child>,
     extra: Vec<String>,
+    /// A program and its words that the daemon is started by, if not by us.
+    pub under: Vec<String>,
 }
 
 impl Daemon {
@@ -77,7 +79,13 @@ impl Daemon {
     /// One that has not been started yet: its home is as the kernel made it.
     pub fn asleep(extra: &[&str]) -> Daemon {
         let folder = tempfile::Builder::new().prefix("minidock-test-").tempdir().expect("a temporary folder").keep();
-        Daemon { folder, home: Home::make(), child: None, extra: extra.iter().map(|s| s.to_string()).collect() }
+        Daemon {
+            folder,
+            home: Home::make(),
+            child: None,
+            extra: extra.iter().map(|s| s.to_string()).collect(),
+            under: Vec::new(),
+        }
     }
 
     pub fn data_root(&self) -> PathBuf {
@@ -103,8 +111,10 @@ impl Daemon {
     /// Starts the daemon (again) and waits until it answers.
     pub fn up(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("daemon.log")).expect("a log file");
-        let mut command = Command::new(MINIDOCK);
+        let words: Vec<&str> = self.under.iter().map(String::as_str).chain([MINIDOCK]).collect();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .arg("daemon")
             .args([
                 format!("--data-root={}", self.data_root().display()),

@@ -24,7 +24,7 @@ use crate::{flag, session::Session, terminal, upload};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ArgMatches;
 use futures_util::StreamExt;
-use minidock_base::{Doing, Error, Kind, Result};
+use minidock_base::{Doing, Error, Result};
 use minidock_client::{Docker, Route, Wish as Request};
 use minidock_spec::engine::container::PathStat;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,10 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
         (Place::Here(_), Place::Here(_)) => {
             Err(Error::invalid("must specify at least one container source").hint("minidock cp CONTAINER:/path ."))
         }
+        (Place::There { path, .. }, Place::Here(_)) if path.is_empty() => {
+            Err(Error::invalid("bad parameter: 'path' cannot be empty")
+                .hint("minidock cp CONTAINER:/ FOLDER copies everything"))
+        }
         (Place::There { container, path }, Place::Here(here)) => {
             let docker = session.docker().await?;
             out(&docker, container, path, here, &how).await.map(|()| 0)
@@ -97,7 +101,6 @@ impl Place {
         }
         match text.split_once(':') {
             Some((container, path)) if !text.starts_with(['/', '.']) && !container.is_empty() => {
-                let path = if path.is_empty() { "/" } else { path };
                 Ok(Place::There { container: container.into(), path: path.into() })
             }
             _ => Ok(Place::Here(text.into())),
@@ -169,7 +172,8 @@ fn split(path: &str) -> (String, String) {
 async fn stat(docker: &Docker, container: &str, path: &str) -> Result<Option<PathStat>> {
     let answer = docker.send(Request::head(&archive(container, path))).await;
     let answer = match answer {
-        Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+        // a head has no words: if there is more to say, the next call says it
+        Err(e) if e.is_from_daemon() => return Ok(None),
         answered => answered?,
     };
     let header = answer.header("x-docker-container-path-stat").unwrap_or_default();
@@ -192,6 +196,7 @@ fn is_link(stat: &PathStat) -> bool {
 
 /// From a container to here.
 async fn out(docker: &Docker, container: &str, path: &str, here: &str, how: &How) -> Result<()> {
+    ordinary(here)?;
     let mut path = path.to_string();
     if how.follow
         && let Some(link) = stat(docker, container, &path).await?.filter(is_link)
@@ -241,6 +246,21 @@ async fn out(docker: &Docker, container: &str, path: &str, here: &str, how: &How
         terminal::eprint(&format!("minidock: left out {name}: a device (copy it with -a)\n"));
     }
     Ok(())
+}
+
+/// What is here already may be replaced if it is a file, and filled if it is a folder. A device of ours is neither: root could replace
+/// `/dev/null` by a file.
+fn ordinary(here: &str) -> Result<()> {
+    match std::fs::metadata(here) {
+        Ok(found) if here != "-" && !found.is_dir() && !found.is_file() => {
+            use std::os::unix::fs::FileTypeExt;
+            let kind = found.file_type();
+            let what = if kind.is_char_device() || kind.is_block_device() { "a device" } else { "an irregular file" };
+            Err(Error::invalid(format!("invalid output path: {here:?} must be a directory or a regular file: got {what}"))
+                .hint("minidock cp CONTAINER:/path - writes a tar archive to standard output"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A link's target as a path in the container.
@@ -315,10 +335,17 @@ mod tests {
     fn a_colon_makes_a_container_unless_the_path_begins_like_one_of_ours() {
         let there = |c: &str, p: &str| Place::There { container: c.into(), path: p.into() };
         assert_eq!(Place::parse("web:/etc").expect("a place"), there("web", "/etc"));
-        assert_eq!(Place::parse("web:").expect("a place"), there("web", "/"));
+        assert_eq!(Place::parse("web:").expect("a place"), there("web", ""));
         for here in ["/a:b", "./a:b", "plain", "-", ":x", "../x:y"] {
             assert_eq!(Place::parse(here).expect("a place"), Place::Here(here.into()));
         }
+    }
+
+    #[test]
+    fn a_device_is_no_place_for_a_copy() {
+        let why = ordinary("/dev/null").unwrap_err().message();
+        assert_eq!(why, "invalid output path: \"/dev/null\" must be a directory or a regular file: got a device");
+        assert!(ordinary("/").is_ok() && ordinary("/no/such").is_ok() && ordinary("-").is_ok());
     }
 
     #[test]

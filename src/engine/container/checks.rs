@@ -42,12 +42,16 @@ pub fn settings(config: &mut ContainerConfig, wishes: &mut HostConfig, host: &Ho
     process::rlimits(wishes.resources.ulimits.as_deref().unwrap_or_default(), &[], host)?;
     let mut warnings = resources(&mut wishes.resources, false)?;
     namespaces::check(wishes)?;
+    namespaces::check_remap(wishes, host)?;
     if wishes.shm_size < 0 {
         return Err(Error::invalid("SHM size can not be less than 0"));
     }
     if !(-1000..=1000).contains(&wishes.oom_score_adj) {
         let value = wishes.oom_score_adj;
         return Err(Error::invalid(format!("Invalid value {value}, range for oom score adj is [-1000, 1000]")));
+    }
+    if !matches!(wishes.isolation.as_str(), "" | "default") {
+        return Err(Error::invalid(format!("invalid isolation {:?}: linux only supports 'default'", wishes.isolation)));
     }
     if !matches!(wishes.runtime.as_str(), "" | "minidock" | "runc" | "io.containerd.runc.v2") {
         return Err(Error::invalid(format!("unknown or invalid runtime name: {}", wishes.runtime)));

@@ -83,14 +83,17 @@ pub async fn get(engine: &Arc<Engine>, id: &str, path: &str) -> Result<(PathStat
     publish(&engine, &container.record(), "archive-path", &[]);
     let stream = writing(move |out| {
         let wanted = Wanted::new(&path, &id)?;
-        with_root(&engine, &container, Access::Read, |mut root, _| {
+        with_root(&engine, &container, Access::Read, |mut root, record| {
             let found = wanted.find(&mut root)?;
             let (real, name) = (found.real(), wanted.archive_name());
             let mounts = root.tree.mounts();
             // a volume below the folder: by its real path, for the archive's names may begin differently
             let mounted = |entry: &[u8]| {
-                let below = entry.strip_prefix(&name[..])?;
-                mounts.get(&tree::clean(&tree::join(&real, below)).ok()?).and_then(|fd: &OwnedFd| fd.try_clone().ok())
+                let below = tree::clean(&tree::join(&real, entry.strip_prefix(&name[..])?)).ok()?;
+                match views(record).find(|view| below == view.as_bytes()) {
+                    Some(view) => files::open_directory(&engine.init_layer.place(view)).ok(),
+                    None => mounts.get(&below).and_then(|fd: &OwnedFd| fd.try_clone().ok()),
+                }
             };
             let mut packer = Packer::new(out, Options { mounted: Some(&mounted), ..Options::default() });
             match &found {
@@ -152,6 +155,14 @@ pub fn with_root<T>(
     let _life = container.life.blocking_lock();
     let record = container.record();
     work(root::open(engine, &record, access)?, &record)
+}
+
+/// Where a running container has the kernel's views of itself instead of files: within a larger folder they are not copied (whoever wants a
+/// file of `/proc` must name it), for some of it has no end and some is gone when it is read.
+fn views(record: &Record) -> impl Iterator<Item = &'static str> {
+    let runs = record.state.has_process();
+    let its_own = |view: &&str| record.mounts.iter().any(|m| m.point.destination.trim_start_matches('/') == *view);
+    ["proc", "sys", "dev"].into_iter().filter(move |view| runs && !its_own(view))
 }
 
 /// A path as the user typed it.

@@ -21,8 +21,10 @@ use crate::{
     Engine,
     container::record::Record,
     networks::{links, resolver::resolv_conf, wishes::BRIDGE},
+    oci_config::namespaces,
 };
 use minidock_base::{Doing, Result, paths::Paths};
+use minidock_image::layer::owners;
 use minidock_network::hosts::{self, Line};
 use std::{collections::BTreeSet, fs, net::IpAddr, path::PathBuf};
 
@@ -45,6 +47,9 @@ pub fn write(engine: &Engine, record: &Record, sharing: Option<&str>) -> Result<
         for (name, text) in texts {
             let path = folder.join(name);
             fs::write(&path, text).doing(|| format!("write {}", path.display()))?;
+            if namespaces::is_remapped(record, &engine.host) {
+                owners::give_path(&path)?;
+            }
         }
     }
     let mounted = |place: &str| record.mounts.iter().any(|m| m.point.destination == place);

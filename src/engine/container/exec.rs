@@ -142,7 +142,7 @@ impl Exec {
 /// Prepares a second process; nothing runs yet.
 ///
 /// # Errors
-/// 409 when the container does not run; 400 for a user it does not know, or nothing to run.
+/// 409 when the container does not run; 400 for nothing to run. Whether it knows the user is found out at the start.
 pub async fn create(engine: &Arc<Engine>, text: &str, wish: ExecCreate) -> Result<ExecCreated> {
     let container = engine.containers.find(text)?;
     let record = container.record();
@@ -151,9 +151,6 @@ pub async fn create(engine: &Arc<Engine>, text: &str, wish: ExecCreate) -> Resul
         return Err(Error::invalid("No exec command specified"));
     }
     let keys = detach_keys::parse(&wish.detach_keys)?;
-    if !wish.user.is_empty() {
-        process_of(engine, &record, &wish)?;
-    }
     let exec = Arc::new(Exec { id: id::random_id(), container, wish, keys, state: Mutex::default() });
     exec.say(engine, "exec_create");
     engine.execs.add(exec.clone());
@@ -283,7 +280,10 @@ async fn run(
 
 /// The reason of a failure as the client sees it in its stream.
 fn words(error: &Error, tty: bool) -> Vec<u8> {
-    let text = format!("OCI runtime exec failed: {}\r\n", error.message());
+    let said = error.message();
+    // what the runtime was not even asked for (an unknown user) is told as it is
+    let by_runtime = if said.starts_with("exec failed") { "OCI runtime exec failed: " } else { "" };
+    let text = format!("{by_runtime}{said}\r\n");
     match tty {
         true => text.into_bytes(),
         false => [&stream::header(Stream::Stdout, text.len() as u32)[..], text.as_bytes()].concat(),

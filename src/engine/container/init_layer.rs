@@ -19,6 +19,7 @@
 
 use crate::container::{etc_files, snapshot};
 use minidock_base::{Doing, Result, id, paths::Paths};
+use minidock_image::layer::owners;
 use minidock_spec::digest::Digest;
 use std::{collections::HashMap, fs, os::unix::fs::MetadataExt, path::PathBuf, sync::Mutex};
 
@@ -41,16 +42,24 @@ impl InitLayer {
         if !folder.exists() {
             let made = paths.scratch().join(format!("init-{}", id::random_id()));
             snapshot::folder(&made, 0o755)?;
+            owners::give_path(&made)?;
             for (name, _) in FOLDERS {
                 snapshot::folder(&made.join(name), 0o755)?;
+                owners::give_path(&made.join(name))?;
             }
             for (_, place) in etc_files::FILES {
                 let file = made.join(place.trim_start_matches('/'));
                 fs::write(&file, "").doing(|| format!("write {}", file.display()))?;
+                owners::give_path(&file)?;
             }
             fs::rename(&made, &folder).doing(|| format!("make {}", folder.display()))?;
         }
         Ok(InitLayer { folder, fits: Mutex::default() })
+    }
+
+    /// The empty folder on which the kernel's views of itself are mounted: `proc`, `sys` or `dev`.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// The image's layers, topmost first, below this one if it fits.
@@ -67,10 +76,11 @@ impl InitLayer {
 }
 
 fn fits(lower: &[PathBuf]) -> bool {
+    let (uid, gid) = owners::root();
     FOLDERS.iter().all(|(name, must_look_like_ours)| {
         let Some(found) = lower.iter().find_map(|layer| fs::symlink_metadata(layer.join(name)).ok()) else { return true };
         let deleted = found.rdev() == 0 && !found.is_dir() && !found.is_file() && !found.is_symlink();
-        let alike = (found.uid(), found.gid(), found.mode() & 0o7777) == (0, 0, 0o755);
+        let alike = (found.uid(), found.gid(), found.mode() & 0o7777) == (uid, gid, 0o755);
         deleted || (found.is_dir() && (alike || !must_look_like_ours))
     }) && !has_folders_for_files(lower)
 }

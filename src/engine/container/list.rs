@@ -32,7 +32,11 @@ use minidock_spec::{
     reference::Reference,
 };
 use regex::Regex;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What `GET /containers/json` asks for.
 #[derive(Clone, Debug, Default)]
@@ -79,10 +83,18 @@ pub async fn list(engine: &Arc<Engine>, options: ListOptions) -> Result<Vec<Summ
         .take(limit)
         .collect();
     let mut rows = Vec::with_capacity(records.len());
-    for record in records {
-        let mut row = summary(&record);
+    // names are asked for once, however many containers have them
+    let mut meant: HashMap<&str, Option<Digest>> = HashMap::new();
+    for record in &records {
+        let name = record.config.image.as_str();
+        let now = meant.entry(name).or_insert_with(|| engine.images.store.resolve(name).ok().map(|image| image.id));
+        let mut row = summary(record);
+        if now.as_ref() != Some(&record.image) {
+            // the name has moved on to another image, or is gone: the container has not
+            row.image = record.image.to_string();
+        }
         if options.size {
-            let sizes = size::of_container(engine, &record).await?;
+            let sizes = size::of_container(engine, record).await?;
             (row.size_rw, row.size_root_fs) = (Some(sizes.rw), Some(sizes.root_fs));
         }
         rows.push(row);
@@ -181,6 +193,11 @@ impl Filter {
             Ok(codes) => codes,
             Err(_) => return bad("exited", filters.values("exited").next().unwrap_or_default()),
         };
+        for key in ["publish", "expose"] {
+            if let Some(value) = filters.values(key).find(|v| port_range(v).is_none()) {
+                return bad(key, value);
+            }
+        }
         let created = |key: &str, newest: bool| -> Result<Option<Timestamp>> {
             let found: Result<Vec<_>> =
                 filters.values(key).map(|id| Ok(engine.containers.find(id)?.record().created)).collect();
@@ -272,15 +289,17 @@ fn same_reference(wanted: &str, image: &str) -> bool {
 
 /// Whether `80/tcp` is among `80`, `80/tcp` or `79-81/tcp`.
 fn in_range(wanted: &str, port: &str) -> bool {
-    let split = |text: &str| -> Option<(u16, u16, String)> {
-        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
-        Some((low.parse().ok()?, high.parse().ok()?, protocol.to_string()))
-    };
-    match (split(wanted), split(port)) {
+    match (port_range(wanted), port_range(port)) {
         (Some((low, high, wanted)), Some((port, _, protocol))) => wanted == protocol && (low..=high).contains(&port),
         _ => false,
     }
+}
+
+/// `79-81/tcp`: from, to, protocol.
+fn port_range(text: &str) -> Option<(u16, u16, &str)> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
+    Some((low.parse().ok()?, high.parse().ok()?, protocol))
 }
 
 #[cfg(test)]

@@ -82,6 +82,10 @@ pub fn bind(text: &str, volume_driver: &str) -> Result<Wish> {
         let why = "invalid mount config for type \"volume\": field BindOptions must not be specified";
         return Err(Error::invalid(format!("{}: {why}", bad().message())));
     }
+    if kind == "bind" && has("nocopy") {
+        let why = "invalid mount config for type \"bind\": field VolumeOptions must not be specified";
+        return Err(Error::invalid(format!("{}: {why}", bad().message())));
+    }
     check_target(kind, target).map_err(|e| Error::invalid(format!("{}: {}", bad().message(), e.message())))?;
     Ok(Wish {
         kind: kind.into(),
@@ -238,6 +242,7 @@ mod tests {
         assert_eq!((host.kind.as_str(), host.source.as_str(), host.propagation.as_str()), ("bind", "/srv", "rprivate"));
         assert_eq!(bind("/srv:/srv:rshared", "").expect("a bind").propagation, "rshared");
         assert!(bind("x:/y:nocopy", "").expect("a volume").no_copy);
+        assert!(bind("/x:/y:nocopy", "").unwrap_err().message().ends_with("field VolumeOptions must not be specified"));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 use crate::{Engine, container::record::Record};
 use minidock_base::{Doing, Error, Result, paths::Paths};
+use minidock_image::layer::owners;
 use minidock_linux::{
     action, files,
     mount::{FileSystem, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY},
@@ -73,6 +74,10 @@ pub fn prepare(paths: &Paths, id: &str, image: &Image) -> Result<()> {
     let (diff, work) = (paths.container_diff(id), paths.container_work(id));
     folder(&diff, 0o755)?;
     folder(&work, 0o700)?;
+    if image.lower.is_empty() {
+        let doing = || format!("open {}", diff.display());
+        owners::give_to_root(&files::open_directory(&diff).doing(doing)?).doing(doing)?;
+    }
     if let Some(top) = image.lower.first() {
         let doing = || format!("look at {}", top.display());
         let (from, to) = (files::open_directory(top).doing(doing)?, files::open_directory(&diff).doing(doing)?);

@@ -29,7 +29,7 @@ use minidock_base::{Error, Result, error::Doing};
 use minidock_linux::cgroup::Hierarchy;
 use minidock_spec::engine::container::Top;
 use process::{Machine, Process};
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 /// The processes of a container; `ps_args` as for ps(1), `-ef` when empty.
 ///
@@ -42,15 +42,26 @@ pub async fn top(engine: &Arc<Engine>, id: &str, ps_args: &str) -> Result<Top> {
         return Err(Error::conflict(format!("container {} is restarting, wait until the container is running", record.id)));
     }
     stats::must_run(&record)?;
-    let path = bundle::cgroups_path(engine, &record);
+    let (path, first) = (bundle::cgroups_path(engine, &record), record.state.pid);
     let look = move || {
         let hierarchy = Hierarchy::detect().doing(|| "find the cgroups of this machine")?;
         let pids = hierarchy.cgroup(Path::new(&path)).procs().doing(|| "list its processes")?;
-        Ok(wish.table(&pids))
+        Ok(wish.table(&if pids.is_empty() { beside(first) } else { pids }))
     };
     let table = tokio::task::spawn_blocking(look).await.map_err(|e| Error::system(e.to_string()))??;
     publish(engine, &record, "top", &[]);
     Ok(table)
+}
+
+/// The processes in the pid namespace of its first one: without root there may be no cgroup for it.
+fn beside(first: i32) -> Vec<i32> {
+    let world = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(its) = world(first) else { return Vec::new() };
+    let pids =
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut pids: Vec<i32> = pids.filter(|pid| world(*pid).as_ref() == Some(&its)).collect();
+    pids.sort_unstable();
+    pids
 }
 
 /// A command line of `ps`, understood.

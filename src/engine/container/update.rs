@@ -74,10 +74,15 @@ fn merge(old: &Resources, new: &Resources) -> Result<Resources> {
             *mine = theirs;
         }
     };
-    if new.nano_cpus > 0 && (old.cpu_period > 0 || old.cpu_quota > 0) {
-        return Err(Error::invalid(
-            "Conflicting options: CPU Period or Quota cannot be updated as NanoCPUs has already been set",
-        ));
+    for (wanted, set, words) in [
+        (new.nano_cpus, old.cpu_period, "Nano CPUs cannot be updated as CPU Period"),
+        (new.nano_cpus, old.cpu_quota, "Nano CPUs cannot be updated as CPU Quota"),
+        (new.cpu_period, old.nano_cpus, "CPU Period cannot be updated as NanoCPUs"),
+        (new.cpu_quota, old.nano_cpus, "CPU Quota cannot be updated as NanoCPUs"),
+    ] {
+        if wanted > 0 && set > 0 {
+            return Err(Error::conflict(format!("Conflicting options: {words} has already been set")));
+        }
     }
     number(&mut all.cpu_shares, new.cpu_shares);
     number(&mut all.nano_cpus, new.nano_cpus);
@@ -122,5 +127,9 @@ mod tests {
         assert_eq!((all.memory, all.memory_swap, all.cpu_shares, all.pids_limit), (32 << 20, 128 << 20, 512, Some(50)));
         let high = Resources { memory: 1 << 30, ..Resources::default() };
         assert!(merge(&old, &high).unwrap_err().message().contains("memoryswap"));
+        let (cpus, quota) =
+            (Resources { nano_cpus: 5, ..Resources::default() }, Resources { cpu_quota: 5000, ..Resources::default() });
+        assert!(merge(&cpus, &quota).unwrap_err().message().contains("CPU Quota cannot be updated as NanoCPUs has already"));
+        assert!(merge(&quota, &cpus).unwrap_err().message().contains("Nano CPUs cannot be updated as CPU Quota has already"));
     }
 }

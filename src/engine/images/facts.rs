@@ -39,6 +39,10 @@ pub async fn inspect(engine: &Arc<Engine>, name: &str) -> Result<ImageInspect> {
         let mut data = BTreeMap::new();
         if let Some((top, rest)) = dirs.split_first() {
             data.insert("UpperDir".to_string(), top.clone());
+            // where overlayfs would work and be seen if it were mounted, as Docker names them
+            let home = top.strip_suffix("/diff").unwrap_or(top);
+            data.insert("MergedDir".to_string(), format!("{home}/merged"));
+            data.insert("WorkDir".to_string(), format!("{home}/work"));
             if !rest.is_empty() {
                 data.insert("LowerDir".to_string(), rest.join(":"));
             }

@@ -63,8 +63,8 @@ pub async fn save(engine: &Arc<Engine>, names: Vec<String>) -> Result<ByteStream
         wanted.iter().map(known).collect::<Result<Vec<_>>>()
     })
     .await?;
-    for (image, name) in ids.iter().zip(&names) {
-        publish(&engine, "save", &image.id, name);
+    for image in &ids {
+        publish(&engine, "save", &image.id, image.id.as_str());
     }
     let store = engine.images.store.clone();
     Ok(writing(move |out| store.save(&names, out)))

@@ -30,6 +30,8 @@ pub mod security;
 
 use crate::{container::record::Record, users::User, volumes::Source};
 use minidock_base::Result;
+use minidock_image::layer::owners::Table;
+use minidock_linux::userns::Range;
 use minidock_spec::runtime::OCI_VERSION;
 use serde_json::{Value, json};
 use std::{
@@ -50,6 +52,8 @@ pub struct Host {
     pub hard_limits: Vec<(String, u64)>,
     /// Which groups are known in our user namespace, if it is not the machine's own.
     pub groups: Groups,
+    /// Who the users of containers are outside (`--userns-remap`), if not the same.
+    pub remap: Option<Table>,
 }
 
 /// The groups of a user namespace; by default, all.
@@ -126,6 +130,12 @@ pub fn config(facts: &Facts<'_>) -> Result<Value> {
         "maskedPaths": security::masked_paths(host_config, facts.host),
         "readonlyPaths": security::readonly_paths(host_config),
     });
+    if let Some(table) = &facts.host.remap
+        && namespaces::is_remapped(record, facts.host)
+    {
+        linux["uidMappings"] = mappings(&table.uids);
+        linux["gidMappings"] = mappings(&table.gids);
+    }
     if let Some(seccomp) = security::seccomp(host_config, &capabilities)? {
         linux["seccomp"] = seccomp;
     }
@@ -144,6 +154,11 @@ pub fn config(facts: &Facts<'_>) -> Result<Value> {
         config["hostname"] = json!(record.config.hostname);
     }
     Ok(config)
+}
+
+fn mappings(ranges: &[Range]) -> Value {
+    let one = |r: &Range| json!({ "containerID": r.inside, "hostID": r.outside, "size": r.size });
+    ranges.iter().map(one).collect()
 }
 
 fn annotations(record: &Record) -> Value {

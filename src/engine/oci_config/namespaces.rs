@@ -14,7 +14,7 @@
 //! A namespace that is the host's is simply left out of the list; another's is named by its path below `/proc`.
 //! *See:* config-linux.md#namespaces · namespaces(7). *Next room:* [`super::mounts`]
 
-use super::Facts;
+use super::{Facts, Host};
 use crate::container::record::Record;
 use minidock_base::{Error, Result};
 use minidock_linux::userns;
@@ -71,6 +71,29 @@ pub fn shares_host_name(record: &Record) -> bool {
     record.host_config.uts_mode == "host"
 }
 
+/// Whether root inside is somebody else outside: the daemon has a table, and the container did not ask to go without.
+pub fn is_remapped(record: &Record, host: &Host) -> bool {
+    host.remap.is_some() && record.host_config.userns_mode != "host"
+}
+
+/// What does not go together with a user namespace, in Docker's words.
+///
+/// # Errors
+/// A privileged container, or one that shares the machine's network or processes.
+pub fn check_remap(wishes: &minidock_spec::engine::container::HostConfig, host: &Host) -> Result<()> {
+    let why = match (wishes.privileged, wishes.network_mode.as_str(), wishes.pid_mode.as_str()) {
+        _ if host.remap.is_none() || wishes.userns_mode == "host" => return Ok(()),
+        (true, ..) => {
+            "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace when running \
+             privileged mode"
+        }
+        (_, "host", _) => "cannot share the host's network namespace when user namespaces are enabled",
+        (.., "host") => "cannot share the host PID namespace when user namespaces are enabled",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(why).hint("--userns host runs this container without one"))
+}
+
 /// The `linux.namespaces` of the config.
 pub fn list(facts: &Facts<'_>) -> Vec<Value> {
     let (wishes, joins) = (&facts.record.host_config, &facts.joins);
@@ -87,6 +110,13 @@ pub fn list(facts: &Facts<'_>) -> Vec<Value> {
     add("ipc", &wishes.ipc_mode, of_process(joins.ipc, "ipc"));
     if wishes.cgroupns_mode == "private" {
         list.push(json!({ "type": "cgroup" }));
+    }
+    if is_remapped(facts.record, facts.host) {
+        // who shares another's processes must be somebody in his user namespace: /proc is mounted by its right
+        match of_process(joins.pid.or(joins.ipc), "user") {
+            Some(path) => list.push(json!({ "type": "user", "path": path })),
+            None => list.push(json!({ "type": "user" })),
+        }
     }
     list
 }

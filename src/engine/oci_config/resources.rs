@@ -114,7 +114,10 @@ fn block_io(wishes: &Resources) -> Result<Map<String, Value>> {
 }
 
 fn device(path: &str, name: &str, value: u64) -> Result<Value> {
-    let meta = std::fs::metadata(path).map_err(|e| Error::invalid(format!("no such device: {path}: {e}")))?;
+    let meta = std::fs::metadata(path).map_err(|e| {
+        let why = e.raw_os_error().map_or_else(|| e.to_string(), minidock_linux::errno::words);
+        Error::invalid(format!("stat {path}: {why}"))
+    })?;
     let dev = meta.rdev();
     let (major, minor) = ((dev >> 8 & 0xfff) | (dev >> 32 & !0xfff), (dev & 0xff) | (dev >> 12 & !0xff));
     Ok(json!({ "major": major, "minor": minor, name: value }))

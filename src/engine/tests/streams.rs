@@ -130,8 +130,8 @@ async fn an_exec_is_a_second_process_with_its_own_code() {
     sh.user = "www".into();
     assert!(exec_in(&stage, &id, sh.clone()).await.0.starts_with("1 2 /home\n/tmp\n33\nCapEff:\t0000000000000000"));
     sh.user = "ghost".into();
-    let error = exec::create(&stage.engine, &id, sh).await.expect_err("unknown");
-    assert!(error.message().contains("unable to find user ghost"), "{error}");
+    let (out, _, code) = exec_in(&stage, &id, sh).await;
+    assert!(out.contains("unable to find user ghost") && code == 126, "{out} {code}");
 
     let (out, _, code) = exec_in(&stage, &id, wish(&["nosuch"])).await;
     assert!(out.contains("executable file not found in $PATH") && (code == 126 || code == 127), "{out} {code}");

@@ -17,6 +17,7 @@
 //! moby archive issues on implied parents. Next room: [`super::diff`]
 
 use super::{
+    owners,
     tree::{self, Missing, Tree, lossy},
     unpack::Unpacked,
 };
@@ -50,7 +51,8 @@ fn odd_root(unpacked: &Unpacked, lower: &[PathBuf]) -> Result<Option<(OwnedFd, S
     let (false, Some(below)) = (unpacked.root, lower.first()) else { return Ok(None) };
     let below = files::open_directory(below).doing(|| "open the layer below")?;
     let stat = files::fstat(&below).doing(|| "look at the layer below")?;
-    Ok(((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid) != (0o755, 0, 0)).then_some((below, stat)))
+    let (uid, gid) = owners::root();
+    Ok(((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid) != (0o755, uid, gid)).then_some((below, stat)))
 }
 
 /// Settles the layer unpacked at `diff` against the layers `lower` (top first).

@@ -14,7 +14,7 @@
 //!
 //! * compression → [`tar`]: the bytes become entries ([`pax`] has the numbers and records).
 //! * [`unpack`]: an entry becomes a file, below a root that [`tree`] guards.
-//! * [`whiteout`]: how a diff says "deleted".
+//! * [`whiteout`]: how a diff says "deleted". [`owners`]: ids that mean others outside.
 //! * [`below`]: folders and link targets that the archive takes for granted.
 //! * [`diff`], [`pack`] and [`write`]: the same road backwards.
 //!
@@ -23,6 +23,7 @@
 
 pub mod below;
 pub mod diff;
+pub mod owners;
 pub mod pack;
 pub mod pax;
 pub mod tar;

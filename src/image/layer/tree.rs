@@ -17,6 +17,7 @@
 //! Laws: whoever removes or replaces a directory or a symlink must call [`Tree::forget`]; a tree being unpacked has one
 //! writer. See: openat2(2), path_resolution(7). Next room: [`super::unpack`]
 
+use super::owners;
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     errno::{self, CallFailed},
@@ -252,7 +253,8 @@ impl Tree {
         let fd = files::openat2(&**at, text, Open::DirectoryNoFollow, Resolve::Beneath)
             .doing(|| format!("open the folder {:?}", lossy(&path)))?;
         // the umask must not take away what a folder nobody described should have
-        files::fchmod(&fd, 0o755).doing(|| format!("make the folder {:?}", lossy(&path)))?;
+        let settled = files::fchmod(&fd, 0o755).and_then(|()| owners::give_to_root(&fd));
+        settled.doing(|| format!("make the folder {:?}", lossy(&path)))?;
         self.implied.push(path.clone());
         Ok(Rc::new(Folder { path, fd }))
     }

@@ -19,6 +19,7 @@
 //! See: OCI image-spec layer.md, overlayfs.rst,CVE-2017-14992. Next room: [`super::whiteout`]
 
 use super::{
+    owners,
     tar::{Entry, Kind, Reader, Sparse},
     tree::{self, Folder, Missing, Tree, lossy},
     whiteout::Mark,
@@ -96,8 +97,11 @@ fn run<R: BufRead>(archive: R, tree: Tree, policy: Policy) -> Result<(Unpacked, 
         Work { tree, policy, folders: BTreeMap::new(), links: Vec::new(), opaque: BTreeSet::new(), done: Unpacked::default() };
     let mut reader = Reader::new(archive);
     while let Some(mut entry) = reader.next()? {
-        (entry.uid, entry.gid) = work.policy.owner.unwrap_or((entry.uid, entry.gid));
-        work.entry(&entry, &mut reader).map_err(|e| e.during(format!("unpack {:?}", lossy(&entry.name))))?;
+        let owner = owners::on_disk(work.policy.owner.unwrap_or((entry.uid, entry.gid)));
+        let owned = owner.map(|owner| (entry.uid, entry.gid) = owner);
+        owned
+            .and_then(|()| work.entry(&entry, &mut reader))
+            .map_err(|e| e.during(format!("unpack {:?}", lossy(&entry.name))))?;
     }
     work.finish().map(|done| (done, reader.into_inner()))
 }
