@@ -15,5 +15,7 @@ mod hooks;
 mod life;
 #[path = "kernel/runtime_namespaces.rs"]
 mod namespaces;
+#[path = "kernel/runtime_net_devices.rs"]
+mod net_devices;
 #[path = "kernel/runtime_rootfs.rs"]
 mod rootfs;

@@ -62,6 +62,10 @@ fn link(command: &str) -> String {
         }
         ["ip", "link", "add", name, ..] if words.contains(&"bridge") => format!("Makes a switch: the bridge {name}."),
         ["ip", "link", "set", name, "up"] => format!("Switches {name}{place} on."),
+        ["ip", "link", "set", name, "netns", _, ref renamed @ ..] => {
+            let named = renamed.last().map_or(String::new(), |new| format!(", where it is called {new}"));
+            format!("Sends {name}{place} away, into another network namespace{named}.")
+        }
         ["ip", "link", "set", name, "type", "bridge_slave", ref knobs @ ..] => {
             format!("Sets up the bridge's port of {name}: {}.", knobs.join(" "))
         }
@@ -129,6 +133,9 @@ pub fn why(action: &Action) -> &'static str {
         "netlink" if has(" type macvlan ") => {
             "the network is a segment outside of this machine, and the container is to be one of its machines: with a MAC that its switch and its router see"
         }
+        "netlink" if has(" link set ") && has(" netns ") => {
+            "a link can be in one network namespace only: what the container is to have whole, the host has no more"
+        }
         "netlink" if has(" link set lo up") => "programs that talk to themselves over 127.0.0.1 would find no way",
         "netlink" if has(" addr add ") => {
             "the link's MAC was made from this address, so whoever remembers one of the two is never wrong about the other"
@@ -170,6 +177,11 @@ mod tests {
                 "Puts a further machine on the cable of eth0: eth0 (02:42:c0:a8:0a:02), which lies in the sandbox.",
             ),
             ("nsenter --net=/x ip link set lo up", "Switches lo in the sandbox on."),
+            (
+                "ip link set ens4 netns /proc/7/ns/net name eth0",
+                "Sends ens4 away, into another network namespace, where it is called eth0.",
+            ),
+            ("ip link set ens4 netns /x", "Sends ens4 away, into another network namespace."),
             ("nsenter --net=/x ip addr add 172.17.0.2/16 dev eth0", "Gives eth0 in the sandbox the address 172.17.0.2/16."),
             (
                 "nsenter --net=/x ip route replace default via 172.17.0.1",

@@ -1,8 +1,9 @@
 //! # Signals: names, numbers, and reading them like a file
 //!
-//! A signal handler runs between any two instructions, so almost nothing may be done in one. minidock has no handlers:
-//! a process *blocks* the signals it cares about and reads them from a descriptor ([`descriptor`]), in the same poll loop
-//! as everything else. And it sends them to a *pidfd* where it can, for a pid may meanwhile belong to somebody else.
+//! A signal handler runs between any two instructions, so almost nothing may be done in one. minidock has a single one,
+//! which ends the process ([`end_by`]); else a process *blocks* the signals it cares about and reads them from a descriptor
+//! ([`descriptor`]), in the same poll loop as everything else. And it sends them to a *pidfd* where it can, for a pid may
+//! meanwhile belong to somebody else.
 //!
 //! * [`parse`] understands what people type: `9`, `KILL`, `SIGKILL`, `sigrtmin+3`; [`name`] prints it.
 //! * [`block`] gives back the old mask; children started by `std::process::Command` begin with an empty mask, while
@@ -173,6 +174,29 @@ pub fn defaults() -> Result<(), CallFailed> {
                 unsafe { libc::syscall(libc::SYS_rt_sigaction, own, by_default.as_ptr(), std::ptr::null::<u64>(), 8) };
             }
             Ok::<_, std::io::Error>(())
+        },
+    )
+}
+
+/// From now on these signals end the process at once, with a shell's status: 128 and the number. That is what they do to anybody
+/// but the first process of a pid namespace, whom the kernel spares what it has not asked for. `execve` sets them back.
+#[track_caller]
+pub fn end_by(signals: &[i32]) -> Result<(), CallFailed> {
+    extern "C" fn end(number: libc::c_int) {
+        // SAFETY: one integer; _exit is among the few calls that a handler may make.
+        unsafe { libc::_exit(128 + number) }
+    }
+    call(
+        "rt_sigaction",
+        || vec![signals.iter().map(|number| name(*number)).collect::<Vec<_>>().join(" "), "exit at once".into()],
+        || {
+            for number in signals {
+                // SAFETY: the handler takes a signal's number as promised, lives as long as the program, and returns to nobody.
+                if unsafe { libc::signal(*number, end as *const () as libc::sighandler_t) } == libc::SIG_ERR {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            Ok(())
         },
     )
 }

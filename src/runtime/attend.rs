@@ -4,8 +4,8 @@
 //! host's programs, and it is the one who remembers.
 //!
 //! ```text
-//!   raise     state with the pid · id maps · id-mapped mounts · oom score · go
-//!   attend    Hooks → prestart, createRuntime · Listener → the seccomp agent · Ready        crate::handshake
+//!   raise     state with the pid · id maps · id-mapped mounts · oom score · network devices · go
+//!   attend    Source → opened inside · Hooks → prestart, createRuntime · Listener → the seccomp agent · Ready        crate::handshake
 //!   announce  pid file, pidfd socket                                                        … then go
 //! ```
 //!
@@ -16,7 +16,9 @@ use crate::{
     create::Options,
     handshake::{self, Word},
     hooks::{self, Moment},
-    log, mounts, seccomp,
+    log,
+    mounts::{self, Prepared},
+    net_devices, seccomp, sources,
     state::{Folder, Record},
 };
 use minidock_base::{Doing, Error, Result};
@@ -44,18 +46,18 @@ pub struct Child<'a> {
 }
 
 impl Child<'_> {
-    /// What only the parent can do for the newborn: remember it, map its ids, set its oom score.
+    /// What only the parent can do for the newborn: remember it, map its ids, set its oom score, give it devices of the host.
     ///
     /// # Errors
-    /// What the kernel says to a map or a score.
-    pub fn raise(&mut self, folder: &Folder, record: &Record, mounts: &[mounts::Prepared<'_>], waits: bool) -> Result<()> {
+    /// What the kernel says to a map, a score or a device.
+    pub fn raise(&mut self, folder: &Folder, record: &Record, mounts: &[Prepared<'_>], waits: bool) -> Result<()> {
         folder.save(record)?;
         if bundle::has_namespace(self.spec, LinuxNamespaceType::User) && waits {
             self.map_ids()?;
-            if mounts::wants_container_map(mounts) {
+            if sources::wants_container_map(mounts) {
                 let path = format!("/proc/{}/ns/user", self.pid);
                 let table = namespaces::open(Path::new(&path), Namespace::User).doing(|| "open the container's id table")?;
-                mounts::map_by_container(mounts, table.as_fd())?;
+                sources::map_by_container(mounts, table.as_fd())?;
             }
         }
         if let Some(score) = self.process.oom_score_adj() {
@@ -67,6 +69,7 @@ impl Child<'_> {
                 written => written.doing(|| format!("set oom score adj to {score}"))?,
             }
         }
+        net_devices::give(self.spec, self.pid)?;
         if waits {
             // A child that is gone already says why when we attend.
             drop(handshake::go(&mut self.channel));
@@ -80,8 +83,8 @@ impl Child<'_> {
         if !new {
             return Ok(());
         }
-        let uids = mounts::to_ranges(linux.uid_mappings().as_deref().unwrap_or_default());
-        let gids = mounts::to_ranges(linux.gid_mappings().as_deref().unwrap_or_default());
+        let uids = sources::to_ranges(linux.uid_mappings().as_deref().unwrap_or_default());
+        let gids = sources::to_ranges(linux.gid_mappings().as_deref().unwrap_or_default());
         userns::write_maps(self.pid, &uids, &gids).doing(|| "map the user namespace's ids")
     }
 
@@ -89,11 +92,17 @@ impl Child<'_> {
     ///
     /// # Errors
     /// A hook that failed, or what the child says instead.
-    pub fn attend(&mut self, record: &Record) -> Result<()> {
+    pub fn attend(&mut self, record: &Record, mounts: &[Prepared<'_>]) -> Result<()> {
         let state = record.to_state(Status::Creating);
         log::debug("child process in init()");
         loop {
             match handshake::hear(&mut self.channel)? {
+                Some(Word::Source { entry }) => {
+                    let asked =
+                        mounts.get(entry).ok_or_else(|| Error::system("init asks for a mount that is not in the list"))?;
+                    let tree = sources::open_inside(asked, self.pid).map_err(|e| e.during(mounts::mounting(asked.entry)))?;
+                    handshake::go_with(&self.channel, &tree.fd).map_err(|_| self.death())?;
+                }
                 Some(Word::Hooks) => {
                     // Of this one the specification says that the container is created.
                     let created = record.to_state(Status::Created);
@@ -134,12 +143,10 @@ impl Child<'_> {
     /// `run`: the program begins, or says why it does not.
     ///
     /// # Errors
-    /// What init says instead.
+    /// What init says instead; a poststart hook that failed, and the container is not to be.
     pub fn hear_it_start(&mut self, record: &Record) -> Result<()> {
         crate::lifecycle::hear_it_start(&mut self.channel)?;
-        let state = record.to_state(Status::Running);
-        hooks::run_all(Moment::Poststart, self.spec.hooks(), &state);
-        Ok(())
+        hooks::run(Moment::Poststart, self.spec.hooks(), &record.to_state(Status::Running))
     }
 
     fn death(&self) -> Error {

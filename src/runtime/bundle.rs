@@ -12,10 +12,13 @@
 //! Laws: versions 1.x are read (fields that we do not know are ignored, as the specification asks); a path in the
 //! configuration is absolute where the specification says so. See: runtime-spec config.md. Next room: [`crate::state`]
 
-use crate::{memory_policy, written};
+use crate::{memory_policy, net_devices, written};
 use minidock_base::{Doing, Error, Result};
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Process, Spec};
 use std::path::{Path, PathBuf};
+
+/// The newest version of the specification that is understood whole.
+pub const NEWEST_VERSION: &str = "1.3.0";
 
 /// A configuration that has passed, and where its bundle lies.
 pub struct Bundle {
@@ -158,7 +161,7 @@ fn check_namespaces(spec: &Spec) -> Result<()> {
 /// # Errors
 /// No arguments, a relative working directory, an id that is none.
 pub fn check_process(process: &Process) -> Result<()> {
-    if process.args().as_ref().is_none_or(|args| args.is_empty() || args[0].is_empty()) {
+    if process.args().as_ref().is_none_or(|args| args.is_empty()) {
         return Err(Error::invalid("args must not be empty"));
     }
     if process.cwd().as_os_str().is_empty() {
@@ -187,9 +190,7 @@ fn check_linux(spec: &Spec) -> Result<()> {
     if let Some(policy) = linux.memory_policy() {
         memory_policy::check(policy)?;
     }
-    if linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()) {
-        return Err(Error::not_implemented("linux.netDevices: this runtime does not move network devices"));
-    }
+    net_devices::check(spec)?;
     let user = has_namespace(spec, LinuxNamespaceType::User);
     let mapped = |maps: &Option<Vec<_>>| maps.as_ref().is_some_and(|maps| !maps.is_empty());
     if !user && (mapped(linux.uid_mappings()) || mapped(linux.gid_mappings())) {

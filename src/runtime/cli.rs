@@ -117,7 +117,7 @@ fn with_globals(given: &Given, rest: &[String]) -> i32 {
     match call.run(args) {
         Ok(status) => status,
         Err(failed) => {
-            log::error(&call.told(&failed));
+            call.tell(&failed);
             if command.name == "exec" { 255 } else { 1 }
         }
     }
@@ -130,6 +130,14 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// What the kernel says to a program that it cannot begin (its interpreter is missing, say) is told as a shell tells it.
+    fn tell(&self, failed: &Error) {
+        match self.command.name == "run" && failed.message().starts_with("exec /") {
+            true => log::sentence(&failed.message()),
+            false => log::error(&self.told(failed)),
+        }
+    }
+
     /// runc puts the command's name before these.
     fn told(&self, failed: &Error) -> String {
         match self.command.name {

@@ -22,11 +22,12 @@ use crate::{
     ahead,
     attend::{self, Child},
     birth::{self, Walls},
+    borrowed_network,
     bundle::{self, Bundle},
     console, door, grants,
     hooks::{self, Moment},
     init::{self, Plan},
-    log, mounts, privileges, recording, resources, rootfs, seccomp,
+    log, net_devices, privileges, recording, resources, rootfs, seccomp, sources,
     state::{Folder, Record},
 };
 use minidock_base::{Doing, Error, Result, clock};
@@ -144,10 +145,11 @@ fn make(
     let cgroup = make_cgroup(record, &bundle.spec)?;
     let into = cgroup.clone_into_fd().doing(|| "open the container's cgroup")?;
     let mut walls = birth::walls(&bundle.spec)?;
+    borrowed_network::turn_knobs(&bundle.spec)?;
     let door = if start == Start::Later { Some(door::make(folder)?) } else { None };
     let doors = birth::doors(&cgroup, into.is_some())?;
     let state = record.to_state(Status::Creating);
-    let plan = Plan { cgroup: doors, console, door, ..plan(options, bundle, process, &cgroup, &mut walls, state)? };
+    let mut plan = Plan { cgroup: doors, console, door, ..plan(options, bundle, process, &cgroup, &mut walls, state)? };
     let (ours, theirs) = fds::socketpair().doing(|| "make a socket pair")?;
     match birth::give_birth(&walls, into.as_ref().map(|fd| fd.as_fd()))? {
         Cloned::Child => {
@@ -161,8 +163,9 @@ fn make(
             record.started = Running::read(pid).map_or(0, |process| process.started);
             let mut child = Child { pid, pidfd, channel: File::from(ours), spec: &bundle.spec, process };
             child.raise(folder, record, &plan.materials.mounts, plan.waits)?;
+            let mounts = std::mem::take(&mut plan.materials.mounts);
             drop(plan);
-            child.attend(record)?;
+            child.attend(record, &mounts)?;
             attend::announce(options, &child)?;
             child.go()?;
             match start {
@@ -199,7 +202,9 @@ fn plan<'a>(
         joined_user: walls.joins_user(),
         new_cgroup_namespace: walls.new_cgroup,
         new_user_namespace: walls.new.has(Namespace::User),
-        waits: walls.new.has(Namespace::User) || mounts::wants_container_map(&materials.mounts),
+        waits: walls.new.has(Namespace::User)
+            || sources::wants_container_map(&materials.mounts)
+            || net_devices::are_wanted(spec),
         console: None,
         door: None,
         preserve_fds,

@@ -4,13 +4,17 @@
 //! It waits at a door: a FIFO in the container's folder, held open since before the folder went out of sight.
 //!
 //! ```text
-//!   start ──"s"──► [start]  ──► init reads one byte, and goes on
-//!   start ◄─────── [answer] ◄── Going, or Failed{why}; end of file when execve has closed it
+//!   start ──"s"──► exec.fifo         ──► init reads one byte, and goes on
+//!   start ◄─────── answer/exec.fifo  ◄── Going, or Failed{why}; end of file when execve has closed it
 //! ```
 //!
 //! * The end of the answer is the good news: the descriptor is close-on-exec, so end of file *means* that the program runs
 //!   (or that init died, which the answer told before). `start` returns then, and not sooner.
 //! * FIFOs, not a socket: after its seccomp filter is loaded, init may have to live with nothing but read and write.
+//!
+//! * Both are called as runc calls its one: who looks through `/proc/PID/fd` for descriptors that should not be there knows this name.
+//! * Meanwhile init is the first process of its world, whom the kernel spares any signal that it did not ask for; it asks for those
+//!   by which people end a program ([`ENDS`]).
 //!
 //! Laws: init holds its end of `start` for reading *and* writing, so it never sees an end of file while it waits.
 //! See: fifo(7). Next room: [`crate::handshake`]
@@ -24,12 +28,15 @@ use std::{
     path::PathBuf,
 };
 
+/// SIGHUP, SIGINT, SIGQUIT, SIGTERM: who waits at the door ends by them.
+pub const ENDS: [i32; 4] = [1, 2, 3, 15];
+
 fn start(folder: &Folder) -> PathBuf {
-    folder.path().join("start")
+    folder.path().join("exec.fifo")
 }
 
 fn answer(folder: &Folder) -> PathBuf {
-    folder.path().join("answer")
+    folder.path().join("answer/exec.fifo")
 }
 
 /// Init's side: where it waits, and where it answers.
@@ -45,6 +52,7 @@ pub struct Inside {
 pub fn make(folder: &Folder) -> Result<Inside> {
     let doing = || "make the door for start";
     fifo::mkfifo(&start(folder)).doing(doing)?;
+    fs::create_dir(folder.path().join("answer")).doing(doing)?;
     fifo::mkfifo(&answer(folder)).doing(doing)?;
     let wait = fifo::hold(&start(folder)).doing(doing)?;
     // A writer can be opened only while there is a reader; it may go at once.
@@ -77,4 +85,5 @@ pub fn remove(folder: &Folder) {
         // What is gone is gone; a folder that vanishes meanwhile was deleted by force.
         let _ = fs::remove_file(path);
     }
+    let _ = fs::remove_dir(folder.path().join("answer"));
 }

@@ -5,7 +5,7 @@
 //!
 //! See: runtime-spec features.md. Next room: [`crate::log`]
 
-use crate::mount_options;
+use crate::{bundle, memory_policy, mount_options};
 use minidock_linux::{caps, namespaces::Namespace};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub fn document() -> Value {
     let capabilities: Vec<String> = (0..=caps::last_capability()).filter_map(caps::name).collect();
     json!({
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": minidock_spec::runtime::OCI_VERSION,
+        "ociVersionMax": bundle::NEWEST_VERSION,
         "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
         "mountOptions": mount_options::all(),
         "linux": {
@@ -33,7 +33,8 @@ pub fn document() -> Value {
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": true}},
-            "netDevices": {"enabled": false}
+            "netDevices": {"enabled": true},
+            "memoryPolicy": {"modes": memory_policy::modes(), "flags": memory_policy::flags()}
         },
         "annotations": {"org.minidock.version": env!("CARGO_PKG_VERSION")},
         "potentiallyUnsafeConfigAnnotations": []

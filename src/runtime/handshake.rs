@@ -6,6 +6,8 @@
 //! ```text
 //!   parent (runtime)                              child (init)
 //!     id maps, oom score …            ── go ──►   only if there was something to wait for
+//!     open it in the child's tree     ◄─ Source   a bind mount of something that was mounted just now
+//!                                     ── go, with the descriptor ──►
 //!     hooks prestart, createRuntime   ◄─ Hooks    mounts are made, the root is not yet pivoted
 //!                                     ── go ──►
 //!     hand it to the agent            ◄─ Listener{fd}   seccomp notify: take it with pidfd_getfd
@@ -24,20 +26,27 @@
 //! Next room: [`crate::init`]
 
 use crate::recording;
-use minidock_base::{Error, Kind, Result, error::Wire};
-use minidock_linux::action;
+use minidock_base::{Doing, Error, Kind, Result, error::Wire};
+use minidock_linux::{action, errno::CallFailed, fds};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
     io::{IoSlice, Read, Write},
+    os::fd::OwnedFd,
 };
 
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
+    /// By its place in the list of mounts.
+    Source {
+        entry: usize,
+    },
     Hooks,
-    Listener { fd: i32 },
+    Listener {
+        fd: i32,
+    },
     Ready,
     Going,
     Failed(Wire),
@@ -111,6 +120,25 @@ fn cut(e: std::io::Error) -> Error {
 /// The child is gone.
 pub fn go(to: &mut File) -> std::io::Result<()> {
     to.write_all(b"g")
+}
+
+/// As [`go`], with a descriptor that the child has asked for.
+///
+/// # Errors
+/// The child is gone.
+pub fn go_with(to: &File, fd: &OwnedFd) -> Result<(), CallFailed> {
+    fds::send_fd(to, fd, b"g")
+}
+
+/// The child waits for a descriptor.
+///
+/// # Errors
+/// The parent is gone; or it sent none.
+pub fn wait_for_descriptor(from: &File) -> Result<OwnedFd> {
+    match fds::receive_fd(from, &mut [0]).doing(|| "talk to the runtime")? {
+        (1.., Some(fd)) => Ok(fd),
+        _ => Err(Error::system("the runtime sent no descriptor").during("talk to the runtime")),
+    }
 }
 
 /// The child waits for the parent.

@@ -9,9 +9,13 @@
 //!   createRuntime    runtime's side       ends the creation           mounts are made, not yet pivoted
 //!   createContainer  container's side     ends the creation           the same moment; paths are still the host's
 //!   startContainer   container's side     ends the start              just before execve
-//!   poststart        runtime's side       is logged                   the program runs, `start` has not returned
+//!   poststart        runtime's side       ends a `run`, see below     the program runs, `start` has not returned
 //!   poststop         runtime's side       is logged                   the container is gone, `delete` has not returned
 //! ```
+//!
+//! * A poststart hook that fails once was worth a warning and now (runtime-spec 1.2.1) ends the container. Who says `run` asked for
+//!   all of it at once, and gets the error; `start` keeps to the warning, for the engine that calls it has given out the container
+//!   already, and the specification's own validation suite asks for it.
 //!
 //! Laws: in order; the environment is the hook's own and nothing else (a startContainer hook that names none has the program's); a hook that does not end in its `timeout` is killed
 //! and has failed. See: runtime-spec config.md#posix-platform-hooks. Next room: [`crate::process`]

@@ -20,7 +20,7 @@
 //! See: runtime-spec runtime.md#lifecycle. Next room: [`crate::rootfs`]
 
 use crate::{
-    bundle, console, door,
+    borrowed_network, bundle, console, door,
     finish::{self, Wish},
     handshake::{self, Word},
     hooks::{self, Moment},
@@ -37,7 +37,7 @@ use minidock_linux::{
     pivot_root,
     proc::Proc,
     seccomp::Filter,
-    userns, wait,
+    signal, userns, wait,
 };
 use minidock_spec::runtime::{State, Status};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
@@ -98,6 +98,9 @@ fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
     Cgroup::enter_through(&plan.cgroup).doing(|| "join the container's cgroup")?;
     plan.cgroup.clear();
     run_everywhere();
+    if plan.door.is_some() {
+        signal::end_by(&door::ENDS).doing(|| "wait for a start that may never come")?;
+    }
     join(&plan, to)?;
     if let Some(name) = &plan.keyring {
         // A kernel without keys has none to leak.
@@ -105,7 +108,7 @@ fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
     }
     limits::umask(0);
     let host_proc = Proc::open(Path::new("/proc")).doing(|| "find the host's /proc")?;
-    let root = rootfs::build(plan.spec, &plan.materials)?;
+    let root = rootfs::build(plan.spec, &plan.materials, &mut |entry| fetch(to, entry))?;
     pivot_root::fchdir(root.as_fd(), "the root filesystem").doing(|| "enter the root filesystem")?;
     run_hooks(&plan, to)?;
     rootfs::enter(&plan.materials, &root, plan.no_pivot, &host_proc)?;
@@ -141,6 +144,12 @@ pub fn run_everywhere() {
     if let Err(failed) = limits::sched_setaffinity("0-1023") {
         crate::log::warn(&format!("resetting the CPU affinity failed: {failed}"));
     }
+}
+
+/// Has the parent open the source of a mount.
+fn fetch(to: &mut File, entry: usize) -> Result<OwnedFd> {
+    handshake::say(to, Word::Source { entry }).doing(|| "talk to the runtime")?;
+    handshake::wait_for_descriptor(to)
 }
 
 /// Says a word and waits until the parent has done its part.
@@ -216,7 +225,9 @@ fn dress(plan: &Plan<'_>, root: &OwnedFd, host_proc: &Proc) -> Result<()> {
     // As runc does: a working directory that the image lacks is made. If it cannot be, entering it will say why.
     let _ = targets::find_or_make(root.as_fd(), plan.process.cwd(), targets::Kind::Folder);
     let Some(linux) = spec.linux() else { return rootfs::seal(spec, &plan.materials, root) };
-    for (name, value) in linux.sysctl().iter().flatten() {
+    let lent = borrowed_network::of(spec).is_some(); // then the parent has turned its knobs
+    let knobs = linux.sysctl().iter().flatten().filter(|(name, _)| !(lent && borrowed_network::is_its(name)));
+    for (name, value) in knobs {
         set_sysctl(host_proc, name, value)?;
     }
     rootfs::seal(spec, &plan.materials, root)?;
@@ -225,7 +236,10 @@ fn dress(plan: &Plan<'_>, root: &OwnedFd, host_proc: &Proc) -> Result<()> {
 }
 
 /// Through the host's /proc, which was verified: a namespaced sysctl is the *writer's*, whichever mount it goes through.
-fn set_sysctl(host_proc: &Proc, name: &str, value: &str) -> Result<()> {
+///
+/// # Errors
+/// A name that is none; what the kernel says to the value.
+pub fn set_sysctl(host_proc: &Proc, name: &str, value: &str) -> Result<()> {
     let path = match name.contains('/') {
         true => name.to_string(),
         false => name.replace('.', "/"),

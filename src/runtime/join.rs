@@ -233,7 +233,7 @@ impl Parent<'_> {
                     return lifecycle::hear_it_start(&mut self.channel);
                 }
                 Some(Word::Failed(wire)) => return Err(during_init(wire)),
-                Some(Word::Hooks | Word::Going) => {
+                Some(Word::Hooks | Word::Source { .. } | Word::Going) => {
                     return Err(Error::system("the new process says something that belongs elsewhere"));
                 }
                 None => return Err(Error::system("the new process is gone before it was ready")),

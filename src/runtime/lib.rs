@@ -22,7 +22,7 @@
 //! * **The command line**: [`cli`], [`flags`], [`commands`], [`help`], [`log`], [`recording`].
 //! * **Documents**: [`bundle`] is read, [`state`] is kept, [`report`], [`spec_command`] and [`features`] are printed.
 //! * **The making**, in the order of events: [`ahead`], [`create`], [`birth`], [`attend`], [`handshake`], [`init`], [`rootfs`]
-//!   ([`mounts`], [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`console`], [`process`],
+//!   ([`mounts`], [`sources`], [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`net_devices`], [`console`], [`process`],
 //!   [`grants`], [`privileges`], [`seccomp`], [`finish`], [`door`].
 //! * **The life after**: [`lifecycle`], [`hooks`], [`join`] ([`exec_process`]), [`foreground`], [`resources`], [`device_rules`].
 //!
@@ -38,6 +38,7 @@
 pub mod ahead;
 pub mod attend;
 pub mod birth;
+pub mod borrowed_network;
 pub mod bundle;
 pub mod cgroup_mounts;
 pub mod cli;
@@ -66,6 +67,7 @@ pub mod masks;
 pub mod memory_policy;
 pub mod mount_options;
 pub mod mounts;
+pub mod net_devices;
 pub mod privileges;
 pub mod process;
 pub mod recording;
@@ -73,6 +75,7 @@ pub mod report;
 pub mod resources;
 pub mod rootfs;
 pub mod seccomp;
+pub mod sources;
 pub mod spec_command;
 pub mod state;
 pub mod targets;

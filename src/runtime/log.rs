@@ -52,6 +52,14 @@ pub fn error(message: &str) {
     }
 }
 
+/// Tells an error that a person is to read as it is: without a log file standard error has the bare sentence alone.
+pub fn sentence(message: &str) {
+    match LOG.with_borrow(|log| log.file.is_some()) {
+        true => error(message),
+        false => eprintln!("{message}"),
+    }
+}
+
 /// Tells something that is odd, but did not stop us.
 pub fn warn(message: &str) {
     line("warning", message);

@@ -47,6 +47,16 @@ pub fn check_words(policy: &Value) -> Result<()> {
     Ok(())
 }
 
+/// The modes that are known, for those who ask before they wish.
+pub fn modes() -> Vec<&'static str> {
+    MODES.iter().map(|(name, _)| *name).collect()
+}
+
+/// The flags that are known.
+pub fn flags() -> Vec<&'static str> {
+    FLAGS.iter().map(|(name, _)| *name).collect()
+}
+
 fn number(table: &[(&str, u32)], word: &str) -> Option<u32> {
     table.iter().find(|(known, _)| *known == word).map(|(_, number)| *number)
 }

@@ -4,17 +4,14 @@
 //! may lie on earlier ones:
 //!
 //! ```text
-//!   bind        open_tree(source), flags, move_mount(tree → target)                   a piece of the host's tree
-//!   cgroup      the container's own groups                                            crate::cgroup_mounts
+//!   bind        open_tree(source), flags, move_mount(tree → target)                   a piece of a tree        crate::sources
+//!   cgroup      the container's own groups                                                                     crate::cgroup_mounts
 //!   the rest    child: mount(2) at the target                                         proc, sysfs, tmpfs, devpts, mqueue …
 //! ```
 //!
 //! * A bind mount is a detached copy first, with all its flags set, and only then hung on its place: no moment in which it
 //!   is writable, no source swapped between check and use.
-//! * With a user namespace or an id table the *parent* opens the sources ([`prepare`]): only it is sure to see and to be
-//!   allowed to read them. Else the child does, so that mounts are made (and listed) in the order of the configuration.
-//! * In a source written `/volume/./below/it`, what stands behind `/./` may be written to by others while we look, so it is opened
-//!   in one step that follows no link and cannot leave `/volume`. To any other runtime it is a path like another.
+//! * Mounts are made (and listed) in the order of the configuration, whoever opens their sources.
 //! * The target is found by descriptor inside the root ([`crate::targets`]).
 //! * Nothing is mounted into `/proc`, but for a short list of files that engines fake (lxcfs): a mount there could make our
 //!   own later writes mean something else (CVE-2019-16884).
@@ -23,17 +20,12 @@
 
 use crate::{
     mount_options::{MS_RDONLY, Options},
+    sources::{self, Ground, Source, Tree},
     targets::{self, Kind},
 };
 use minidock_base::{Doing, Error, Result};
-use minidock_linux::{
-    errno::CallFailed,
-    files::{self, FileType},
-    idmap,
-    mount::{self, Attributes, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, Target},
-    userns::Range,
-};
-use oci_spec::runtime::{LinuxIdMapping, Mount};
+use minidock_linux::mount::{self, Attributes, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, Target};
+use oci_spec::runtime::Mount;
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -58,19 +50,10 @@ const ALLOWED_IN_PROC: [&str; 11] = [
 pub struct Prepared<'a> {
     pub entry: &'a Mount,
     pub options: Options,
-    /// The detached copy of the source of a bind mount, when the parent had to make it.
-    tree: Option<Tree>,
-    bundle: &'a Path,
+    pub source: Source,
+    pub bundle: &'a Path,
     /// How a copy echoes the host: a MS_* bit, or 0 to leave it.
-    echo: u64,
-}
-
-/// A detached copy of a piece of the host's tree.
-pub struct Tree {
-    pub fd: OwnedFd,
-    kind: Kind,
-    /// It waits for the container's user namespace to be mapped by it (`idmap` without a table of its own).
-    by_container: bool,
+    pub echo: u64,
 }
 
 /// Whether an entry is a bind mount: by its options, or by its type.
@@ -83,18 +66,16 @@ pub fn is_bind(entry: &Mount) -> bool {
 ///
 /// # Errors
 /// A source that is not there, a table that the kernel refuses, an entry below `/proc`.
-pub fn prepare<'a>(entry: &'a Mount, bundle: &'a Path, echo: u64, by_parent: bool) -> Result<Prepared<'a>> {
+pub fn prepare<'a>(entry: &'a Mount, ground: &Ground<'a>, echo: u64) -> Result<Prepared<'a>> {
     check_destination(entry)?;
     let options = Options::parse(entry.options().as_deref().unwrap_or_default());
-    let has_table = entry.uid_mappings().as_ref().is_some_and(|table| !table.is_empty());
-    let mut prepared = Prepared { entry, options, tree: None, bundle, echo };
-    if is_bind(entry) && (by_parent || has_table || prepared.options.idmap) {
-        prepared.tree = Some(open_source(&prepared).map_err(|e| e.during(mounting(entry)))?);
-    }
+    let mut prepared = Prepared { entry, options, source: Source::None, bundle: ground.bundle, echo };
+    sources::prepare(&mut prepared, ground).map_err(|e| e.during(mounting(entry)))?;
     Ok(prepared)
 }
 
-fn mounting(entry: &Mount) -> String {
+/// What is being done, in the words that programs look for.
+pub fn mounting(entry: &Mount) -> String {
     let source = entry.source().as_deref().unwrap_or(Path::new("")).display().to_string();
     format!("error mounting {source:?} to rootfs at {:?}", entry.destination())
 }
@@ -116,91 +97,23 @@ fn check_destination(entry: &Mount) -> Result<()> {
     }
 }
 
-fn open_source(prepared: &Prepared<'_>) -> Result<Tree> {
-    let (entry, options) = (prepared.entry, &prepared.options);
-    let named = entry.source().as_deref().unwrap_or(Path::new(""));
-    let path = prepared.bundle.join(named);
-    // a bundle may say `./data`: only a whole path can be divided
-    let opened = if named.is_absolute() { open_named(&path) } else { mount::open_path(&path) };
-    let source = opened.doing(|| format!("open the source {}", path.display()))?;
-    let kind = match targets::file_type(&source).doing(|| "look at the source")? {
-        FileType::Directory => Kind::Folder,
-        _ => Kind::File,
-    };
-    let fd = mount::open_tree(source.as_fd(), &path, options.bind_recursive).doing(|| "copy the source's mount")?;
-    if prepared.echo != 0 {
-        let quiet = Attributes { propagation: prepared.echo & !MS_REC, ..Default::default() };
-        mount::mount_setattr(fd.as_fd(), &path, &quiet, true).doing(|| "part the copy from the host")?;
-    }
-    let own_table = ranges(entry.uid_mappings()).zip(ranges(entry.gid_mappings()));
-    if let Some((uids, gids)) = &own_table {
-        let table = idmap::pin(uids, gids).doing(|| "make the id table of a mount")?;
-        map(&fd, &path, table.as_fd(), options)?;
-    }
-    Ok(Tree { fd, kind, by_container: own_table.is_none() && options.idmap })
-}
-
-/// Opens a source; what stands behind `/./` without leaving what stands before.
-fn open_named(path: &Path) -> Result<OwnedFd, CallFailed> {
-    match path.to_str().and_then(|text| text.split_once("/./")) {
-        Some((ours, theirs)) if !theirs.is_empty() => {
-            let root = files::open_directory(Path::new(if ours.is_empty() { "/" } else { ours }))?;
-            files::openat2(&root, theirs, files::Open::Path, files::Resolve::Beneath)
-        }
-        _ => mount::open_path(path),
-    }
-}
-
-fn ranges(mappings: &Option<Vec<LinuxIdMapping>>) -> Option<Vec<Range>> {
-    mappings.as_deref().filter(|list| !list.is_empty()).map(to_ranges)
-}
-
-/// The specification's mappings as the kernel's.
-pub fn to_ranges(mappings: &[LinuxIdMapping]) -> Vec<Range> {
-    let range = |m: &LinuxIdMapping| Range { inside: m.container_id(), outside: m.host_id(), size: m.size() };
-    mappings.iter().map(range).collect()
-}
-
-fn map(tree: &OwnedFd, path: &Path, table: BorrowedFd<'_>, options: &Options) -> Result<()> {
-    let mapped = Attributes { user_namespace: Some(table), ..Default::default() };
-    mount::mount_setattr(tree.as_fd(), path, &mapped, options.idmap_recursive)
-        .doing(|| format!("map the ids of {}", path.display()))
-        .map_err(|e| e.hint("its file system must support id-mapped mounts (ext4, xfs, btrfs, tmpfs from Linux 6.3 …)"))
-}
-
-/// The parent's second half, once the child's user namespace has its maps: trees that are mapped by it.
-///
-/// # Errors
-/// As mount_setattr(2).
-pub fn map_by_container(mounts: &[Prepared<'_>], user_namespace: BorrowedFd<'_>) -> Result<()> {
-    for prepared in mounts {
-        if let Some(tree) = prepared.tree.as_ref().filter(|tree| tree.by_container) {
-            let path = prepared.entry.source().as_deref().unwrap_or(Path::new(""));
-            map(&tree.fd, path, user_namespace, &prepared.options).map_err(|e| e.during(mounting(prepared.entry)))?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether any tree waits for that.
-pub fn wants_container_map(mounts: &[Prepared<'_>]) -> bool {
-    mounts.iter().any(|prepared| prepared.tree.as_ref().is_some_and(|tree| tree.by_container))
-}
-
-/// The child's half: makes one entry real.
+/// The child's half: makes one entry real. `ask` brings the source that only the parent may open.
 ///
 /// # Errors
 /// `error mounting "source" to rootfs at "/target": …`
-pub fn mount(root: BorrowedFd<'_>, prepared: &Prepared<'_>) -> Result<()> {
-    let made = match (&prepared.tree, prepared.entry.typ().as_deref().unwrap_or("")) {
-        (Some(tree), _) => attach(root, prepared, tree),
-        (None, _) if is_bind(prepared.entry) => open_source(prepared).and_then(|tree| attach(root, prepared, &tree)),
-        (None, "proc" | "sysfs") => {
+pub fn mount(root: BorrowedFd<'_>, prepared: &Prepared<'_>, ask: &mut dyn FnMut() -> Result<OwnedFd>) -> Result<()> {
+    let made = match (&prepared.source, prepared.entry.typ().as_deref().unwrap_or("")) {
+        (Source::Opened { tree, .. }, _) => attach(root, prepared, tree),
+        (Source::InTurn(table), _) => {
+            sources::open(prepared, table.as_ref().map(|table| table.as_fd())).and_then(|tree| attach(root, prepared, &tree))
+        }
+        (Source::Asked(_), _) => ask().and_then(Tree::of).and_then(|tree| attach(root, prepared, &tree)),
+        (Source::None, "proc" | "sysfs") => {
             let target = targets::ordinary_folder(root, prepared.entry.destination())?;
             new_file_system(root, prepared, &target)
         }
-        (None, "tmpfs") => tmpfs(root, prepared),
-        (None, _) => {
+        (Source::None, "tmpfs") => tmpfs(root, prepared),
+        (Source::None, _) => {
             let target = targets::find_or_make(root, prepared.entry.destination(), Kind::Folder);
             new_file_system(root, prepared, &target.doing(|| "find the target")?)
         }
@@ -268,30 +181,12 @@ fn tmpfs(root: BorrowedFd<'_>, prepared: &Prepared<'_>) -> Result<()> {
         let facts = minidock_linux::files::fstat(covered).doing(|| "look at the folder below")?;
         options.data.push(format!("mode={:04o}", facts.st_mode & 0o7777));
     }
-    new_file_system(root, &Prepared { options, tree: None, ..*prepared }, &target)
+    new_file_system(root, &Prepared { options, source: Source::None, ..*prepared }, &target)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_others_may_change_cannot_lead_out_of_what_is_ours() {
-        use std::{fs, os::unix::fs::symlink};
-        let home = tempfile::tempdir().expect("a folder");
-        let volume = home.path().join("volume");
-        fs::create_dir_all(volume.join("a/b")).expect("room");
-        fs::create_dir(home.path().join("secret")).expect("room");
-        symlink("a", volume.join("inward")).expect("room");
-        symlink("/", volume.join("root")).expect("room");
-        symlink("../../secret", volume.join("a/up")).expect("room");
-        let open = |below: &str| open_named(Path::new(&format!("{}/./{below}", volume.display())));
-        assert!(open("a/b").is_ok() && open("a/../a").is_ok());
-        for escape in ["root", "root/etc", "a/up", "../secret", "inward/../../secret", "inward/b"] {
-            assert!(open(escape).is_err(), "{escape}");
-        }
-        assert!(open_named(&volume.join("root")).is_ok(), "a plain path is followed, as ever");
-    }
 
     #[test]
     fn nothing_is_mounted_into_proc_but_what_engines_fake() {

@@ -19,11 +19,13 @@
 //! See: pivot_root(2), runtime-spec config-linux.md#rootfs-mount-propagation. Next room: [`crate::targets`]
 
 use crate::{
+    borrowed_network,
     bundle::{self, Bundle},
     cgroup_mounts::{self, Shown},
     devices, masks,
     mount_options::{self, MS_RDONLY},
     mounts::{self, Prepared},
+    sources::{Ground, Source, Tree},
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
@@ -41,7 +43,7 @@ use std::{
 /// What the parent opened for the child.
 pub struct Materials<'a> {
     pub mounts: Vec<Prepared<'a>>,
-    /// The folder of the root, and a detached copy of it when the parent had to make it.
+    /// The folder of the root, and a detached copy of it, or the overlay, when the parent had to make it.
     folder: PathBuf,
     copy: Option<OwnedFd>,
     /// What is mounted there instead of a copy of the folder.
@@ -71,14 +73,22 @@ pub fn gather<'a>(bundle: &'a Bundle, cgroup: Option<&Cgroup>) -> Result<Materia
     let echo = echo_of_copies(propagation);
     let own = |kind| bundle::has_namespace(spec, kind);
     let by_parent = own(LinuxNamespaceType::User);
+    let folder = bundle.root();
+    let ground = Ground { bundle: &bundle.path, root: folder, by_parent };
     let mut prepared = Vec::new();
     for entry in rest {
-        prepared.push(mounts::prepare(entry, &bundle.path, echo, by_parent)?);
+        let mut one = mounts::prepare(entry, &ground, echo)?;
+        if let (Some(network), Some("sysfs")) = (borrowed_network::of(spec), entry.typ().as_deref()) {
+            let sysfs = borrowed_network::sysfs(network, one.options.bind_attributes().0)?;
+            one.source = Source::Opened { tree: Tree::of(sysfs)?, by_container: false };
+        }
+        prepared.push(one);
     }
-    let folder = bundle.root();
-    let copy = match overlay.is_none() && by_parent {
-        true => Some(copy_of(&folder, echo)?),
-        false => None,
+    let copy = match (by_parent, overlay) {
+        (false, _) => None,
+        (true, None) => Some(copy_of(&ground.root, echo)?),
+        // root of another user namespace could not write overlayfs' marks
+        (true, Some(entry)) => Some(self::overlay(entry).map_err(|e| e.during("mount its root filesystem"))?),
     };
     let wants_cgroups = prepared.iter().any(cgroup_mounts::is_cgroup);
     let cgroups = match wants_cgroups {
@@ -90,7 +100,7 @@ pub fn gather<'a>(bundle: &'a Bundle, cgroup: Option<&Cgroup>) -> Result<Materia
         false => Vec::new(),
     };
     let own_mounts = own(LinuxNamespaceType::Mount);
-    Ok(Materials { mounts: prepared, folder, copy, overlay, own_mounts, nodes, cgroups, propagation })
+    Ok(Materials { mounts: prepared, folder: ground.root, copy, overlay, own_mounts, nodes, cgroups, propagation })
 }
 
 fn copy_of(folder: &Path, echo: u64) -> Result<OwnedFd> {
@@ -123,24 +133,25 @@ fn echo_of_copies(propagation: u64) -> u64 {
     }
 }
 
-/// Builds the container's tree where the root's folder is, and gives back its root.
+/// Builds the container's tree where the root's folder is, and gives back its root. `ask` brings the source of the entry of this
+/// number, if only the parent may open it.
 ///
 /// # Errors
 /// The mount that failed, by name.
-pub fn build(spec: &Spec, materials: &Materials<'_>) -> Result<OwnedFd> {
+pub fn build(spec: &Spec, materials: &Materials<'_>, ask: &mut dyn FnMut(usize) -> Result<OwnedFd>) -> Result<OwnedFd> {
     let apart = if materials.propagation & !MS_REC == MS_PRIVATE { MS_PRIVATE } else { MS_SLAVE };
     if materials.own_mounts {
         mount::set_propagation("/", apart | MS_REC).doing(|| "part from the host's mounts")?;
     }
     let root = hang_root(materials)?;
-    for prepared in &materials.mounts {
+    for (n, prepared) in materials.mounts.iter().enumerate() {
         match cgroup_mounts::is_cgroup(prepared) {
             true => {
                 let own = |kind| bundle::has_namespace(spec, kind);
                 let read_only = own(LinuxNamespaceType::User) && !own(LinuxNamespaceType::Cgroup);
                 cgroup_mounts::mount(root.as_fd(), prepared, &materials.cgroups, read_only)?;
             }
-            false => mounts::mount(root.as_fd(), prepared)?,
+            false => mounts::mount(root.as_fd(), prepared, &mut || ask(n))?,
         }
     }
     if !devices::is_brought_along(spec) {

@@ -6,7 +6,7 @@
 //! ```text
 //!   ROOT/ID/state.json     who it is: pid and the moment it started, cgroup, bundle        [`Record`]
 //!           config.json    a copy of the configuration: exec and delete need it, bundles come and go
-//!           start, answer  two FIFOs, there only between create and start (crate::door)
+//!           exec.fifo      and answer/exec.fifo, there only between create and start (crate::door)
 //! ```
 //!
 //! The *status* is not remembered, it is asked: a container is what its first process is.

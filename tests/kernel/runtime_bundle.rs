@@ -37,7 +37,7 @@ pub struct Printed {
 }
 
 impl Printed {
-    fn of(output: Output) -> Printed {
+    pub fn of(output: Output) -> Printed {
         use std::os::unix::process::ExitStatusExt;
         let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

@@ -72,10 +72,25 @@ fn a_hook_that_fails_after_the_start_only_warns() {
         return;
     }
     let mut bundle = Bundle::new("exit 3");
-    for moment in ["poststart", "poststop"] {
-        bundle.config["hooks"][moment] = hook("exit 5");
-    }
+    bundle.config["hooks"]["poststop"] = hook("exit 5");
     let printed = bundle.run();
     assert_eq!(printed.status, 3);
     assert!(printed.err.contains("level=warning") && printed.err.contains("poststop"), "{}", printed.err);
+}
+
+#[test]
+fn a_poststart_hook_that_fails_ends_a_run_and_warns_a_start() {
+    if !can_run() {
+        return;
+    }
+    let mut bundle = Bundle::new("sleep 100");
+    bundle.config["hooks"]["poststart"] = json!([hook("true")[0], hook("echo sorry >&2; exit 5")[0]]);
+    let told = bundle.run().fails(1);
+    assert!(told.contains("error running poststart hook #1") && told.contains("sorry"), "{told}");
+    assert!(!bundle.path().join("state").join(&bundle.id).exists() && bundle.cgroups().is_empty(), "it is gone");
+    bundle.runtime(&["create", &bundle.id]).ok();
+    let printed = bundle.runtime(&["start", &bundle.id]);
+    assert!(printed.err.contains("level=warning") && printed.err.contains("poststart hook #1"), "{}", printed.err);
+    printed.ok();
+    assert_eq!(bundle.state()["status"], "running");
 }

@@ -78,6 +78,28 @@ fn a_script_without_its_interpreter_fails_at_the_start_and_is_told() {
     bundle.runtime(&["create", &bundle.id]).ok();
     assert!(bundle.runtime(&["start", &bundle.id]).fails(1).contains("exec /run.sh: no such file or directory"));
     assert_eq!(bundle.state()["status"], "stopped");
+    bundle.runtime(&["delete", &bundle.id]).ok();
+    assert_eq!(bundle.run().fails(1), "exec /run.sh: no such file or directory\n", "as a shell says it");
+}
+
+#[test]
+fn who_waits_for_the_start_holds_nothing_of_the_hosts_and_ends_by_a_plain_signal() {
+    if !can_run() {
+        return;
+    }
+    let bundle = Bundle::new("sleep 100");
+    bundle.write();
+    bundle.runtime(&["create", &bundle.id]).ok();
+    let fds = fs::read_dir(format!("/proc/{}/fd", bundle.pid())).expect("it waits");
+    for fd in fds.map(|fd| fd.expect("an entry").path()) {
+        let target = fs::read_link(&fd).expect("a link").display().to_string();
+        let standard = matches!(fd.file_name().and_then(|name| name.to_str()), Some("0" | "1" | "2"));
+        let own = ["/", "/proc"].contains(&target.as_str()) || target.ends_with("/exec.fifo");
+        assert!(standard || own || target.starts_with("socket:"), "{} is {target}", fd.display());
+    }
+    bundle.runtime(&["kill", &bundle.id, "TERM"]).ok();
+    wait_for("the end", || bundle.state()["status"] == "stopped");
+    assert!(bundle.runtime(&["start", &bundle.id]).fails(1).contains("has stopped"));
 }
 
 #[test]

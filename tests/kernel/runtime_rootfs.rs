@@ -75,6 +75,37 @@ fn ids_are_mapped_by_the_mount_alone() {
 }
 
 #[test]
+fn a_source_may_lie_on_what_an_earlier_entry_has_hung() {
+    if !can_run() {
+        return;
+    }
+    // (a user namespace, an id table) → whose the file is, seen from inside
+    for (walled, mapped, owner) in [(false, false, 0), (false, true, 100000), (true, false, 65534), (true, true, 0)] {
+        let mut bundle = Bundle::new("stat -c %u /run/word; cat /run/word");
+        let source = bundle.path().join("source");
+        fs::create_dir_all(source.join("below")).expect("room");
+        fs::write(source.join("below/word"), "hello\n").expect("room");
+        fs::set_permissions(bundle.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+        // behind a user namespace nobody could open it by its path
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o711)).expect("ours");
+        let map = json!([{"containerID": 0, "hostID": 100000, "size": 65536}]);
+        if walled {
+            bundle.namespace(json!({"type": "user"}));
+            bundle.config["linux"]["uidMappings"] = map.clone();
+            bundle.config["linux"]["gidMappings"] = map.clone();
+        }
+        bundle.mount(json!({"destination": "/mnt", "source": "source", "options": ["bind"]}));
+        let mut second = json!({"destination": "/run", "source": bundle.rootfs().join("mnt/below"), "options": ["rbind"]});
+        if mapped {
+            second["uidMappings"] = map.clone();
+            second["gidMappings"] = map;
+        }
+        bundle.mount(second);
+        assert_eq!(bundle.run().ok(), format!("{owner}\nhello\n"), "walled {walled}, mapped {mapped}");
+    }
+}
+
+#[test]
 fn a_tmpfs_begins_with_what_it_covers() {
     if !can_run() {
         return;

@@ -24,7 +24,9 @@ const RTM_GETADDR: u16 = 22;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
 const IFA_F_NODAD: u8 = 0x02;
+const IFA_F_PERMANENT: u32 = 0x80;
 
 /// An address on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct OnLink {
     pub index: u32,
     pub address: IpAddr,
     pub prefix: u8,
+    /// How far it is good for: 0 everywhere (RT_SCOPE_UNIVERSE), 253 on this link, 254 on this host.
+    pub scope: u8,
+    /// Given by somebody for good, not made by the kernel or lent for a while.
+    pub permanent: bool,
 }
 
 fn header(address: Option<IpAddr>, prefix: u8, flags: u8, index: u32) -> [u8; 8] {
@@ -93,5 +99,13 @@ pub(super) fn parse(body: &[u8]) -> Option<OnLink> {
     let attributes = body.get(8..)?;
     // On a cable with a named far side ADDRESS is that side and LOCAL is ours; IPv6 has ADDRESS alone.
     let own = wire::attribute(attributes, IFA_LOCAL).or_else(|| wire::attribute(attributes, IFA_ADDRESS))?;
-    Some(OnLink { index: u32_at(body, 4)?, address: address_of(own)?, prefix: *body.get(1)? })
+    // The header has room for eight flags only; a newer kernel tells all of them.
+    let flags = wire::attribute(attributes, IFA_FLAGS).and_then(|all| u32_at(all, 0)).unwrap_or(u32::from(*body.get(2)?));
+    Some(OnLink {
+        index: u32_at(body, 4)?,
+        address: address_of(own)?,
+        prefix: *body.get(1)?,
+        scope: *body.get(3)?,
+        permanent: flags & IFA_F_PERMANENT != 0,
+    })
 }

@@ -6,6 +6,7 @@
 //! ```text
 //!   [`all`], [`by_name`]   RTM_GETLINK    index, name, kind, master, MAC, MTU, up?, and the number of a cable's other end
 //!   [`set_up`]             RTM_SETLINK    switched on; [`set_down`]: nothing goes in or out any more, 0.1 ms
+//!   [`send`]               RTM_SETLINK    into another namespace, where it may be called otherwise; it arrives switched off
 //!   [`delete`]             RTM_DELLINK    waits for the kernel's grace periods: 30 to 40 ms. Let a namespace go instead.
 //! ```
 //!
@@ -19,6 +20,7 @@ use super::{
     word,
 };
 use crate::errno::CallFailed;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_SETLINK: u16 = 19;
@@ -163,6 +165,29 @@ pub fn rename(socket: &mut Socket, index: u32, from: &str, to: &str) -> Result<(
     let mut message = Message::new(RTM_SETLINK, 0);
     message.raw(&header(0, index, 0, 0)).text(ifla::IFNAME, to);
     socket.request("RTM_SETLINK", || format!("ip link set {} name {}", word(from), word(to)), message).map(drop)
+}
+
+/// Sends a link into another namespace (and how a shell would name that place), where it is called `new_name`; a name with `%d` in
+/// it is a template, and the kernel finds the number. What belongs to the link itself (MAC, MTU) goes with it; its addresses
+/// and routes do not, and it is switched off.
+///
+/// # Errors
+/// EINVAL for a link that belongs to its namespace for good (`lo`, a bridge); EEXIST for a name in use over there; EPERM.
+#[track_caller]
+pub fn send(
+    socket: &mut Socket,
+    (index, name): (u32, &str),
+    new_name: &str,
+    (namespace, place): (BorrowedFd<'_>, &str),
+) -> Result<(), CallFailed> {
+    let mut message = Message::new(RTM_SETLINK, 0);
+    message.raw(&header(0, index, 0, 0)).text(ifla::IFNAME, new_name);
+    message.u32(ifla::NET_NS_FD, namespace.as_raw_fd() as u32);
+    let command = || {
+        let renamed = if name == new_name { String::new() } else { format!(" name {}", word(new_name)) };
+        format!("ip link set {} netns {}{renamed}", word(name), word(place))
+    };
+    socket.request("RTM_SETLINK", command, message).map(drop)
 }
 
 /// Unplugs a cable, wherever its other end is. Takes tens of milliseconds.
