@@ -96,6 +96,28 @@ fn a_leader_that_dies_in_the_middle_of_creates_takes_nothing_along() {
 }
 
 #[test]
+fn the_tasks_of_a_leader_that_died_run_elsewhere_as_soon_as_those_of_any_node() {
+    let nodes = three();
+    nodes.eventually("node1", &["swarm", "update", "--dispatcher-heartbeat", "2s"]);
+    nodes.eventually(
+        "node1",
+        &["service", "create", "-d", "--no-resolve-image", "--name", "web", "--replicas", "6", "alpine", "sleep", "1000"],
+    );
+    converges(&nodes, "node1", "web", 6, &MANAGERS);
+    let first = await_leader(&nodes, &MANAGERS);
+    let rest = others(&first);
+    nodes.cluster(&["kill", &first]);
+    let began = Instant::now();
+    wait_for("all to run elsewhere", || containers(&nodes, &rest, "web") == 6);
+    let took = began.elapsed();
+    println!("the tasks of a dead leader run elsewhere after {took:?}, with heartbeats of 2 s");
+    // three periods of silence, counted from its last word and not from the election; a busy machine is forgiven
+    assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(10), "{took:?}");
+    nodes.cluster(&["start", &first]);
+    converges(&nodes, rest[0], "web", 6, &MANAGERS);
+}
+
+#[test]
 fn ten_leaders_in_a_row_die_while_services_are_created() {
     let nodes = three();
     let history = History::default();

@@ -126,3 +126,29 @@ fn three_periods_of_silence_and_a_node_is_down_until_it_speaks() {
     let fresh = Beats::new(at(20));
     assert!(fresh.judge(&tables, at(30)).actions.is_empty(), "a new leader waits before it judges");
 }
+
+#[test]
+fn the_leader_that_died_is_down_three_periods_after_its_last_word_and_everybody_else_has_time_to_call() {
+    let tables = swarm();
+    let at = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + seconds);
+    let down = |beats: &Beats, now: i64| -> Vec<String> {
+        let rows = beats.judge(&tables, at(now)).actions.into_iter();
+        rows.filter_map(|a| if let Action::Put(row) = a { Some(row.id().to_string()) } else { None }).collect()
+    };
+    let mut beats = Beats::new(at(3)); // elected three seconds after that
+    beats.led_before("a", at(0));
+    assert_eq!(beats.judge(&tables, at(3)).wake, Some(at(15)));
+    assert!(down(&beats, 14).is_empty());
+    assert_eq!(down(&beats, 15), ["a"]);
+    assert_eq!(down(&beats, 24), ["a", "b", "idle"], "nobody has called at all");
+    beats.hear("a", at(14)); // it has called
+    assert!(down(&beats, 15).is_empty());
+
+    let mut beats = Beats::new(at(3));
+    beats.led_before("a", at(4)); // it has answered as a manager: its agent will call
+    assert!(down(&beats, 23).is_empty());
+    let mut beats = Beats::new(at(30)); // an election that took longer than the patience
+    beats.led_before("a", at(0));
+    assert!(down(&beats, 30).is_empty(), "its answer may be on its way");
+    assert_eq!(down(&beats, 31), ["a"]);
+}

@@ -48,6 +48,8 @@ const NAP: Duration = Duration::from_secs(60);
 /// What waits for the leader's next turn.
 pub struct Ledger {
     pub term: u64,
+    /// The manager that led before, by its number in the consensus.
+    led_before: Option<u64>,
     entries: mpsc::Sender<Entry>,
     reports: Mutex<Reports>,
     beats: Mutex<Beats>,
@@ -59,10 +61,15 @@ pub struct Ledger {
 
 impl Ledger {
     /// A ledger, and the other end of its queue.
-    pub(super) fn new(term: u64, pace: Arc<Pace>, over: CancellationToken) -> (Arc<Ledger>, mpsc::Receiver<Entry>) {
+    pub(super) fn new(
+        term: u64,
+        led_before: Option<u64>,
+        pace: Arc<Pace>,
+        over: CancellationToken,
+    ) -> (Arc<Ledger>, mpsc::Receiver<Entry>) {
         let (entries, waiting) = mpsc::channel(WAITING);
         let beats = Mutex::new(Beats::new(pace.now()));
-        let ledger = Ledger { term, entries, reports: Mutex::default(), beats, pace, bell: Notify::new(), over };
+        let ledger = Ledger { term, led_before, entries, reports: Mutex::default(), beats, pace, bell: Notify::new(), over };
         (Arc::new(ledger), waiting)
     }
 
@@ -192,6 +199,9 @@ async fn decide(
     let work = move || {
         let mut id = new_id;
         let mut context = Context { now: manager.now(), new_id: &mut id };
+        if let Some((node, silence)) = ledger.led_before.and_then(|id| manager.silence(id)) {
+            lock(&ledger.beats).led_before(&node, context.now - silence);
+        }
         let turn = manager.view(|tables| {
             let beats = lock(&ledger.beats);
             turn::take(tables, entries, &reports, &beats, &mut dirty, &mut context)

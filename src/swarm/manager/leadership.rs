@@ -58,24 +58,27 @@ pub struct Peer {
 pub(super) async fn follow(manager: Arc<Manager>) {
     let Ok(consensus) = manager.consensus().cloned() else { return };
     let mut before: Option<u64> = None;
+    let mut led: Option<u64> = None; // the last one that was known to lead, if it was another
     loop {
         let standing = consensus.standing();
         if before.is_some() || standing.leader.is_some() {
             *manager.led.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
         before = standing.leader;
+        led = standing.leader.filter(|leader| *leader != manager.raft_id).or(led);
         let changed = async {
             if standing.leader == Some(manager.raft_id) && consensus.barrier(CATCH_UP).await.is_err() {
-                return tokio::time::sleep(Duration::from_millis(100)).await; // perhaps it leads nobody
+                tokio::time::sleep(Duration::from_millis(100)).await; // perhaps it leads nobody
+                return led;
             }
-            let leading = (standing.leader == Some(manager.raft_id)).then(|| begin(&manager, &standing));
+            let leading = (standing.leader == Some(manager.raft_id)).then(|| begin(&manager, &standing, led));
             if consensus.leader_changes(&standing).await.is_err() {
                 manager.closing.cancelled().await;
             }
-            drop(leading);
+            if leading.is_some() { None } else { led }
         };
         tokio::select! {
-            () = changed => {}
+            known = changed => led = known,
             () = manager.closing.cancelled() => return,
         }
     }
@@ -93,10 +96,11 @@ impl Drop for Leading {
     }
 }
 
-fn begin(manager: &Arc<Manager>, standing: &Standing) -> Leading {
+fn begin(manager: &Arc<Manager>, standing: &Standing, led_before: Option<u64>) -> Leading {
     tracing::info!(term = standing.term, "this manager leads");
     manager.replica.lead();
-    let (ledger, waiting) = Ledger::new(standing.term, manager.replica.pace().clone(), manager.closing.child_token());
+    let (ledger, waiting) =
+        Ledger::new(standing.term, led_before, manager.replica.pace().clone(), manager.closing.child_token());
     *manager.ledger.write().unwrap_or_else(PoisonError::into_inner) = Some(ledger.clone());
     manager.work.spawn(lead::lead(manager.clone(), ledger.clone(), waiting));
     manager.work.spawn(members::keep(manager.clone(), ledger.clone()));
@@ -142,13 +146,21 @@ impl Manager {
 
     /// The same for many nodes: [`Manager::leadership`] is asked once.
     pub fn shown_by(&self, node: &Node, leadership: &Leadership) -> Node {
-        let peer = leadership.managers.iter().find(|p| p.node_id == node.id);
+        // one that has just been promoted learns first, and shows that it is there when it has learnt
+        let peer = leadership.managers.iter().find(|p| p.node_id == node.id && (p.votes || p.reachable));
         let status = peer.map(|peer| ManagerStatus {
             leader: leadership.leader.as_deref() == Some(&node.id),
             reachability: if peer.reachable { "reachable" } else { "unreachable" }.into(),
             addr: peer.addr.clone(),
         });
         Node { manager_status: status, ..node.clone() }
+    }
+
+    /// A member of the consensus, as a node, and how long it has been silent; none if it was never heard of or is none.
+    pub(super) fn silence(&self, raft_id: u64) -> Option<(String, Duration)> {
+        let standing = self.consensus().ok()?.standing();
+        let silence = standing.members.iter().find(|seen| seen.member.id == raft_id)?.silence?;
+        self.view(|tables| tables.nodes().find(|node| node.raft_id == raft_id).map(|node| (node.id.clone(), silence)))
     }
 
     /// Where the leader answers; none while nobody leads.
