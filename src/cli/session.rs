@@ -40,6 +40,8 @@ pub struct Session {
     /// The daemon that hosts the simulated node whose context is chosen.
     hosted_by: Option<Address>,
     node: Option<String>,
+    /// The simulated node in whose shell the command was typed, if it is for that node's daemon.
+    inside: Option<String>,
     debug: bool,
     docker: Option<Docker>,
     host: Option<Docker>,
@@ -53,6 +55,7 @@ impl Session {
     pub fn new(globals: &Globals) -> Result<Session> {
         let config = globals.config.clone().unwrap_or_else(paths::client_config);
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let inside = env("MINIDOCK_NODE").filter(|_| globals.hosts.is_empty() && globals.context.is_none());
         let choice = choose(globals, env("MINIDOCK_HOST"), env("MINIDOCK_CONTEXT"), || store::current(&config))?;
         let (context, address) = match choice {
             Choice::Host(text) => (store::DEFAULT.to_string(), Address::parse(&text)),
@@ -65,7 +68,7 @@ impl Session {
         let hosted_by = store::find(&config, &context).ok().map(|stored| stored.hosted_by).filter(|host| !host.is_empty());
         let hosted_by = hosted_by.and_then(|host| Address::parse(&host).ok());
         let node = globals.node.clone();
-        Ok(Session { config, context, address, hosted_by, node, debug: globals.debug, docker: None, host: None })
+        Ok(Session { config, context, address, hosted_by, node, inside, debug: globals.debug, docker: None, host: None })
     }
 
     /// The daemon; the first call connects, and starts a daemon if the default socket is silent.
@@ -77,10 +80,10 @@ impl Session {
             return Ok(docker.clone());
         }
         let docker = match self.node.clone() {
-            None => self.connect(self.address()?.clone()).await?,
+            None => self.connect(self.address()?.clone()).await.map_err(|e| dead_node(e, self.chosen_node()))?,
             Some(name) => {
                 let node: Node = self.host().await?.get(&Route::new("/minidock/cluster/nodes/{}", [&name])).await?;
-                self.connect(Address::Unix(node.socket.into())).await?
+                self.connect(Address::Unix(node.socket.into())).await.map_err(|e| dead_node(e, Some(&name)))?
             }
         };
         self.docker = Some(docker.clone());
@@ -114,6 +117,11 @@ impl Session {
         Ok(if self.debug { docker.telling(tell) } else { docker })
     }
 
+    /// The simulated node behind the context in use; in a node's shell, the node itself.
+    fn chosen_node(&self) -> Option<&str> {
+        if self.hosted_by.is_some() { Some(&self.context) } else { self.inside.as_deref() }
+    }
+
     /// Where the daemon is said to be.
     ///
     /// # Errors
@@ -136,6 +144,16 @@ impl Session {
     /// `-D`: requests are shown.
     pub fn debug(&self) -> bool {
         self.debug
+    }
+}
+
+/// Nobody answers for a simulated node: its daemon is started by the one that hosts it.
+fn dead_node(error: Error, node: Option<&str>) -> Error {
+    match node {
+        Some(name) if error.kind() == minidock_base::Kind::Unavailable => {
+            error.hint(format!("start the node, on the machine that hosts it: minidock cluster start {name}"))
+        }
+        _ => error,
     }
 }
 
@@ -181,6 +199,15 @@ fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_not_reach_a_node_is_told_to_start_the_node() {
+        let hint = |node, error: Error| dead_node(error.hint("start one: minidock daemon"), node).hint_text().map(String::from);
+        let told = hint(Some("node2"), Error::unavailable("nobody answers")).expect("a hint");
+        assert!(told.ends_with("minidock cluster start node2"), "{told}");
+        assert_eq!(hint(None, Error::unavailable("nobody answers")).as_deref(), Some("start one: minidock daemon"));
+        assert_eq!(hint(Some("node2"), Error::forbidden("no")).as_deref(), Some("start one: minidock daemon"));
+    }
 
     #[test]
     fn the_nearest_choice_wins() {

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * With pipes, what the program says travels in Docker's frames, and the end of the caller's input is the end of the program's. A caller that has ended
-//!   its input may have gone altogether: an empty frame, once in a while, finds out.
+//!   its input may have gone altogether, and so may one whose input nobody takes, because the program reads nothing and its pipe is full: an empty
+//!   frame, once in a while, finds out.
 //! * With a terminal there are no frames, and no end of the input (that is a key, Ctrl-D): a caller that sends no more has gone. It takes the
 //!   terminal along: when the last master is closed the kernel hangs up, and the program is told (SIGHUP).
 //!
@@ -27,7 +28,7 @@ use tokio::{
     net::unix::pipe,
     process::Child,
     sync::{mpsc, oneshot},
-    time::Interval,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
 const PIECE: usize = 32 << 10;
@@ -55,23 +56,26 @@ fn status(ended: ExitStatus) -> i32 {
 async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io: T) -> Result<(i32, WriteHalf<T>)> {
     let (mut from, mut to) = split(io);
     let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (over, mut input_over) = oneshot::channel::<Caller>();
+    let mut asking = stdin.is_some().then(|| {
+        let mut ticks = interval_at(Instant::now() + ASK, ASK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    });
+    let (gone, mut caller_gone) = oneshot::channel::<()>();
     let typed = tokio::spawn(async move {
-        let caller = match stdin {
+        match stdin {
             // a program may close its input, a caller may end it and still listen
             Some(mut stdin) => {
                 if tokio::io::copy(&mut from, &mut stdin).await.is_err() {
                     let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
                 }
-                Caller::Silent
             }
             // who sends nothing and closes has gone
             None => {
                 let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
-                Caller::Gone
+                let _ = gone.send(()); // the program may have ended first
             }
-        };
-        let _ = over.send(caller); // the program may have ended first
+        }
     });
     let (sender, mut pieces) = mpsc::channel::<(Stream, Vec<u8>)>(4);
     if let Some(out) = out {
@@ -81,20 +85,13 @@ async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io:
         tokio::spawn(read_all(err, Stream::Stderr, sender.clone()));
     }
     drop(sender);
-    let mut asking = None;
     loop {
         let piece = tokio::select! {
             piece = pieces.recv() => piece,
-            Ok(caller) = &mut input_over, if asking.is_none() => match caller {
-                Caller::Silent => {
-                    asking = Some(tokio::time::interval(ASK));
-                    continue;
-                }
-                Caller::Gone => {
-                    let _ = child.start_kill(); // nobody listens any more
-                    break;
-                }
-            },
+            Ok(()) = &mut caller_gone, if asking.is_none() => {
+                let _ = child.start_kill(); // nobody listens any more
+                break;
+            }
             () = next(&mut asking) => Some((Stream::Stdout, Vec::new())),
         };
         let Some((stream, bytes)) = piece else { break };
@@ -112,14 +109,7 @@ async fn pipes<T: AsyncRead + AsyncWrite + Send + 'static>(mut child: Child, io:
     Ok((status(ended), to))
 }
 
-/// What the end of a caller's input says of the caller.
-enum Caller {
-    /// It may still listen.
-    Silent,
-    Gone,
-}
-
-/// The next time to ask whether a silent caller is still there; never, as long as it is not silent.
+/// The next time to ask whether a caller is still there; never, if its input tells.
 async fn next(asking: &mut Option<Interval>) {
     match asking {
         Some(asking) => drop(asking.tick().await),
