@@ -23,6 +23,10 @@ use std::{
     io::Write,
     path::Path,
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 #[test]
@@ -94,6 +98,8 @@ fn a_power_cut_takes_everything_at_once_and_the_disk_stays() {
     assert!(!group.exists(), "{}", group.display());
     assert_eq!(nodes.status("node1"), "killed");
     assert!(nodes.host.run(&["cluster", "exec", "node1", "true"]).fails(1).contains("node1 does not run"));
+    let told = nodes.on("node1", &["ps"]).fails(1);
+    assert!(told.contains("minidock cluster start node1") && !told.contains("minidock daemon\n"), "{told}");
     nodes.cluster(&["start", "node1"]);
     assert_eq!(nodes.status("node1"), "running");
     assert_eq!(nodes.ok("node1", &["ps", "-a", "--format", "{{.Names}} {{.State}}"]), "busy exited");
@@ -311,6 +317,8 @@ fn a_node_has_what_it_was_given() {
         (&["add", "--memory", "1m"], "too few for a node"),
         (&["add", "--nodes", "500"], "there must be 1 to 200"),
         (&["add", "--label", "nothing"], "invalid label"),
+        (&["add", "--node-generic-resource", "gpu"], "invalid generic resource \"gpu\""),
+        (&["add", "--node-generic-resource", "gpu=-1"], "cannot ask for negative resource gpu"),
         (&["rm", "node7"], "no such node: node7"),
         (&["start", "node1"], "node1 is running"),
         (&["partition", "node1,node3"], "all nodes are on one side"),
@@ -319,6 +327,59 @@ fn a_node_has_what_it_was_given() {
         let said = nodes.host.run(&[&["cluster"], words].concat());
         assert!(said.status == 1 && said.err.contains(why), "{words:?}: {said:?}");
     }
+}
+
+#[test]
+fn what_only_some_nodes_have_is_given_to_one_task_each_by_name() {
+    let offers = ["--node-generic-resource", "node1:gpu=a", "--node-generic-resource", "node1:gpu=b"];
+    let nodes = Nodes::up(&[&["-n", "2", "--node-generic-resource", "node2:gpu=1"][..], &offers].concat());
+    let offered =
+        |node: &str| nodes.ok("node1", &["node", "inspect", "-f", "{{json .Description.Resources.GenericResources}}", node]);
+    let named = |name: &str| format!("{{\"NamedResourceSpec\":{{\"Kind\":\"gpu\",\"Value\":\"{name}\"}}}}");
+    assert_eq!(offered("node1"), format!("[{},{}]", named("a"), named("b")));
+    assert_eq!(offered("node2"), r#"[{"DiscreteResourceSpec":{"Kind":"gpu","Value":1}}]"#);
+    let create = ["service", "create", "-d", "--no-resolve-image", "--stop-grace-period", "0s", "--name", "render"];
+    nodes.ok(
+        "node1",
+        &[
+            &create[..],
+            &[
+                "--generic-resource",
+                "gpu=1",
+                "--replicas",
+                "4",
+                "alpine",
+                "sh",
+                "-c",
+                "echo has $DOCKER_RESOURCE_GPU; sleep 1000",
+            ],
+        ]
+        .concat(),
+    );
+    let logged = || {
+        let text = nodes.on("node1", &["service", "logs", "--raw", "render"]).out;
+        let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
+        lines.sort();
+        lines
+    };
+    wait_for("three to have one", || logged() == ["has 1", "has a", "has b"]);
+    let waiting = nodes.ok("node1", &["service", "ps", "render", "--no-trunc", "--format", "{{.CurrentState}} {{.Error}}"]);
+    assert!(waiting.contains("\"no suitable node (insufficient resources on 2 nodes)\""), "{waiting}");
+    let task = nodes.ok("node1", &["service", "ps", "render", "--format", "{{.Name}} {{.CurrentState}}"]);
+    let task = task.lines().find(|line| line.contains("Pending")).and_then(|line| line.split(' ').next()).expect("one waits");
+    let why = nodes.on("node1", &["why", "task", task]).out;
+    assert!(why.contains("lacks 1 gpu of what is reserved"), "{why}");
+    // who needs none is not hindered, and an update that asks for none lets the fourth run
+    nodes.ok("node1", &["service", "update", "-d", "--generic-resource-rm", "gpu", "render"]);
+    wait_for("all four", || {
+        let rows = nodes
+            .on("node1", &["service", "ps", "render", "--filter", "desired-state=running", "--format", "{{.CurrentState}}"]);
+        rows.out.lines().filter(|state| state.starts_with("Running")).count() == 4
+    });
+    assert_eq!(
+        nodes.ok("node1", &["service", "inspect", "-f", "{{json .Spec.TaskTemplate.Resources.Reservations}}", "render"]),
+        "{}"
+    );
 }
 
 #[test]
@@ -564,6 +625,23 @@ fn a_caller_that_goes_while_its_input_is_open_leaves_no_program() {
         caller.wait().expect("our own child");
         wait_for("the program to be killed", || nodes.sh("node1", "pgrep -f 'sleep 471[4]'").status == 1);
     }
+    // nor if the program reads nothing, and what it is sent has no room any more
+    let full = nodes.host.command(&["cluster", "exec", "-i", "node1", "--", "sleep", "4714"]).stdin(Stdio::piped()).spawn();
+    let mut full = full.expect("a program");
+    let mut stdin = full.stdin.take().expect("piped");
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = sent.clone();
+    let writing = std::thread::spawn(move || {
+        while stdin.write_all(&[b'x'; 1 << 14]).is_ok() {
+            count.fetch_add(1 << 14, Ordering::Relaxed);
+        }
+    });
+    wait_for("the program", || nodes.sh("node1", "pgrep -f 'sleep 471[4]'").status == 0);
+    wait_for("more than a pipe takes", || sent.load(Ordering::Relaxed) > 3 << 16);
+    full.kill().expect("our own child");
+    full.wait().expect("our own child");
+    writing.join().expect("a broken pipe");
+    wait_for("the program to be killed", || nodes.sh("node1", "pgrep -f 'sleep 471[4]'").status == 1);
     // the end of the input alone is no reason to be killed, and what is said later is heard
     let late = "read line; sleep 3; echo $line";
     let said = nodes.host.sh(&format!("echo late | minidock cluster exec -i node1 -- sh -c '{late}'")).ok();

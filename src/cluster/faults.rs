@@ -206,6 +206,7 @@ mod tests {
             cpus: 0.0,
             memory: 0,
             labels: Vec::new(),
+            generic_resources: Vec::new(),
             wanted: Wanted::Running,
             skew: 0,
         };

@@ -44,7 +44,10 @@ pub mod underlay;
 
 use futures_util::future::{join_all, try_join_all};
 use minidock_base::{Doing, Error, Result, clock, id, paths::Paths};
-use minidock_spec::cluster::{AddRequest, Cluster as Shown, NodeRequest, UpRequest};
+use minidock_spec::{
+    cluster::{AddRequest, Cluster as Shown, NodeRequest, UpRequest},
+    swarm::generic,
+};
 use node::Ground;
 use state::{Node, Record, Wanted};
 use std::{
@@ -174,10 +177,12 @@ impl Cluster {
         let mut new = Vec::new();
         let numbers = record.next_numbers(wish.nodes)?;
         state::check_labels(&wish.labels, &numbers)?;
+        state::check_labels(&wish.generic_resources, &numbers)?;
         for (nth, number) in numbers.into_iter().enumerate() {
             let name = format!("node{number}");
             new.push(Node {
                 labels: state::labels_of(&name, &wish.labels)?,
+                generic_resources: state::labels_of(&name, &wish.generic_resources)?,
                 address: state::address(&net, number)?,
                 manager: (nth as u32) < wish.managers,
                 cpus: wish.cpus,
@@ -373,6 +378,13 @@ fn check(wish: &AddRequest, first: bool) -> Result<()> {
     if wish.memory != 0 && wish.memory < 32 << 20 {
         return refuse(format!("{} bytes of memory are too few for a node", wish.memory), "at least --memory 32m");
     }
+    if let Some(bad) = wish.generic_resources.iter().find(|resource| !resource.contains('=')) {
+        return refuse(
+            format!("invalid generic resource {bad:?}"),
+            "--node-generic-resource gpu=2, or node2:gpu=2 for one node",
+        );
+    }
+    generic::offered(&state::labels_of("", &wish.generic_resources)?)?;
     wish.labels.iter().try_for_each(|label| state::labels_of("", std::slice::from_ref(label)).map(drop))
 }
 

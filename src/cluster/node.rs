@@ -144,6 +144,7 @@ fn write_orders(ground: &Ground<'_>, node: &Node) -> Result<PathBuf> {
         cpus: node.cpus,
         memory: node.memory,
         labels: node.labels.clone(),
+        generic_resources: node.generic_resources.clone(),
         program: program(&exec_root)?,
         exec_root: exec_root.clone(),
     };

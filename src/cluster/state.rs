@@ -56,6 +56,9 @@ pub struct Node {
     pub cpus: f64,
     pub memory: i64,
     pub labels: Vec<String>,
+    /// `gpu=2`: what it offers besides CPUs and memory.
+    #[serde(default)]
+    pub generic_resources: Vec<String>,
     pub wanted: Wanted,
     /// How far its clock is set off, in nanoseconds.
     #[serde(default)]
@@ -216,7 +219,8 @@ pub fn choose_subnet(wish: &str, routes: &[Net]) -> Result<Net> {
     })
 }
 
-/// The labels of one node out of `key=value` (for each) and `node2:key=value` (for one).
+/// The labels of one node out of `key=value` (for each) and `node2:key=value` (for one); what it offers besides CPUs and memory is said
+/// in the same form.
 ///
 /// # Errors
 /// [`minidock_base::Kind::InvalidParameter`] for one without `=`.
@@ -313,7 +317,7 @@ mod tests {
         fn numbers_are_given_once_and_addresses_differ(taken in proptest::collection::btree_set(1..=MOST, 0..60), count in 1u32..20) {
             let node = |number: &u32| Node {
                 name: format!("node{number}"), number: *number, address: Ipv4Addr::UNSPECIFIED, manager: false, cpus: 0.0, memory: 0,
-                labels: Vec::new(), wanted: Wanted::Running, skew: 0,
+                labels: Vec::new(), generic_resources: Vec::new(), wanted: Wanted::Running, skew: 0,
             };
             let record = Record {
                 id: "01234567".into(), created_at: String::new(), subnet: "192.168.66.0/24".into(), uplink: false, swarm: true,

@@ -38,8 +38,12 @@ static LIMITS: Shape =
 static RESERVATIONS: Shape = Shape(&[
     Field::new("cpus", Kind::Text),
     Field::new("memory", Kind::Memory),
-    Field::new("generic_resources", Kind::List(&Kind::Any)),
+    Field::new("generic_resources", Kind::List(&Kind::Struct(&GENERIC))),
 ]);
+
+static GENERIC: Shape = Shape(&[Field::new("discrete_resource_spec", Kind::Struct(&DISCRETE))]);
+
+static DISCRETE: Shape = Shape(&[Field::new("kind", Kind::Text), Field::new("value", Kind::Count).kept()]);
 
 static RESTART: Shape = Shape(&[
     Field::new("condition", Kind::Text),

@@ -16,6 +16,7 @@ use minidock_base::{
     state_file,
 };
 use minidock_registry::settings::RegistryConfig;
+use minidock_spec::swarm::generic::{self, GenericResource};
 use serde_json::{Map, Value};
 use std::{
     ffi::OsString,
@@ -44,6 +45,8 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// Whose subordinate ids the users of containers are outside.
     pub userns_remap: Option<String>,
+    /// What this machine offers to a swarm besides CPUs and memory.
+    pub generic: Vec<GenericResource>,
 }
 
 /// What the words asked for.
@@ -71,6 +74,7 @@ const KNOWN: &[&str] = &[
     "images-from",
     "labels",
     "userns-remap",
+    "node-generic-resources",
 ];
 
 /// The flags of `minidock daemon`.
@@ -102,6 +106,14 @@ pub fn command() -> Command {
         .arg(text("cpus", "CORES", "Say that the machine has so many (a simulated node)"))
         .arg(text("memory", "BYTES", "Say that the machine has so much (a simulated node)"))
         .arg(text("label", "KEY=VALUE", "A label of this engine, for placement").action(ArgAction::Append))
+        .arg(
+            text(
+                "node-generic-resource",
+                "KIND=VALUE",
+                "Offer this to the swarm: so many of a kind (gpu=2), or one by its name (gpu=a)",
+            )
+            .action(ArgAction::Append),
+        )
         .arg(text(
             "userns-remap",
             "WHO",
@@ -199,6 +211,7 @@ fn settle(flags: &ArgMatches) -> Result<Settings> {
         memory: number("memory")? as i64,
         labels: many("label", "labels"),
         userns_remap: one("userns-remap", "userns-remap")?,
+        generic: generic::offered(&many("node-generic-resource", "node-generic-resources"))?,
         pid_file: one("pidfile", "pidfile")?.map_or_else(|| paths.pid_file(), PathBuf::from),
         paths,
     })
@@ -212,6 +225,7 @@ fn refuse_twice(flags: &ArgMatches, kept: &Map<String, Value>, file: &Path) -> R
             "insecure-registries" => "insecure-registry",
             "registry-mirrors" => "registry-mirror",
             "labels" => "label",
+            "node-generic-resources" => "node-generic-resource",
             key => key,
         };
         if !KNOWN.contains(&key.as_str()) {

@@ -33,7 +33,7 @@ pub async fn open(
     let labels = settings.labels.iter().map(|label| label.split_once('=').unwrap_or((label, "")));
     let labels = labels.map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let nano_cpus = (settings.cpus > 0.0).then_some((settings.cpus * 1e9) as i64);
-    let facts = Facts { labels, nano_cpus, ..Facts::default() };
+    let facts = Facts { labels, nano_cpus, generic: settings.generic.clone(), ..Facts::default() };
     let executor = Arc::new(Machine::new(engine.clone(), registry.clone(), facts));
     let setup = Setup { folder: settings.paths.swarm(), executor, hostname: hostname(), interfaces: Box::new(interfaces) };
     let swarm = Swarm::open(setup).await.doing(|| "start the daemon")?;

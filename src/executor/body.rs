@@ -8,6 +8,7 @@
 //! | `web`, slot 2 | name `web.2.<task>`, labels `com.docker.swarm.*` |
 //! | `Command`, `Args` | `Entrypoint`, `Cmd` |
 //! | `Resources.Limits` | `NanoCpus`, `Memory`, `PidsLimit` (reservations decide only where it runs) |
+//! | `GenericResources` | `DOCKER_RESOURCE_GPU=…` in `Env` |
 //! | `Networks` | endpoints with the addresses the managers gave |
 //! | ports with `mode=host` | port bindings; those of the mesh are not the container's business |
 //! | secrets, configs | read-only binds of files in memory ([`crate::files`]) |
@@ -25,6 +26,7 @@ use minidock_spec::{
     },
     swarm::{
         container::Privileges,
+        generic,
         service::EndpointPort,
         task::{ContainerSpec, Task},
     },
@@ -50,7 +52,7 @@ pub fn of(words: &Words<'_>, files: &[Placed]) -> Result<CreateBody> {
         image: spec.image.clone(),
         hostname: words.expand(&spec.hostname)?,
         user: spec.user.clone(),
-        env: texts(&spec.env)?,
+        env: environment(task, texts(&spec.env)?),
         entrypoint: some(&spec.command),
         cmd: some(&spec.args),
         working_dir: spec.dir.clone(),
@@ -256,8 +258,14 @@ fn security(privileges: Option<&Privileges>) -> Result<Option<Vec<String>>> {
     Ok((!options.is_empty()).then_some(options))
 }
 
+/// What the service says, and what the task was given of what only some machines have.
+fn environment(task: &Task, mut env: Vec<String>) -> Vec<String> {
+    env.extend(generic::variables(&task.generic_resources));
+    env
+}
+
 fn resources(task: &Task, spec: &ContainerSpec) -> Resources {
-    let limits = task.spec.resources.as_ref().and_then(|r| r.limits).unwrap_or_default();
+    let limits = task.spec.resources.as_ref().and_then(|r| r.limits.clone()).unwrap_or_default();
     Resources {
         nano_cpus: limits.nano_cpus,
         memory: limits.memory_bytes,
@@ -298,10 +306,12 @@ mod tests {
     #[test]
     fn a_task_in_the_words_of_the_engine() {
         let mut task = task();
-        let limits = Some(Amounts { nano_cpus: 500_000_000, memory_bytes: 64 << 20, pids: 9 });
-        task.spec.resources = Some(ResourceRequirements { limits, reservations: limits });
+        let limits = Some(Amounts { nano_cpus: 500_000_000, memory_bytes: 64 << 20, pids: 9, generic: vec![] });
+        task.spec.resources = Some(ResourceRequirements { limits: limits.clone(), reservations: limits });
+        task.generic_resources = vec![generic::GenericResource::named("gpu", "a"), generic::GenericResource::named("gpu", "b")];
         let body = body(&task);
         assert_eq!((body.config.hostname.as_str(), body.config.stop_timeout), ("web-2", Some(2)));
+        assert_eq!(body.config.env, ["DOCKER_RESOURCE_GPU=a,b"]);
         assert_eq!(body.config.entrypoint, Some(vec!["/bin/sh".to_string()]));
         assert_eq!(body.config.labels["com.docker.swarm.task.name"], "web.2.t1");
         assert_eq!(body.host_config.extra_hosts, Some(vec!["db:10.0.0.1".to_string(), "other:10.0.0.1".to_string()]));

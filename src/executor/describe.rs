@@ -41,6 +41,7 @@ pub async fn describe(engine: &Arc<Engine>, facts: &Facts) -> Result<NodeDescrip
             nano_cpus: facts.nano_cpus.unwrap_or(info.ncpu * 1_000_000_000),
             memory_bytes: facts.memory_bytes.unwrap_or(info.mem_total),
             pids: bears(info.mem_total),
+            generic: facts.generic.clone(),
         },
         engine: EngineDescription {
             engine_version: info.server_version,

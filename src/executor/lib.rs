@@ -37,7 +37,7 @@ use futures_util::future::BoxFuture;
 use minidock_base::Result;
 use minidock_engine::Engine;
 use minidock_registry::client::Client;
-use minidock_spec::swarm::{node::NodeDescription, task::Task};
+use minidock_spec::swarm::{generic::GenericResource, node::NodeDescription, task::Task};
 use minidock_swarm::{
     agent::{
         executor::{Controller, Executor, Files, Here},
@@ -61,6 +61,8 @@ pub struct Facts {
     pub memory_bytes: Option<i64>,
     /// `daemon --label`: the engine's labels.
     pub labels: BTreeMap<String, String>,
+    /// `daemon --node-generic-resource`.
+    pub generic: Vec<GenericResource>,
 }
 
 /// One machine's engine, as the swarm uses it.

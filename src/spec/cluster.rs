@@ -38,6 +38,8 @@ pub struct AddRequest {
     pub memory: i64,
     /// `key=value` for each, `node2:key=value` for one.
     pub labels: Vec<String>,
+    /// What they offer besides CPUs and memory, in the same form: `gpu=2`, `node2:gpu=a`.
+    pub generic_resources: Vec<String>,
 }
 
 /// `GET /minidock/cluster`.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   body ──► can it be at all? ──► gaps filled ──► Wish::CreateService, Wish::UpdateService
-//!            plug-ins, GPUs: no     name, mode, words that clients leave empty
+//!            plug-ins: no           name, mode, words that clients leave empty
 //! ```
 //!
 //! * A word that is no word of Docker's is refused here; what must fit the tables (names, ports, networks) is the leader's to say.
@@ -51,12 +51,7 @@ fn possible(template: &Value) -> Result<()> {
             Error::invalid("mismatched Runtime and *Spec fields").hint("TaskTemplate.ContainerSpec says what is to run")
         );
     }
-    let generic = &template["Resources"]["Reservations"]["GenericResources"];
-    match generic.as_array().is_some_and(|list| !list.is_empty()) {
-        true => Err(Error::not_implemented("generic resources (GPUs and the like) are not there")
-            .hint("label the nodes that have them, and use --constraint node.labels.gpu==true")),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 /// Words of which Docker knows a few.
@@ -115,7 +110,7 @@ fn words(spec: &ServiceSpec) -> Result<()> {
         .task_template
         .resources
         .iter()
-        .flat_map(|r| [r.limits, r.reservations])
+        .flat_map(|r| [&r.limits, &r.reservations])
         .flatten()
         .any(|a| a.nano_cpus < 0 || a.memory_bytes < 0 || a.pids < 0)
     {
@@ -233,7 +228,7 @@ mod tests {
             ),
             (
                 json!({"TaskTemplate": {"ContainerSpec": {"Image": "a"}, "Resources": {"Reservations": {"GenericResources": [{}]}}}}),
-                "generic resources",
+                "invalid JSON",
             ),
             (json!({"TaskTemplate": {"ContainerSpec": {"Image": "a", "Env": 5}}}), "invalid JSON"),
         ] {

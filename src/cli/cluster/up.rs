@@ -20,6 +20,11 @@ fn sized(command: clap::Command) -> clap::Command {
     command
         .arg(flag::text("cpus", "decimal", "Cores that each node has (default: all of this machine's)"))
         .arg(flag::list("label", "list", "Label of each node (key=value), or of one (node2:key=value)"))
+        .arg(flag::list(
+            "node-generic-resource",
+            "list",
+            "What each node offers to services (gpu=2), or one of them (node2:gpu=2)",
+        ))
         .arg(flag::text("memory", "bytes", "Memory that each node has (default: all of this machine's)").short('m'))
 }
 
@@ -78,6 +83,7 @@ fn sizes(m: &ArgMatches) -> Result<AddRequest> {
         cpus: cpus as f64 / 1e9,
         memory: flag::text_of(m, "memory").map(units::parse_bytes).transpose()?.unwrap_or(0),
         labels: flag::list_of(m, "label"),
+        generic_resources: flag::list_of(m, "node-generic-resource"),
         ..AddRequest::default()
     })
 }

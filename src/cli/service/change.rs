@@ -26,6 +26,7 @@ use clap::ArgMatches;
 use minidock_base::{Error, Result};
 use minidock_spec::swarm::{
     container::{ConfigReference, ContainerSpec, SecretReference},
+    generic,
     service::{EndpointSpec, ServiceMode, ServiceSpec},
     task::{Amounts, NetworkAttachmentConfig, Placement, PlacementPreference, ResourceRequirements, TaskSpec},
 };
@@ -68,6 +69,7 @@ pub fn change(m: &ArgMatches, spec: &mut ServiceSpec, found: Found) -> Result<()
 /// What is not the container's.
 fn task(m: &ArgMatches, task: &mut TaskSpec) -> Result<()> {
     limits(m, &mut task.resources);
+    things(m, &mut task.resources)?;
     task.restart_policy = restart(m, task.restart_policy.take());
     let placed = ["constraint-add", "constraint-rm", "placement-pref-add", "placement-pref-rm", "replicas-max-per-node"];
     if placed.iter().any(|flag| is_given(m, flag)) {
@@ -98,6 +100,26 @@ fn limits(m: &ArgMatches, resources: &mut Option<ResourceRequirements>) {
         put(reserve_cpu, &mut reserved.nano_cpus);
         put(reserve_memory, &mut reserved.memory_bytes);
     }
+}
+
+/// What only some machines have.
+fn things(m: &ArgMatches, resources: &mut Option<ResourceRequirements>) -> Result<()> {
+    let (added, removed) =
+        (generic::wanted(&values::all::<String>(m, "generic-resource-add"))?, list_of(m, "generic-resource-rm"));
+    if added.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    let wanted = &mut resources.get_or_insert_default().reservations.get_or_insert_with(Amounts::default).generic;
+    for thing in added {
+        wanted.retain(|old| old.kind() != thing.kind());
+        wanted.push(thing);
+    }
+    if let Some(kind) = removed.iter().find(|kind| wanted.iter().all(|thing| thing.kind() != **kind)) {
+        return Err(Error::not_found(format!("could not find generic-resource `{kind}` to remove it")));
+    }
+    wanted.retain(|thing| !removed.iter().any(|kind| kind == thing.kind()));
+    wanted.sort_by(|a, b| a.kind().cmp(b.kind()));
+    Ok(())
 }
 
 fn placement(m: &ArgMatches, placement: &mut Placement) {
@@ -223,6 +245,24 @@ mod tests {
         assert_eq!(spec["TaskTemplate"]["RestartPolicy"]["Delay"], 1_000_000_000);
         let refused = updated("--mode global img", "--replicas 2").unwrap_err();
         assert_eq!(refused.message(), "replicas can only be used with replicated mode");
+    }
+
+    #[test]
+    fn what_only_some_machines_have_is_asked_for_by_kind() {
+        let things = |line: &str| {
+            updated("--generic-resource gpu=1 --generic-resource ssd=2 img", line)
+                .map(|spec| spec["TaskTemplate"]["Resources"]["Reservations"]["GenericResources"].clone())
+        };
+        let some = |kind: &str, value: i64| json!({"DiscreteResourceSpec": {"Kind": kind, "Value": value}});
+        assert_eq!(things("--force").expect("a change"), json!([some("gpu", 1), some("ssd", 2)]));
+        assert_eq!(
+            things("--generic-resource-add gpu=4 --generic-resource-add fpga=1 --generic-resource-rm ssd").expect("a change"),
+            json!([some("fpga", 1), some("gpu", 4)])
+        );
+        assert_eq!(
+            things("--generic-resource-rm nosuch").unwrap_err().message(),
+            "could not find generic-resource `nosuch` to remove it"
+        );
     }
 
     #[test]

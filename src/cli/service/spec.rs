@@ -30,6 +30,7 @@ use minidock_spec::{
     engine::container::{MountRequest, Ulimit},
     swarm::{
         container::{ContainerSpec, DnsConfig},
+        generic,
         service::{EndpointPort, EndpointSpec, ServiceSpec},
         task::{Amounts, NetworkAttachmentConfig, Placement, PlacementPreference, ResourceRequirements, Spread, TaskSpec},
     },
@@ -59,8 +60,18 @@ pub fn wish(m: &ArgMatches) -> Result<Wish> {
     let amount = |id: &str| values::of::<i64>(m, id).unwrap_or(0);
     let pids = number_of(m, "limit-pids").unwrap_or(0);
     let resources = ResourceRequirements {
-        limits: Some(Amounts { nano_cpus: amount("limit-cpu"), memory_bytes: amount("limit-memory"), pids }),
-        reservations: Some(Amounts { nano_cpus: amount("reserve-cpu"), memory_bytes: amount("reserve-memory"), pids: 0 }),
+        limits: Some(Amounts {
+            nano_cpus: amount("limit-cpu"),
+            memory_bytes: amount("limit-memory"),
+            pids,
+            ..Amounts::default()
+        }),
+        reservations: Some(Amounts {
+            nano_cpus: amount("reserve-cpu"),
+            memory_bytes: amount("reserve-memory"),
+            generic: generic::wanted(&values::all::<String>(m, "generic-resource"))?,
+            ..Amounts::default()
+        }),
     };
     let placement = Placement {
         constraints: list_of(m, "constraint"),
@@ -93,19 +104,13 @@ pub fn wish(m: &ArgMatches) -> Result<Wish> {
     Ok(Wish { spec, secrets: values::all(m, "secret"), configs: values::all(m, "config") })
 }
 
-/// Refuses the flags of other worlds by name.
+/// Refuses the flag of another world by name.
 ///
 /// # Errors
-/// `--credential-spec` and `--generic-resource…` have no meaning here.
+/// `--credential-spec` has no meaning here.
 pub fn foreign(m: &ArgMatches) -> Result<()> {
     if text_of(m, "credential-spec").is_some_and(|value| !value.is_empty()) {
         return Err(Error::not_implemented("--credential-spec is for Windows containers; minidock runs Linux ones"));
-    }
-    for flag in ["generic-resource", "generic-resource-add", "generic-resource-rm"] {
-        if m.try_get_many::<String>(flag).ok().flatten().is_some_and(|mut values| values.next().is_some()) {
-            return Err(Error::not_implemented(format!("--{flag}: nodes of minidock offer CPUs and memory only"))
-                .hint("give the nodes a label and choose by --constraint node.labels.gpu==2"));
-        }
     }
     Ok(())
 }
@@ -279,7 +284,8 @@ mod tests {
         ] {
             assert_eq!(read(line).unwrap_err().message(), why, "{line}");
         }
-        assert!(read("--credential-spec file://x a").is_err() && read("--generic-resource gpu=1 a").is_err());
+        assert!(read("--credential-spec file://x a").is_err());
+        assert!(read("--generic-resource gpu=x a").unwrap_err().message().contains("Named Generic Resources is not supported"));
         let wrong =
             words::read(create::command(), "service create", &["--replicas".into(), "x".into(), "a".into()]).unwrap_err();
         assert_eq!(

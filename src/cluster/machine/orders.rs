@@ -59,6 +59,9 @@ pub struct Orders {
     /// Bytes; 0: all.
     pub memory: i64,
     pub labels: Vec<String>,
+    /// `gpu=2`: what it offers besides CPUs and memory.
+    #[serde(default)]
+    pub generic_resources: Vec<String>,
     /// The program's file, as a person would call it.
     pub program: PathBuf,
 }
@@ -86,6 +89,7 @@ impl Orders {
             words.push(format!("--memory={}", self.memory));
         }
         words.extend(self.labels.iter().map(|label| format!("--label={label}")));
+        words.extend(self.generic_resources.iter().map(|resource| format!("--node-generic-resource={resource}")));
         words
     }
 

@@ -86,7 +86,11 @@ fn pod(scope: &Scope, service: &ServiceSpec, note: &mut dyn FnMut(String)) -> Va
     for (what, is) in [
         ("ulimits", !container.ulimits.is_empty()),
         ("a log driver", task.log_driver.is_some()),
-        ("limits of processes", task.resources.as_ref().and_then(|r| r.limits).is_some_and(|limits| limits.pids > 0)),
+        ("limits of processes", task.resources.as_ref().and_then(|r| r.limits.as_ref()).is_some_and(|limits| limits.pids > 0)),
+        (
+            "generic resources",
+            task.resources.as_ref().and_then(|r| r.reservations.as_ref()).is_some_and(|r| !r.generic.is_empty()),
+        ),
         ("init", container.init == Some(true)),
         ("placement preferences", task.placement.as_ref().is_some_and(|place| !place.preferences.is_empty())),
         ("a name server of its own", container.dns_config.is_some()),

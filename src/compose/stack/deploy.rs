@@ -9,6 +9,7 @@ use crate::{
 };
 use minidock_base::{Result, units};
 use minidock_spec::swarm::{
+    generic::GenericResource,
     service::{Empty, EndpointPort, EndpointSpec, Replicated, ReplicatedJob, ServiceMode, UpdateConfig},
     task::{Amounts, Placement, PlacementPreference, ResourceRequirements, RestartPolicy, Spread},
 };
@@ -62,7 +63,7 @@ pub fn update(deploy: Option<&Node>, key: &str) -> Option<UpdateConfig> {
 /// `resources`: limits and reservations.
 ///
 /// # Errors
-/// CPUs that are no number; a reservation of what the nodes do not count.
+/// CPUs that are no number.
 pub fn resources(service: &Entry) -> Result<Option<ResourceRequirements>> {
     let Some(resources) = service.node.get("deploy").and_then(|deploy| deploy.get("resources")) else { return Ok(None) };
     let amounts = |key: &str| -> Result<Option<Amounts>> {
@@ -74,12 +75,11 @@ pub fn resources(service: &Entry) -> Result<Option<ResourceRequirements>> {
                 wrong(at, &service.key, error.message())
             })?,
         };
-        if let Some(wish) = node.get("generic_resources").and_then(|list| list.items().first()) {
-            return Err(wrong(&wish.at, &service.key, "generic_resources are not counted: nodes know of CPUs and memory only")
-                .hint("label the nodes that have one (minidock node update --label-add gpu=1 NODE) and choose them by placement.constraints (node.labels.gpu == 1)"));
-        }
         let memory_bytes = node.text("memory").parse().unwrap_or(0);
-        Ok(Some(Amounts { nano_cpus, memory_bytes, pids: node.int("pids").unwrap_or(0) }))
+        let things = node.get("generic_resources").map(Node::items).unwrap_or_default();
+        let things = things.iter().filter_map(|thing| thing.get("discrete_resource_spec"));
+        let generic = things.map(|spec| GenericResource::discrete(&spec.text("kind"), spec.int("value").unwrap_or(0)));
+        Ok(Some(Amounts { nano_cpus, memory_bytes, pids: node.int("pids").unwrap_or(0), generic: generic.collect() }))
     };
     Ok(Some(ResourceRequirements { limits: amounts("limits")?, reservations: amounts("reservations")? }))
 }

@@ -18,6 +18,7 @@
 
 pub mod cluster;
 pub mod container;
+pub mod generic;
 pub mod local;
 pub mod network;
 pub mod node;

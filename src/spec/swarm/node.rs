@@ -34,6 +34,9 @@ pub struct Node {
     /// Its number in the managers' consensus. Not in Docker's body.
     #[serde(skip_serializing_if = "super::is_zero_u64")]
     pub raft_id: u64,
+    /// Who has read a later version than this knows its spec as it is now. Not in Docker's body.
+    #[serde(skip_serializing_if = "super::is_zero_u64")]
+    pub spec_after: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

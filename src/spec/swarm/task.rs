@@ -22,7 +22,9 @@
 //! *See:* swarmkit `design/task_model.md`. *Next room:* [`super::container`]
 
 pub use super::container::{ConfigReference, ContainerSpec, DnsConfig, FileTarget, SecretReference};
-use super::{Version, is_zero, is_zero_u64, network::Network, null_is_default, service::EndpointPort};
+use super::{
+    Version, generic::GenericResource, is_zero, is_zero_u64, network::Network, null_is_default, service::EndpointPort,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -122,6 +124,9 @@ pub struct Task {
     pub desired_state: TaskState,
     #[serde(rename = "NetworksAttachments", skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<NetworkAttachment>,
+    /// What it was given of what only some machines have.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub generic_resources: Vec<GenericResource>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_iteration: Option<Version>,
     /// The ports this task itself needs on its node (`mode=host`), and those of its service. Not in Docker's body.
@@ -265,8 +270,8 @@ pub struct ResourceRequirements {
     pub reservations: Option<Amounts>,
 }
 
-/// Billionths of a CPU, bytes, processes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Billionths of a CPU, bytes, processes, and what only some machines have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Amounts {
     #[serde(rename = "NanoCPUs", alias = "NanoCpus", skip_serializing_if = "is_zero")]
@@ -275,6 +280,8 @@ pub struct Amounts {
     pub memory_bytes: i64,
     #[serde(rename = "Pids", skip_serializing_if = "is_zero")]
     pub pids: i64,
+    #[serde(rename = "GenericResources", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub generic: Vec<GenericResource>,
 }
 
 /// When a task that ended is replaced.

@@ -19,6 +19,7 @@ use minidock_spec::{
     reference::Reference,
     swarm::{
         Version,
+        generic::GenericResource,
         service::{EndpointPort, JobStatus, Service, ServiceSpec, UpdateConfig, UpdateStatus},
         task::ContainerSpec,
     },
@@ -63,14 +64,13 @@ pub fn update(tables: &Tables, text: &str, version: u64, spec: &ServiceSpec, rol
         (true, None) => return Err(refusal(Kind::Forbidden, format!("service {id} does not have a previous spec"))),
     };
     let wanted = checked(tables, wanted, Some(before))?;
-    let again = wanted.task_template.force_update != before.spec.task_template.force_update;
     if wanted.task_template != before.spec.task_template
         || held(&wanted) != held(&before.spec)
         || wanted.networks != before.spec.networks
     {
         service.spec_version = Version { index: service.spec_version.index + 1 };
     }
-    if let Some(job) = service.job_status.as_mut().filter(|_| again || wanted.task_template != before.spec.task_template) {
+    if let Some(job) = &mut service.job_status {
         job.job_iteration.index += 1;
         job.last_execution = Some(context.now);
     }
@@ -171,7 +171,10 @@ fn check_terms(spec: &ServiceSpec) -> Result<()> {
             return Err(invalid("Restart condition \"any\" is not allowed for jobs"));
         }
     }
-    for amounts in template.resources.iter().flat_map(|r| [r.limits, r.reservations]).flatten() {
+    for amounts in template.resources.iter().flat_map(|r| [&r.limits, &r.reservations]).flatten() {
+        if let Some(named) = amounts.generic.iter().find(|r| !matches!(r, GenericResource::Discrete(some) if some.value >= 0)) {
+            return Err(invalid(format!("invalid argument for resource {}", named.kind())).hint("a number of them, 0 or more"));
+        }
         if amounts.nano_cpus != 0 && amounts.nano_cpus < 1_000_000 {
             let cpus = amounts.nano_cpus as f64 / 1e9;
             return Err(invalid(format!("invalid cpu value {}: Must be at least 0.001", scientific(cpus))));

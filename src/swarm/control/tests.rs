@@ -255,3 +255,41 @@ fn the_last_manager_stays_one_and_a_living_node_is_not_forgotten() {
     desk.ask(Wish::RemoveNode { id: "node2".into(), force: true }).expect("by force");
     assert_eq!(desk.refused(Wish::RemoveNode { id: "node2".into(), force: true }), "node node2 not found");
 }
+
+#[test]
+fn who_knows_a_nodes_spec_may_change_it_though_the_managers_have_written_its_row_meanwhile() {
+    let mut desk = Desk::default();
+    let node = |desk: &Desk| Node::clone(desk.tables.node("n1").expect("it is there"));
+    desk.act(vec![Action::Put(Node { id: "n1".into(), ..Node::default() }.into())]);
+    let read = node(&desk);
+    let mut told = node(&desk); // its agent says something of itself
+    told.status.state = NodeState::Ready;
+    desk.act(vec![Action::Put(told.into())]);
+    let spec = |zone: &str| NodeSpec { labels: [("zone".into(), zone.into())].into(), ..NodeSpec::default() };
+    let wish = |read: &Node, zone: &str| Wish::UpdateNode { id: "n1".into(), version: read.version.index, spec: spec(zone) };
+    desk.ask(wish(&read, "a")).expect("nobody has changed its spec");
+    assert!(desk.refused(wish(&read, "b")).contains("update out of sequence"), "somebody has");
+    let read = node(&desk);
+    assert_eq!((read.spec.clone(), read.status.state), (spec("a"), NodeState::Ready));
+    desk.act(vec![Action::Put(Node { raft_id: 7, ..read.clone() }.into())]);
+    desk.ask(wish(&read, "b")).expect("a number of the consensus is none of its spec");
+    let ahead = Node { version: minidock_spec::swarm::Version { index: 99 }, ..read };
+    assert!(desk.refused(wish(&ahead, "c")).contains("update out of sequence"));
+}
+
+#[test]
+fn every_update_of_a_job_is_another_run() {
+    let mut desk = Desk::default();
+    let mut spec = web("job");
+    spec.mode = ServiceMode { replicated_job: Some(Default::default()), ..ServiceMode::default() };
+    desk.ask(create(spec.clone())).expect("a job");
+    let runs = |desk: &Desk| desk.tables.services().next().and_then(|s| s.job_status).expect("a job").job_iteration.index;
+    assert_eq!(runs(&desk), 0);
+    spec.labels.insert("a".into(), "b".into());
+    desk.update("job", spec.clone()).expect("an update");
+    assert_eq!(runs(&desk), 1);
+    spec.mode.replicated_job =
+        Some(minidock_spec::swarm::service::ReplicatedJob { total_completions: Some(3), ..Default::default() });
+    desk.update("job", spec).expect("an update");
+    assert_eq!(runs(&desk), 2);
+}

@@ -1,7 +1,7 @@
 //! # To leave a swarm
 //!
 //! A worker says good-bye and goes; its tasks are replaced at once. A manager's voice counts, so it is let go only by force, and is
-//! told before what that means. Leaving with force, it asks the others to do without its voice first: they would have to reckon
+//! told before what that means; one that has just been demoted is waited for, and goes as the worker that it will be. Leaving with force, it asks the others to do without its voice first: they would have to reckon
 //! with a manager that never answers.
 //!
 //! Laws: containers of tasks go with the node; whatever fails, the node is out in the end. *See:* moby `daemon/cluster/swarm.go`,
@@ -10,16 +10,24 @@
 use super::{Setup, life::Life, record::Folder};
 use crate::{agent, manager::Manager, wire::Ask};
 use minidock_base::{Error, Result};
+use minidock_spec::swarm::node::Role;
 use std::time::Duration;
 
 /// The others are asked for so long, and then left alone.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A manager that was demoted is a worker within this time, unless there is no majority.
+const DEMOTION: Duration = Duration::from_secs(5);
 
 /// Leaves.
 ///
 /// # Errors
 /// 503: a manager, without force.
 pub async fn leave(life: &Life, force: bool) -> Result<()> {
+    if life.manager().is_some_and(|manager| is_demoted(&manager)) {
+        let mut turns = life.turns(); // what was asked for takes a moment
+        let _ = tokio::time::timeout(DEMOTION, turns.wait_for(Option::is_none)).await;
+    }
     let manager = life.manager();
     if let (Some(manager), false) = (&manager, force) {
         return Err(Error::unavailable(what_is_lost(manager)));
@@ -38,6 +46,11 @@ pub async fn leave(life: &Life, force: bool) -> Result<()> {
     drop(manager);
     life.end().await;
     give_up(&life.setup).await
+}
+
+/// Somebody wants it to be a worker, as far as its own tables say.
+fn is_demoted(manager: &Manager) -> bool {
+    manager.view(|tables| tables.node(&manager.node_id).is_some_and(|node| node.spec.role == Role::Worker))
 }
 
 /// Whatever this machine has of a swarm, gone.

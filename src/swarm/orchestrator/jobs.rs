@@ -1,6 +1,6 @@
 //! # Jobs: so many completions, then rest
 //!
-//! A job's tasks are meant to end. Each run of the job is an *iteration*, begun by making the service or by `--force`. A
+//! A job's tasks are meant to end. Each run of the job is an *iteration*, begun by making the service and by every update of it, whatever it changes. A
 //! replicated job wants `total_completions` slots to end well, at most `max_concurrent` at once; a global job wants each fit node
 //! to end well once. A task that fails is tried again as the restart policy says (a job's `any` means `on-failure`).
 //!

@@ -16,6 +16,7 @@ use super::{
     node_info::{self, Machine, Machines},
 };
 use minidock_spec::swarm::{
+    generic,
     node::{Availability, NodeState},
     task::{Amounts, Platform, Task},
 };
@@ -106,7 +107,9 @@ pub fn passes(filter: Reason, wish: &Wish, machine: &Machine) -> bool {
     match filter {
         Reason::NotReady => node.status.state == NodeState::Ready && node.spec.availability == Availability::Active,
         Reason::NoRoom => {
-            wish.needs.nano_cpus <= machine.free.nano_cpus.max(0) && wish.needs.memory_bytes <= machine.free.memory_bytes.max(0)
+            wish.needs.nano_cpus <= machine.free.nano_cpus.max(0)
+                && wish.needs.memory_bytes <= machine.free.memory_bytes.max(0)
+                && machine.has_things(&wish.needs.generic)
         }
         Reason::Constraints => wish.constraints.iter().all(|c| constraint::holds(c, node)),
         Reason::Platform => wish.platforms.is_empty() || wish.platforms.iter().any(|p| runs(p, &node.description.platform)),
@@ -140,6 +143,14 @@ pub fn sort_out<'a>(wish: &Wish, machines: &'a Machines) -> (Vec<&'a Machine>, V
 
 /// Docker's sentence.
 pub fn no_suitable_node(counted: &[(Reason, usize)]) -> String {
+    match counted {
+        [] => "no suitable node".to_string(),
+        some => format!("no suitable node ({})", explain(some)),
+    }
+}
+
+/// The reasons alone: of a task that was made for one node.
+pub fn explain(counted: &[(Reason, usize)]) -> String {
     let part = |(reason, count): &(Reason, usize)| {
         let nodes = if *count == 1 { "1 node".to_string() } else { format!("{count} nodes") };
         match reason {
@@ -152,10 +163,7 @@ pub fn no_suitable_node(counted: &[(Reason, usize)]) -> String {
             Reason::Full => format!("as many tasks as it can bear on {nodes}"),
         }
     };
-    match counted {
-        [] => "no suitable node".to_string(),
-        some => format!("no suitable node ({})", some.iter().map(part).collect::<Vec<_>>().join("; ")),
-    }
+    counted.iter().map(part).collect::<Vec<_>>().join("; ")
 }
 
 /// What a filter says to a node that it keeps out.
@@ -168,11 +176,16 @@ pub fn told(reason: Reason, wish: &Wish, machine: &Machine) -> String {
             let lacks = |wanted: i64, free: i64| (wanted - free.max(0)).max(0);
             let cpus = lacks(wish.needs.nano_cpus, machine.free.nano_cpus) as f64 / 1e9;
             let memory = lacks(wish.needs.memory_bytes, machine.free.memory_bytes);
+            let things = generic::counts(&wish.needs.generic).into_iter().filter_map(|(kind, wanted)| {
+                let lacking = lacks(wanted, machine.free_things(kind));
+                (lacking > 0).then(|| format!("{lacking} {kind}"))
+            });
             let parts = [
                 (cpus > 0.0).then(|| format!("{cpus} CPUs")),
                 (memory > 0).then(|| minidock_base::units::human_bytes(memory as f64)),
             ];
-            format!("lacks {} of what is reserved", parts.into_iter().flatten().collect::<Vec<_>>().join(" and "))
+            let parts: Vec<String> = parts.into_iter().flatten().chain(things).collect();
+            format!("lacks {} of what is reserved", parts.join(" and "))
         }
         Reason::Constraints => {
             let broken = wish.constraints.iter().filter(|c| !constraint::holds(c, node)).map(ToString::to_string);

@@ -23,6 +23,7 @@
 
 pub mod constraint;
 pub mod filter;
+pub mod generic;
 pub mod node_info;
 pub mod spread;
 
@@ -76,7 +77,7 @@ fn place_bound(task: &Arc<Task>, machines: &mut Machines, now: Timestamp, plan: 
     };
     match verdict {
         Verdict::Yes => assign(task, &task.node_id, machines, now, plan),
-        Verdict::No(reason) => refuse(task, &filter::no_suitable_node(&[(reason, 1)]), now, plan),
+        Verdict::No(reason) => refuse(task, &filter::explain(&[(reason, 1)]), now, plan),
     }
 }
 
@@ -101,6 +102,10 @@ fn place_free(tasks: &[&Arc<Task>], machines: &mut Machines, now: Timestamp, pla
 fn assign(task: &Arc<Task>, node: &str, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
     let mut task = Task::clone(task);
     task.node_id = node.to_string();
+    let needs = node_info::reserved(&task).generic;
+    if let Some(machine) = machines.get(node).filter(|_| !needs.is_empty()) {
+        task.generic_resources = machine.choose_things(&needs);
+    }
     task.status.state = TaskState::Assigned;
     task.status.timestamp = Some(now);
     task.status.message = "scheduler assigned task to node".into();

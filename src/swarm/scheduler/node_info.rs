@@ -7,9 +7,11 @@
 //! Laws: kept up by changes or made of the tables anew, it is the same. *See:* swarmkit `manager/scheduler/nodeinfo.go`.
 //! *Next room:* [`super::filter`]
 
+use super::generic::Given;
 use crate::store::{Change, Row, Tables};
 use jiff::Timestamp;
 use minidock_spec::swarm::{
+    generic::GenericResource,
     node::Node,
     task::{Amounts, Task, TaskState},
 };
@@ -27,7 +29,10 @@ pub(crate) const MANY_FAILURES: usize = 5;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     pub node: Arc<Node>,
+    /// CPUs and memory that are left; may be less than nothing.
     pub free: Amounts,
+    /// What only some machines have, and tasks of this one have been given.
+    given: Given,
     pub tasks: usize,
     of_service: BTreeMap<String, usize>,
     /// Ports that tasks hold themselves (`mode=host`), and how many hold each.
@@ -40,7 +45,8 @@ impl Machine {
     fn new(node: &Arc<Node>) -> Machine {
         Machine {
             node: node.clone(),
-            free: node.description.resources,
+            free: Amounts { generic: Vec::new(), ..node.description.resources.clone() },
+            given: Given::default(),
             tasks: 0,
             of_service: BTreeMap::new(),
             ports: BTreeMap::new(),
@@ -50,7 +56,7 @@ impl Machine {
 
     /// The node says something else of itself.
     fn turn_into(&mut self, node: &Arc<Node>) {
-        let (has, had) = (node.description.resources, self.node.description.resources);
+        let (has, had) = (&node.description.resources, &self.node.description.resources);
         self.free.nano_cpus += has.nano_cpus - had.nano_cpus;
         self.free.memory_bytes += has.memory_bytes - had.memory_bytes;
         self.free.pids = has.pids;
@@ -61,6 +67,7 @@ impl Machine {
         let needs = reserved(task);
         self.free.nano_cpus -= needs.nano_cpus;
         self.free.memory_bytes -= needs.memory_bytes;
+        self.given.count(&task.generic_resources, true);
         self.tasks += 1;
         *self.of_service.entry(task.service_id.clone()).or_default() += 1;
         host_ports(task).for_each(|port| *self.ports.entry(port).or_default() += 1);
@@ -70,6 +77,7 @@ impl Machine {
         let needs = reserved(task);
         self.free.nano_cpus += needs.nano_cpus;
         self.free.memory_bytes += needs.memory_bytes;
+        self.given.count(&task.generic_resources, false);
         self.tasks = self.tasks.saturating_sub(1);
         less(&mut self.of_service, task.service_id.clone(), 1);
         host_ports(task).for_each(|port| less(&mut self.ports, port, 1));
@@ -97,6 +105,21 @@ impl Machine {
     /// How many tasks it can bear at once, as it says itself; 0: it does not say.
     pub fn bears(&self) -> i64 {
         self.node.description.resources.pids
+    }
+
+    /// Is there enough of what only some machines have?
+    pub fn has_things(&self, needs: &[GenericResource]) -> bool {
+        self.given.leaves(&self.node.description.resources.generic, needs)
+    }
+
+    /// How many of such a kind are left.
+    pub fn free_things(&self, kind: &str) -> i64 {
+        self.given.free(&self.node.description.resources.generic, kind)
+    }
+
+    /// Which of them a task with these needs is to have.
+    pub fn choose_things(&self, needs: &[GenericResource]) -> Vec<GenericResource> {
+        self.given.choose(&self.node.description.resources.generic, needs)
     }
 
     /// How many tasks of a service are here.
@@ -135,7 +158,7 @@ fn failure(task: &Task) -> Option<Timestamp> {
 
 /// What a task reserves.
 pub fn reserved(task: &Task) -> Amounts {
-    task.spec.resources.as_ref().and_then(|r| r.reservations).unwrap_or_default()
+    task.spec.resources.as_ref().and_then(|r| r.reservations.clone()).unwrap_or_default()
 }
 
 /// The ports a task holds on its node.

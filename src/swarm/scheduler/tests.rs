@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::{Batch, Table, Tables};
 use minidock_spec::swarm::{
+    generic::GenericResource,
     node::{Availability, Node, NodeState},
     service::EndpointPort,
     task::{Amounts, Placement, PlacementPreference, ResourceRequirements, Spread, TaskSpec},
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 fn node(id: &str, cpus: i64, rack: &str) -> Node {
     let mut node = Node { id: id.into(), ..Node::default() };
     node.status.state = NodeState::Ready;
-    node.description.resources = Amounts { nano_cpus: cpus * 1_000_000_000, memory_bytes: 1 << 40, pids: 0 };
+    node.description.resources = Amounts { nano_cpus: cpus * 1_000_000_000, memory_bytes: 1 << 40, ..Amounts::default() };
     node.description.hostname = id.into();
     if !rack.is_empty() {
         node.spec.labels.insert("rack".into(), rack.into());
@@ -204,4 +205,44 @@ proptest! {
             prop_assert_eq!(&machines, &Machines::of(&tables));
         }
     }
+}
+
+#[test]
+fn what_only_some_machines_have_is_given_to_one_task_at_a_time_and_by_name_where_it_has_one() {
+    let mut nodes = vec![node("a", 8, ""), node("b", 8, ""), node("c", 8, "")];
+    nodes[0].description.resources.generic = vec![GenericResource::named("gpu", "x"), GenericResource::named("gpu", "y")];
+    nodes[1].description.resources.generic = vec![GenericResource::discrete("gpu", 1)];
+    let wants = |count: i64| {
+        let wanted = Amounts { generic: vec![GenericResource::discrete("gpu", count)], ..Amounts::default() };
+        TaskSpec { resources: Some(ResourceRequirements { reservations: Some(wanted), limits: None }), ..TaskSpec::default() }
+    };
+    let mut tables = tables(nodes, (0..4).map(|id| task(id, "web", wants(1))).collect());
+    assert_eq!(run(&mut tables), counts(&[("a", 2), ("b", 1)]));
+    let given: BTreeMap<String, Vec<GenericResource>> = tables
+        .tasks()
+        .filter(|t| !t.generic_resources.is_empty())
+        .map(|t| (format!("{} {}", t.node_id, t.generic_resources[0].value()), t.generic_resources.clone()))
+        .collect();
+    assert_eq!(given.keys().collect::<Vec<_>>(), ["a x", "a y", "b 1"]);
+    let waiting = tables.tasks().find(|t| t.status.state == TaskState::Pending).expect("one is left").clone();
+    assert_eq!(waiting.status.err, "no suitable node (insufficient resources on 3 nodes)");
+    // one ends, and the next has what it had
+    let mut ended =
+        Task::clone(tables.tasks().find(|t| t.generic_resources == [GenericResource::named("gpu", "x")]).expect("it runs"));
+    ended.status.state = TaskState::Complete;
+    put(&mut tables, vec![Action::Put(ended.into())]);
+    run(&mut tables);
+    assert_eq!(tables.task(&waiting.id).expect("it is there").generic_resources, [GenericResource::named("gpu", "x")]);
+    put(&mut tables, vec![Action::Put(task(9, "greedy", wants(2)).into())]);
+    run(&mut tables);
+    assert!(tables.task("t00009").expect("it is there").node_id.is_empty());
+}
+
+#[test]
+fn a_task_that_was_made_for_one_node_says_what_is_missing_there() {
+    let mut bound = task(1, "everywhere", reserve(9.0));
+    bound.node_id = "a".into();
+    let mut tables = tables(vec![node("a", 8, ""), node("b", 16, "")], vec![bound]);
+    run(&mut tables);
+    assert_eq!(tables.task("t00001").expect("it is there").status.err, "insufficient resources on 1 node");
 }

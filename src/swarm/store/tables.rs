@@ -260,9 +260,16 @@ fn removed(action: &Action) -> Option<(Table, &str)> {
     }
 }
 
-/// A task's states never go back.
+/// A task's states never go back; after which version a node's spec was changed is noted here, whoever has changed it.
 fn climb(before: Option<&Row>, after: Row) -> Row {
     match (before, after) {
+        (Some(Row::Node(old)), Row::Node(mut new)) => {
+            let spec_after = if old.spec == new.spec { old.spec_after } else { old.version.index };
+            if new.spec_after != spec_after {
+                Arc::make_mut(&mut new).spec_after = spec_after;
+            }
+            Row::Node(new)
+        }
         (Some(Row::Task(old)), Row::Task(mut new)) => {
             let task = Arc::make_mut(&mut new);
             task.desired_state = task.desired_state.max(old.desired_state);

@@ -19,6 +19,7 @@ use crate::{
 use jiff::Timestamp;
 use minidock_base::units::human_bytes;
 use minidock_spec::swarm::{
+    generic,
     node::NodeState,
     task::{Task, TaskState},
     why::{FilterWhy, NodeWhy, TaskWhy},
@@ -141,6 +142,14 @@ fn room(wish: &Wish, machine: &Machine, node: &str, service: &str) -> Change {
         // the flag reads whole bytes exactly; a rounded number might not fit
         words.push(human_bytes(free.memory_bytes.max(0) as f64));
         flags.push(format!("--reserve-memory {}", free.memory_bytes.max(0)));
+    }
+    let free_things = |kind: &str| machine.free_things(kind);
+    for (kind, _) in generic::counts(&needs.generic).into_iter().filter(|(kind, wanted)| *wanted > free_things(kind)) {
+        words.push(format!("{} {kind}", free_things(kind)));
+        flags.push(match free_things(kind) {
+            0 => format!("--generic-resource-rm {kind}"),
+            free => format!("--generic-resource-add {kind}={free}"),
+        });
     }
     let what = format!("reserve at most {} (what is left on {node}), or free some there", words.join(" and "));
     Change::new(3, what, format!("minidock service update {} {service}", flags.join(" ")))

@@ -7,6 +7,7 @@ use crate::{
 };
 use minidock_spec::swarm::{
     cluster::Cluster,
+    generic::GenericResource,
     network::Network,
     node::{Availability, NodeState, Role},
     service::{Empty, EndpointPort, ServiceMode, UpdateStatus},
@@ -27,7 +28,7 @@ fn tables(rows: Vec<Row>) -> Tables {
 fn node(id: &str) -> Node {
     let mut node = Node { id: id.into(), ..Node::default() };
     (node.description.hostname, node.status.state) = (id.into(), NodeState::Ready);
-    node.description.resources = Amounts { nano_cpus: 2_000_000_000, memory_bytes: 1 << 30, pids: 0 };
+    node.description.resources = Amounts { nano_cpus: 2_000_000_000, memory_bytes: 1 << 30, ..Amounts::default() };
     node
 }
 
@@ -94,11 +95,13 @@ fn constraints_are_met_by_labels_roles_or_not_at_all() {
 #[test]
 fn what_is_lacking_is_said_in_numbers_and_the_change_would_fit() {
     let mut greedy = task("t", TaskState::Pending);
-    let needs = Amounts { nano_cpus: 3_000_000_000, memory_bytes: 2 << 30, pids: 0 };
+    let generic = vec![GenericResource::discrete("gpu", 2)];
+    let needs = Amounts { nano_cpus: 3_000_000_000, memory_bytes: 2 << 30, pids: 0, generic };
     greedy.spec.resources = Some(ResourceRequirements { limits: None, reservations: Some(needs) });
     let why = of_task(greedy, vec![node("n1")]);
-    assert_eq!(why.nodes[0].filters[1].why, "lacks 1 CPUs and 1GiB of what is reserved");
-    assert_eq!(why.commands, ["minidock service update --reserve-cpu 2 --reserve-memory 1073741824 web"]);
+    assert_eq!(why.nodes[0].filters[1].why, "lacks 1 CPUs and 1GiB and 2 gpu of what is reserved");
+    let command = "minidock service update --reserve-cpu 2 --reserve-memory 1073741824 --generic-resource-rm gpu web";
+    assert_eq!(why.commands, [command]);
 }
 
 #[test]
