@@ -16,15 +16,15 @@
 
 use crate::{
     archive, compression,
-    layer::{diff, unpack},
+    layer::unpack,
+    step,
     store::{ImageRecord, Store},
     tags,
 };
-use flate2::write::GzEncoder;
-use minidock_base::{Doing, Error, Result, clock};
+use minidock_base::{Doing, Result, clock};
 use minidock_linux::files;
 use minidock_spec::{
-    digest::{Digest, Hasher},
+    digest::Digest,
     engine::container::ContainerConfig,
     image::{Descriptor, History, ImageConfig, OCI_LAYER_GZIP},
     reference::Reference,
@@ -90,14 +90,7 @@ impl Store {
 
     /// Packs, compresses and hashes the layer, and puts it in place unpacked as well.
     fn pack(&self, commit: &Commit<'_>) -> Result<(Digest, Descriptor, crate::store::Pinned<'_>)> {
-        let mut ingest = self.content.begin()?;
-        let diff_id = {
-            let tee = Tee { hasher: Hasher::new(), inner: GzEncoder::new(&mut ingest, flate2::Compression::new(1)) };
-            let tee = diff::write_tar(commit.upper, tee).doing(|| "pack the container's changes")?;
-            tee.inner.finish().map_err(|e| crate::disk(&e, "pack the container's changes"))?;
-            tee.hasher.finish()
-        };
-        ingest.end();
+        let (diff_id, ingest) = step::pack(commit.upper, self.content.begin()?).doing(|| "pack the container's changes")?;
         let digest = ingest.digest();
         let blob = archive::descriptor(OCI_LAYER_GZIP, digest.clone(), ingest.size());
         let mut diff_ids = commit.base.diff_ids().to_vec();
@@ -126,27 +119,9 @@ pub fn fill_history(config: &mut ImageConfig, layers: usize) {
     }
 }
 
-/// Hashes what goes by.
-struct Tee<W> {
-    hasher: Hasher,
-    inner: W,
-}
-
-impl<W: Write> Write for Tee<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inner.write_all(bytes)?;
-        self.hasher.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 impl Write for crate::content::Ingest {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        crate::content::Ingest::write(self, bytes).map_err(|e: Error| io::Error::other(e.message()))?;
+        crate::content::Ingest::write(self, bytes).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
 

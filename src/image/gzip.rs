@@ -10,7 +10,9 @@
 //!            block 2 ──► core A ─┘
 //! ```
 //!
-//! * [`gzip`] does it; the checksum of the whole is combined from those of the blocks.
+//! * [`gzip`] does it; the checksum of the whole is combined from those of the blocks. [`pack`] and [`Member`] are its parts, for who has the blocks
+//!   already and a thread of its own.
+//! * A block whose beginning gains little (pictures, archives, noise) is stored as it is: trying would take most of the time, for nothing.
 //!
 //! Laws: the same bytes give the same result, on however many cores; memory is a few blocks. See: RFC 1951 §3.2.3, RFC 1952 ·
 //! pigz. Next room: [`crate::commit`]
@@ -23,15 +25,52 @@ use std::{
 };
 
 /// Smaller blocks compress worse, larger ones need more memory.
-const BLOCK: usize = 1 << 20;
-/// Behind this little is gained for the time it takes.
+pub const BLOCK: usize = 1 << 20;
+/// By so much of a block is judged whether to compress it.
+const SAMPLE: usize = BLOCK / 16;
+/// For what is kept here: as fast as there is.
+pub const QUICK: u32 = 1;
+/// For what travels: behind this little is gained for the time it takes.
 const LEVEL: u32 = 4;
 /// No name, no time, "unknown" system: nothing that could differ.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-struct Packed {
+/// A block, compressed.
+pub struct Packed {
     bytes: io::Result<Vec<u8>>,
     crc: Crc,
+}
+
+/// A gzip member while it is written.
+pub struct Member<W> {
+    out: W,
+    crc: Crc,
+}
+
+impl<W: Write> Member<W> {
+    /// Begins one with its header.
+    ///
+    /// # Errors
+    /// The stream's, as below.
+    pub fn begin(mut out: W) -> io::Result<Member<W>> {
+        out.write_all(&HEADER)?;
+        Ok(Member { out, crc: Crc::new() })
+    }
+
+    /// Adds the next block.
+    pub fn add(&mut self, packed: Packed) -> io::Result<()> {
+        self.out.write_all(&packed.bytes?)?;
+        self.crc.combine(&packed.crc);
+        Ok(())
+    }
+
+    /// Ends it: an empty last block, then what the whole was.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.out.write_all(&[3, 0])?;
+        self.out.write_all(&self.crc.sum().to_le_bytes())?;
+        self.out.write_all(&self.crc.amount().to_le_bytes())?;
+        self.out.flush()
+    }
 }
 
 /// Compresses all of `source` into `out` with `cores` threads; gives the count of bytes read. `read` hears it on the way.
@@ -40,11 +79,11 @@ struct Packed {
 /// Those of the two streams.
 pub fn gzip(
     mut source: impl Read + Send,
-    mut out: impl Write,
+    out: impl Write,
     cores: usize,
     read: &mut (dyn FnMut(u64) + Send),
 ) -> io::Result<u64> {
-    out.write_all(&HEADER)?;
+    let mut member = Member::begin(out)?;
     let cores = cores.clamp(1, 16);
     let (blocks, waiting) = sync_channel::<(usize, Vec<u8>)>(cores);
     let waiting = Mutex::new(waiting);
@@ -56,7 +95,7 @@ pub fn gzip(
                 loop {
                     let next = waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
                     let Ok((nth, block)) = next else { return };
-                    if done.send((nth, pack(&block))).is_err() {
+                    if done.send((nth, pack(&block, LEVEL))).is_err() {
                         return;
                     }
                 }
@@ -79,54 +118,72 @@ pub fn gzip(
                 nth += 1;
             }
         });
-        let (mut early, mut next, mut crc) = (BTreeMap::new(), 0, Crc::new());
-        let mut write = |packed: Packed| -> io::Result<()> {
-            out.write_all(&packed.bytes?)?;
-            crc.combine(&packed.crc);
-            Ok(())
-        };
-        let mut written = Ok(());
+        let (mut early, mut next, mut written) = (BTreeMap::new(), 0, Ok(()));
         for (nth, packed) in results {
             early.insert(nth, packed);
             while let Some(packed) = early.remove(&next).filter(|_| written.is_ok()) {
-                written = write(packed);
+                written = member.add(packed);
                 next += 1;
             }
         }
         let total = reading.join().map_err(|_| io::Error::other("the reading thread panicked"))??;
         written?;
-        // an empty last block, then what the whole was
-        out.write_all(&[3, 0])?;
-        out.write_all(&crc.sum().to_le_bytes())?;
-        out.write_all(&(total as u32).to_le_bytes())?;
-        out.flush()?;
+        member.finish()?;
         Ok(total)
     })
 }
 
 /// One block as deflate data that ends on a whole byte and is not the last.
-fn pack(block: &[u8]) -> Packed {
+pub fn pack(block: &[u8], level: u32) -> Packed {
     let mut crc = Crc::new();
     crc.update(block);
-    Packed { bytes: deflate(block), crc }
+    Packed { bytes: deflate(block, level), crc }
 }
 
-fn deflate(block: &[u8]) -> io::Result<Vec<u8>> {
-    let mut deflater = Compress::new(Compression::new(LEVEL), false);
+fn deflate(block: &[u8], level: u32) -> io::Result<Vec<u8>> {
+    let mut deflater = Compress::new(Compression::new(level), false);
     let mut packed = Vec::with_capacity(block.len() / 2 + 1024);
+    let (sample, rest) = block.split_at(block.len().min(SAMPLE));
+    push(&mut deflater, sample, &mut packed)?;
+    if rest.is_empty() {
+        return Ok(packed);
+    }
+    if packed.len() > sample.len() / 5 * 4 {
+        return Ok(stored(block));
+    }
+    push(&mut deflater, rest, &mut packed)?;
+    Ok(packed)
+}
+
+/// Compresses all of `bytes`, to a whole byte.
+fn push(deflater: &mut Compress, bytes: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+    let before = deflater.total_in();
     loop {
-        let used = usize::try_from(deflater.total_in()).unwrap_or(block.len());
+        let used = usize::try_from(deflater.total_in() - before).unwrap_or(bytes.len());
         let room = packed.capacity() - packed.len();
-        let status = deflater.compress_vec(&block[used..], &mut packed, FlushCompress::Sync).map_err(io::Error::other)?;
-        let all_in = usize::try_from(deflater.total_in()).unwrap_or(0) == block.len();
+        let status = deflater.compress_vec(&bytes[used..], packed, FlushCompress::Sync).map_err(io::Error::other)?;
+        let all_in = deflater.total_in() - before == bytes.len() as u64;
         // room left over means that the flush is through
         if all_in && packed.len() < packed.capacity() && (status == Status::Ok || status == Status::BufError) {
-            return Ok(packed);
+            return Ok(());
         }
         if room == 0 || packed.len() == packed.capacity() {
             packed.reserve(64 << 10);
         }
     }
+}
+
+/// Blocks of the kind "stored", each with its length and that length's complement before it.
+fn stored(block: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(block.len() + block.len() / 4096 + 16);
+    for piece in block.chunks(usize::from(u16::MAX)) {
+        let length = piece.len() as u16;
+        out.push(0);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(piece);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -151,16 +208,20 @@ mod tests {
     #[test]
     fn any_number_of_cores_gives_the_same_stream_and_gunzip_gives_the_bytes_back() {
         let mut seed = 7u64;
-        let noise: Vec<u8> = (0..3 * BLOCK + 17)
-            .map(|n| {
-                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
-                if n % 3 == 0 { b'x' } else { (seed >> 56) as u8 }
-            })
-            .collect();
-        for bytes in [&noise[..], &[0u8; 2 * BLOCK][..], b"", b"a"] {
+        let mut noise = |n: usize| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+            if n % 3 == 0 { b'x' } else { (seed >> 56) as u8 }
+        };
+        let noise: Vec<u8> = (0..3 * BLOCK + 100).map(&mut noise).collect();
+        let pure: Vec<u8> = (0..2 * BLOCK + 17).map(|n| noise[n / 2 * 3 + 1 + n % 2]).collect();
+        let mixed = [&pure[..BLOCK], &[0u8; BLOCK][..], &pure].concat();
+        for (bytes, most) in
+            [(&noise[..], 4 * BLOCK), (&[0u8; 2 * BLOCK][..], 4 << 10), (b"", 30), (b"a", 30), (&mixed, 3 * BLOCK + (4 << 10))]
+        {
             let one = packed(bytes, 1);
             assert!(packed(bytes, 5) == one);
             assert!(unpacked(&one) == bytes);
+            assert!(one.len() < most, "{} of {}", one.len(), bytes.len());
         }
     }
 

@@ -73,6 +73,10 @@ pub(crate) fn scratch_name(kind: &str) -> String {
 /// A failure of the disk, with its errno by name, and what to do about the one everybody meets.
 #[track_caller]
 pub(crate) fn disk(error: &std::io::Error, doing: impl Into<String>) -> Error {
+    // one of ours that went through an `io::Write` says all there is to say
+    if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return ours.clone().during(doing);
+    }
     let Some(errno) = error.raw_os_error() else {
         let kind = match error.kind() {
             std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput | std::io::ErrorKind::UnexpectedEof => {

@@ -22,6 +22,7 @@
 use crate::{
     archive::descriptor,
     content::Ingest,
+    gzip::{self, Member},
     layer::{
         diff,
         tree::{self, join, lossy},
@@ -32,7 +33,6 @@ use crate::{
     store::{ImageRecord, Store, enlist},
     tags,
 };
-use flate2::write::GzEncoder;
 use minidock_base::{Doing, Error, Result, paths::Paths};
 use minidock_linux::{
     files::{self, FileType, Moment, Open, Resolve},
@@ -254,53 +254,57 @@ fn clamp(dir: &OwnedFd, name: &OsStr, epoch: i64) -> Result<(), minidock_linux::
     files::lutimensat(dir, name, moment, moment)
 }
 
-/// Packs, hashes and (on a thread of its own) compresses.
-fn pack(upper: &Path, mut ingest: Ingest) -> Result<(Digest, Ingest)> {
-    let (send, receive) = mpsc::sync_channel::<Vec<u8>>(8);
+/// Packs what was written, hashes it and (on a thread of its own) compresses it into `ingest`; gives the diff ID too.
+///
+/// # Errors
+/// A tree that cannot be read, a full disk.
+pub(crate) fn pack(upper: &Path, mut ingest: Ingest) -> Result<(Digest, Ingest)> {
+    let (send, receive) = mpsc::sync_channel::<Vec<u8>>(2);
     std::thread::scope(|scope| {
         let compressing = scope.spawn(move || -> Result<Ingest> {
-            let mut gzip = GzEncoder::new(&mut ingest, flate2::Compression::new(1));
-            for chunk in receive {
-                gzip.write_all(&chunk).map_err(|e| crate::disk(&e, "compress the layer"))?;
-            }
-            gzip.finish().map_err(|e| crate::disk(&e, "compress the layer"))?;
+            let press = || {
+                let mut member = Member::begin(&mut ingest)?;
+                receive.into_iter().try_for_each(|block| member.add(gzip::pack(&block, gzip::QUICK)))?;
+                member.finish()
+            };
+            press().map_err(|e| crate::disk(&e, "compress the layer"))?;
             ingest.end();
             Ok(ingest)
         });
-        let tee = Tee { hasher: Hasher::new(), chunk: Vec::with_capacity(CHUNK), to: send };
+        let tee = Tee { hasher: Hasher::new(), block: Vec::with_capacity(gzip::BLOCK), to: send };
         let packed = diff::write_tar(upper, tee).and_then(|mut tee| {
             tee.send().map_err(|e| crate::disk(&e, "pack the layer"))?;
             Ok(tee.hasher.finish())
         });
         let compressed = compressing.join().map_err(|_| Error::system("the compressing thread panicked"))?;
-        Ok((packed?, compressed?))
+        let ingest = compressed?; // first: a compressor that could not go on is why the packer's pipe broke
+        Ok((packed?, ingest))
     })
 }
 
-const CHUNK: usize = 128 << 10;
-
-/// Hashes what goes by and hands it on in large pieces.
+/// Hashes what goes by and hands it on in blocks.
 struct Tee {
     hasher: Hasher,
-    chunk: Vec<u8>,
+    block: Vec<u8>,
     to: mpsc::SyncSender<Vec<u8>>,
 }
 
 impl Tee {
     fn send(&mut self) -> io::Result<()> {
-        self.hasher.update(&self.chunk);
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        self.to.send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.hasher.update(&self.block);
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(gzip::BLOCK));
+        self.to.send(block).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.chunk.extend_from_slice(bytes);
-        if self.chunk.len() >= CHUNK {
+        let fits = bytes.len().min(gzip::BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..fits]);
+        if self.block.len() == gzip::BLOCK {
             self.send()?;
         }
-        Ok(bytes.len())
+        Ok(fits)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -16,6 +16,7 @@
 //! first; sockets cannot be archived and are left out; overlayfs' own attributes never leave. Next room: [`super::diff`]
 
 use super::{
+    owners,
     tar::{Entry, Kind},
     tree::{join, lossy},
     whiteout,
@@ -138,7 +139,6 @@ impl<'a, W: Write> Packer<'a, W> {
             }
             self.linked.insert(inode, name.to_vec());
         }
-        entry.xattrs = attributes(dir, file).doing(pack)?;
         match kind {
             FileType::RegularFile => self.file(dir, file, entry).map(|()| None),
             FileType::Directory => {
@@ -150,9 +150,13 @@ impl<'a, W: Write> Packer<'a, W> {
             }
             FileType::Symlink => {
                 let Some(target) = present(files::readlinkat(dir, file)).doing(pack)? else { return Ok(None) };
-                self.put(Entry { link: target.as_bytes().to_vec(), ..entry }).map(|()| None)
+                let xattrs = attributes(dir, file).doing(pack)?;
+                self.put(Entry { link: target.as_bytes().to_vec(), xattrs, ..entry }).map(|()| None)
             }
-            _ => self.put(entry).map(|()| None),
+            _ => {
+                let xattrs = attributes(dir, file).doing(pack)?;
+                self.put(Entry { xattrs, ..entry }).map(|()| None)
+            }
         }
     }
 
@@ -181,6 +185,7 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     fn described(&self, kind: FileType, stat: &Stat, name: &[u8]) -> Option<Entry> {
+        let (uid, gid) = owners::inside((stat.st_uid, stat.st_gid));
         Some(Entry {
             name: name.to_vec(),
             kind: match kind {
@@ -193,8 +198,8 @@ impl<'a, W: Write> Packer<'a, W> {
                 _ => return None, // a socket is only alive while its owner runs
             },
             mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+            uid,
+            gid,
             size: stat.st_size as u64,
             modified: Moment { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 },
             device: match kind {
@@ -215,8 +220,9 @@ impl<'a, W: Write> Packer<'a, W> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(());
         }
-        self.put(Entry { size: stat.st_size as u64, ..entry.clone() })?;
-        self.writer.content(File::from(open)).doing(pack)
+        let xattrs = attributes_of(&open).doing(pack)?;
+        self.put(Entry { size: stat.st_size as u64, xattrs, ..entry })?;
+        self.writer.content(File::from(open)).doing(|| format!("pack {file:?}"))
     }
 
     /// A whiteout beside `name`.

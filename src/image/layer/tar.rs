@@ -200,10 +200,16 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn skip(&mut self) -> Result<()> {
-        self.left += std::mem::take(&mut self.padding);
         while self.left > 0 {
             let n = self.fill()?.len();
             self.consume(n);
+        }
+        // Docker's client leaves out the padding of the last file when it has put a Dockerfile into a context
+        while self.padding > 0 {
+            let slice = self.inner.fill_buf().map_err(|e| failed(e, &self.name))?;
+            let n = slice.len().min(usize::try_from(self.padding).unwrap_or(usize::MAX));
+            self.inner.consume(n);
+            self.padding = if n == 0 { 0 } else { self.padding - n as u64 };
         }
         Ok(())
     }

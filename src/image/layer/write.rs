@@ -21,17 +21,22 @@ use std::io::{self, Read, Write};
 const SEVEN_DIGITS: u64 = 0o7777777;
 const ELEVEN_DIGITS: u64 = 0o77777777777;
 
+/// Bytes of content at once.
+const PIECE: usize = 64 << 10;
+
 /// Writes a tar archive.
 pub struct Writer<W: Write> {
     out: W,
     /// Content still owed to the entry begun last, and its padding.
     owed: u64,
     padding: u64,
+    /// What content goes through, once there is some: one for all files, for most are small.
+    buffer: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
     pub fn new(out: W) -> Writer<W> {
-        Writer { out, owed: 0, padding: 0 }
+        Writer { out, owed: 0, padding: 0, buffer: Vec::new() }
     }
 
     /// Writes the headers of `entry`; `entry.size` bytes of content must follow if it is a file.
@@ -68,12 +73,24 @@ impl<W: Write> Writer<W> {
 
     /// Writes content; a stream that is shorter than the entry said is filled up with zeros, a longer one cut: a file that
     /// somebody changes meanwhile must not spoil the archive.
-    pub fn content(&mut self, content: impl Read) -> Result<()> {
-        let copied = io::copy(&mut content.take(self.owed), &mut self.out).doing(|| "write content to the archive")?;
-        self.owed -= copied;
-        io::copy(&mut io::repeat(0).take(self.owed), &mut self.out).doing(|| "write content to the archive")?;
+    pub fn content(&mut self, mut content: impl Read) -> Result<()> {
+        let why = || "write content to the archive";
+        if self.owed > 0 {
+            self.buffer.resize(PIECE, 0);
+        }
+        while self.owed > 0 {
+            let room = self.buffer.len().min(usize::try_from(self.owed).unwrap_or(usize::MAX));
+            let read = match content.read(&mut self.buffer[..room]) {
+                Ok(0) => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.doing(why)?,
+            };
+            self.out.write_all(&self.buffer[..read]).doing(why)?;
+            self.owed -= read as u64;
+        }
+        io::copy(&mut io::repeat(0).take(self.owed), &mut self.out).doing(why)?;
         self.owed = 0;
-        self.pad(self.padding).doing(|| "write content to the archive")
+        self.pad(self.padding).doing(why)
     }
 
     /// Writes the end mark and gives the stream back.
