@@ -7,6 +7,7 @@
 use minidock_base::paths::Paths;
 use minidock_image::{
     Store,
+    commit::Commit,
     remove::{Removal, User},
 };
 use minidock_spec::{digest::Digest, reference::Reference};
@@ -371,6 +372,38 @@ fn images_in_use_stay_and_shared_layers_too() {
     assert!(store.lower_dirs(&two).expect("shared layer kept").iter().all(|d| d.exists()));
     let gone = lines(store.remove(two.id.hex(), Removal::default(), &nobody).expect("nobody needs it"));
     assert_eq!(gone.len(), 3, "{gone:?}");
+    assert!(home.leftovers().is_empty(), "{:?}", home.leftovers());
+}
+
+#[test]
+fn an_image_that_is_only_kept_for_its_container_holds_no_other_back() {
+    if !is_root() {
+        return;
+    }
+    let home = Home::new();
+    home.load(&tar_of(&oci())).expect("good");
+    let (store, upper) = (&home.store, tempfile::tempdir().expect("room"));
+    fs::write(upper.path().join("more"), "more").expect("room");
+    let base = store.resolve("oci:1").expect("there");
+    let child = store
+        .commit(&Commit {
+            base: &base,
+            upper: upper.path(),
+            config: base.config.config.clone(),
+            author: "",
+            comment: "",
+            created_by: "",
+            name: None,
+        })
+        .expect("committed");
+    let (force, nobody) = (Removal { force: true, no_prune: true }, |_: &Digest| Vec::new());
+    let stopped = |id: &Digest| if *id == child.id { vec![User { container: "c".repeat(64), running: false }] } else { vec![] };
+    let refused = store.remove("oci:1", force, &nobody).map(|_| store.resolve(base.id.hex()).is_ok());
+    assert!(refused.expect("only its name goes"), "it has a child");
+    store.remove(child.id.hex(), force, &stopped).expect("forced");
+    store.remove(base.id.hex(), force, &stopped).expect("nobody sees the child any more");
+    assert!(store.by_id(&child.id).is_ok_and(|image| store.lower_dirs(&image).is_ok()), "its container has all it needs");
+    store.release(&nobody).expect("released");
     assert!(home.leftovers().is_empty(), "{:?}", home.leftovers());
 }
 

@@ -272,7 +272,9 @@ impl Removing<'_> {
 
     fn has_child(&self, manifest: &Digest) -> bool {
         let id = &self.state.images[manifest].id;
-        self.state.images.keys().any(|other| self.store.record(self.state, other).parent.as_ref() == Some(id))
+        let mut others = self.state.images.keys().map(|other| self.store.record(self.state, other));
+        // one that is only kept for its container stands on layers, not on images: its user does not see it any more
+        others.any(|other| other.parent.as_ref() == Some(id) && !other.hidden)
     }
 
     fn check(&self, manifest: &Digest, soft: Soft) -> Result<()> {
