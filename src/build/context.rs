@@ -27,7 +27,7 @@ use minidock_spec::digest::{Digest, Hasher};
 use std::{
     collections::{BTreeMap, HashMap, hash_map},
     fs::File,
-    io::{self, BufReader, Read, Write},
+    io::{self, Read, Write},
     ops::Bound,
     os::unix::fs::FileExt,
     path::Path,
@@ -284,7 +284,7 @@ impl Context {
             };
             out.entry(&entry)?;
             if node.kind == Kind::File {
-                out.content(BufReader::with_capacity(128 << 10, self.content(node)))?;
+                out.content(self.content(node))?;
             }
         }
         Ok(())

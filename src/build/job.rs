@@ -109,6 +109,11 @@ impl Job {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(hold);
     }
 
+    /// Lets go of them all: the build is over.
+    pub fn let_go(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Waits for an earlier stage.
     ///
     /// # Errors

@@ -91,6 +91,9 @@ pub fn read(text: &str) -> Result<Lexed> {
         let heredocs = heredocs(&text, &lines, &mut at, first + 1)?;
         lexed.statements.push(Statement { line: first + 1, text, heredocs });
     }
+    if !lexed.warnings.is_empty() {
+        lexed.warnings.push("[WARNING]: Empty continuation lines will become errors in a future release.\n".into());
+    }
     Ok(lexed)
 }
 
@@ -224,7 +227,7 @@ mod tests {
     fn continuations_are_joined_and_comments_between_them_dropped() {
         let found = texts("\u{feff}# hello\nFROM a\r\nRUN x \\\n# no\n\n  && y \\ \n  && z\\\\\nCMD c\n");
         assert_eq!(found, [(2, "FROM a".to_string()), (3, "RUN x   && y   && z\\\\".to_string()), (8, "CMD c".to_string())]);
-        assert_eq!(read("RUN x \\\n\n y\n").expect("fine").warnings.len(), 1);
+        assert_eq!(read("RUN x \\\n\n y\n").expect("fine").warnings.len(), 2);
     }
 
     #[test]

@@ -73,7 +73,7 @@ use minidock_image::ImageRecord;
 use minidock_registry::client::Client;
 use minidock_spec::engine::image::Progress;
 use scope::Scope;
-use std::{collections::HashMap, fmt::Write, path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 use voice::{Failure, Voice};
@@ -134,7 +134,7 @@ async fn kept(mut said: tokio::sync::mpsc::Receiver<Progress>) -> Vec<Progress> 
 async fn whole(
     engine: &Arc<Engine>,
     registry: &Arc<Client>,
-    options: Options,
+    mut options: Options,
     archive: ByteStream,
     voice: &Voice,
     cancel: &CancellationToken,
@@ -144,6 +144,7 @@ async fn whole(
         address => remote::context(engine, registry, (address, &options.dockerfile), voice, cancel).await?,
     };
     let (file, context) = dockerfile(context, &options).await?;
+    options.dockerfile = shown(&options.dockerfile).to_string();
     let job = job(engine, registry, options, file, context, cancel).await?;
     for warning in &job.file.warnings {
         voice.say(warning.clone()).await;
@@ -189,7 +190,7 @@ async fn dockerfile(mut context: Context, options: &Options) -> Result<(Dockerfi
                 .hint("-f names another file; the last word is the folder it lies in")
         })?;
         let text = String::from_utf8(text).map_err(|_| Error::invalid(format!("{name} is not UTF-8 text")))?;
-        let file = parser::parse(&name, &text)?;
+        let file = parser::parse(shown(&name), &text)?;
         if let Some(ignore) = context.read(b".dockerignore", LARGEST_TEXT)? {
             let patterns = Patterns::read(&String::from_utf8_lossy(&ignore))?;
             for file in [path.as_str(), ".dockerignore"] {
@@ -201,6 +202,11 @@ async fn dockerfile(mut context: Context, options: &Options) -> Result<(Dockerfi
         Ok((file, context))
     })
     .await
+}
+
+/// What it is called in messages: clients make up a name for a Dockerfile that does not lie in the context.
+fn shown(name: &str) -> &str {
+    if name.starts_with(".dockerfile.") { "Dockerfile" } else { name }
 }
 
 async fn job(
@@ -220,7 +226,7 @@ async fn job(
             scope.declare_global(name, default);
         }
     }
-    let plan = stages::plan(&options.dockerfile, &file, &scope, &options.target, usize::from(!options.labels.is_empty()))?;
+    let plan = stages::plan(&options.dockerfile, &file, &scope, &options.target, options.labels.len())?;
     let (store, names) = (engine.images.store.clone(), options.cache_from.clone());
     // an image that is not here is no cache, and no failure either
     let cache_from: Vec<ImageRecord> =
@@ -238,7 +244,7 @@ async fn stages_at_once(job: &Arc<Job>, voice: &Voice) -> Result<job::Outcome, F
     for planned in &job.plan.stages {
         let (own, said) = voice::voice();
         heard.push(said);
-        let labels = (planned.index == target).then(|| labels(job)).flatten();
+        let labels = if planned.index == target { labels(job) } else { Vec::new() };
         let (job, planned) = (job.clone(), planned.clone());
         tasks.push(tokio::spawn(async move {
             let outcome = stage::build(&job, &planned, own, labels).await;
@@ -268,19 +274,15 @@ async fn stages_at_once(job: &Arc<Job>, voice: &Voice) -> Result<job::Outcome, F
     first_failure.map_or(Ok(last), Err)
 }
 
-/// `--label` is one more instruction of the last stage.
-fn labels(job: &Job) -> Option<Instruction> {
-    if job.options.labels.is_empty() {
-        return None;
-    }
-    let mut original = String::from("LABEL");
-    let mut pairs = Vec::new();
-    for (key, value) in &job.options.labels {
-        let _ = write!(original, " {key}={value}");
-        pairs.push((quoted(key, job.file.escape), quoted(value, job.file.escape)));
-    }
+/// Each `--label` is one more instruction of the last stage.
+fn labels(job: &Job) -> Vec<Instruction> {
     let line = job.file.stages.last().map_or(0, |stage| stage.line);
-    Some(Instruction { line, original, what: What::Label(pairs) })
+    let one = |(key, value): (&String, &String)| Instruction {
+        line,
+        original: format!("LABEL {key}={value}"),
+        what: What::Label(vec![(quoted(key, job.file.escape), quoted(value, job.file.escape))]),
+    };
+    job.options.labels.iter().map(one).collect()
 }
 
 /// A text that variables and quotes leave as it is.
@@ -308,12 +310,20 @@ async fn finish(job: &Arc<Job>, image: ImageRecord, voice: &Voice) -> Result<Ima
     if !unused.is_empty() {
         voice.say(format!("[Warning] One or more build-args [{}] were not consumed\n", unused.join(" "))).await;
     }
-    voice.say(format!("Successfully built {}\n", id::short(image.id.as_str()))).await;
+    let (mut last_words, mut tagged) = (vec![format!("Successfully built {}\n", id::short(image.id.as_str()))], Ok(()));
     for name in &job.options.tags {
         let tag = name.tag.clone().unwrap_or_else(|| "latest".into());
-        images::tag(&job.engine, image.id.as_str(), &name.familiar_name(), &tag).await?;
-        voice.say(format!("Successfully tagged {}:{tag}\n", name.familiar_name())).await;
+        tagged = images::tag(&job.engine, image.id.as_str(), &name.familiar_name(), &tag).await;
+        if tagged.is_err() {
+            break;
+        }
+        last_words.push(format!("Successfully tagged {}:{tag}\n", name.familiar_name()));
     }
+    job.let_go(); // before the last words: whoever hears them may prune at once
+    for words in last_words {
+        voice.say(words).await;
+    }
+    tagged?;
     Ok(image)
 }
 

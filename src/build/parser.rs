@@ -169,7 +169,7 @@ pub fn one(statement: &Statement, escape: char) -> Result<What> {
         "COPY" | "ADD" => copy(&keyword, rest, &statement.heredocs)?,
         "CMD" => What::Cmd(command(rest)),
         "ENTRYPOINT" => match command(rest) {
-            Command::Shell(line) if line.is_empty() => return Err(Error::invalid("ENTRYPOINT requires at least one argument")),
+            Command::Shell(line) if line.is_empty() => What::Entrypoint(Command::Exec(Vec::new())), // none any more
             command => What::Entrypoint(command),
         },
         "ENV" | "LABEL" => {

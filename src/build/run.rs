@@ -73,12 +73,12 @@ pub async fn run(job: &Arc<Job>, step: Step, voice: &Voice) -> Result<Upper, Fai
     let answer = match ended {
         Ok(answer) => answer,
         Err(error) => {
-            container.failed().await;
+            container.failed(voice).await;
             return Err(error.into());
         }
     };
     if answer.status_code != 0 {
-        container.failed().await;
+        container.failed(voice).await;
         let code = answer.status_code;
         let error = Error::invalid(format!("The command '{shown}' returned a non-zero code: {code}"));
         return Err(Failure { error, code: Some(code) });
@@ -93,8 +93,7 @@ pub async fn run(job: &Arc<Job>, step: Step, voice: &Voice) -> Result<Upper, Fai
         fs::create_dir(diff).doing(|| "leave the container a writable layer")?;
         return Ok(upper);
     }
-    container.remove().await;
-    voice.say(format!("Removing intermediate container {}\n", id::short(&container.id))).await;
+    container.take_away(voice).await;
     Ok(upper)
 }
 
@@ -130,9 +129,15 @@ impl Container {
         }
     }
 
-    async fn failed(&self) {
+    /// The same, and says so.
+    async fn take_away(&self, voice: &Voice) {
+        self.remove().await;
+        voice.say(format!("Removing intermediate container {}\n", id::short(&self.id))).await;
+    }
+
+    async fn failed(&self, voice: &Voice) {
         if self.job.options.force_remove {
-            self.remove().await;
+            self.take_away(voice).await;
         }
     }
 }

@@ -60,7 +60,7 @@ pub struct Stage {
 ///
 /// # Errors
 /// The first step that failed.
-pub async fn build(job: &Arc<Job>, planned: &Planned, voice: Voice, labels: Option<Instruction>) -> Result<Outcome, Failure> {
+pub async fn build(job: &Arc<Job>, planned: &Planned, voice: Voice, labels: Vec<Instruction>) -> Result<Outcome, Failure> {
     let mut stage = Stage {
         job: job.clone(),
         planned: planned.clone(),
@@ -105,9 +105,10 @@ impl Stage {
         if error.hint_text().is_some() || self.job.cancel.is_cancelled() {
             return Failure { error, code };
         }
-        let mut hint = format!("line {line} of {}", self.job.options.dockerfile);
+        let place = format!("line {line} of {}", self.job.options.dockerfile);
+        let mut hint = format!("look at {place}");
         if let (Some(_), Some(image)) = (code, &self.image) {
-            hint = format!("{hint} failed; look around before it: minidock run --rm -it {} sh", image.id.short());
+            hint = format!("{place} failed; look around before it: minidock run --rm -it {} sh", image.id.short());
         }
         Failure { error: error.hint(hint), code }
     }
@@ -131,8 +132,9 @@ impl Stage {
         if !self.running.config.env.iter().any(|entry| entry.starts_with("PATH=")) {
             self.running.config.env.push(format!("PATH={PATH}"));
         }
+        self.triggers().await?;
         self.say_image().await;
-        self.triggers().await
+        Ok(())
     }
 
     /// What the base image's `ONBUILD` left to do.
