@@ -6,10 +6,10 @@
 #[path = "props/mod.rs"]
 mod props;
 
-use props::{Daemon, Printed, wait_for};
+use props::{Daemon, Printed, skip, wait_for};
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
@@ -340,11 +340,24 @@ fn an_image_goes_by_its_name_though_an_older_build_stands_on_the_same_steps() {
     let told = daemon.ok(&["rmi", "it"]);
     assert!(told.starts_with("Untagged: it:latest\nDeleted: sha256:"), "{told}");
     assert_eq!(daemon.ok(&["images", "-q", "-f", "dangling=true"]).lines().count(), 1, "the older one stays");
-    // a build lets go of its images a moment after its last word
-    wait_for("what was there before", || {
+    daemon.ok(&["image", "prune", "-f"]);
+    assert_eq!(daemon.ok(&["images", "-aq"]), before);
+}
+
+#[test]
+fn whoever_hears_the_last_word_of_a_build_may_prune_at_once() {
+    let daemon = Daemon::start();
+    let before = daemon.ok(&["images", "-aq"]);
+    let folder = context(&daemon, "c", "FROM alpine\nLABEL a=1\nCOPY x /x\nRUN cat /x\n", &[("x", "one")]);
+    for _ in 0..5 {
+        let mut command = daemon.command(&["build", "--no-cache", &folder.display().to_string()]);
+        let mut building = command.stdout(std::process::Stdio::piped()).spawn().expect("a program");
+        let said = BufReader::new(building.stdout.take().expect("a pipe")).lines();
+        let last = said.map_while(Result::ok).find(|line| line.starts_with("Successfully built"));
         daemon.ok(&["image", "prune", "-f"]);
-        daemon.ok(&["images", "-aq"]) == before
-    });
+        assert_eq!(daemon.ok(&["images", "-aq"]), before, "{last:?}");
+        assert!(building.wait().expect("our own child").success());
+    }
 }
 
 fn end_of_x() -> &'static str {
@@ -370,7 +383,7 @@ fn names_of_one_file_are_one_file_in_the_image_and_odd_names_arrive() {
 }
 
 /// Gives these pages on a port of the daemon's own loopback, for as long as the test lasts.
-fn serve(daemon: &Daemon, pages: Vec<(&'static str, Vec<u8>)>) -> u16 {
+fn serve(daemon: &Daemon, pages: Vec<(String, Vec<u8>)>) -> u16 {
     let listener = daemon.home.enter(|| TcpListener::bind("127.0.0.1:0")).expect("a port");
     let port = listener.local_addr().expect("bound").port();
     std::thread::spawn(move || {
@@ -381,7 +394,7 @@ fn serve(daemon: &Daemon, pages: Vec<(&'static str, Vec<u8>)>) -> u16 {
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).into_owned();
-            let path = head.split(' ').nth(1).unwrap_or_default();
+            let path = head.split([' ', '?']).nth(1).unwrap_or_default();
             let page = pages.iter().find(|(name, _)| *name == path);
             let (status, body) = page.map_or(("404 Not Found", &b""[..]), |(_, body)| ("200 OK", &body[..]));
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -392,11 +405,12 @@ fn serve(daemon: &Daemon, pages: Vec<(&'static str, Vec<u8>)>) -> u16 {
 }
 
 #[test]
-fn a_context_may_be_fetched_and_a_repository_is_refused_clearly() {
+fn a_context_may_be_fetched_and_a_repository_to_add_is_refused_clearly() {
     let daemon = Daemon::start();
     let archives = packed(&tar_of(&[("sub/Other", "FROM alpine\nCOPY x /x\n"), ("x", "fetched")]));
     let plain = b"FROM alpine\nRUN echo alone > /x\n".to_vec();
-    let port = serve(&daemon, vec![("/c.tar.xz", archives[4].1.clone()), ("/c.tar", archives[0].1.clone()), ("/file", plain)]);
+    let pages = [("/c.tar.xz", archives[4].1.clone()), ("/c.tar", archives[0].1.clone()), ("/file", plain)];
+    let port = serve(&daemon, pages.map(|(name, page)| (name.to_string(), page)).into());
     let at = |path: &str| format!("http://127.0.0.1:{port}{path}");
     for path in ["/c.tar", "/c.tar.xz"] {
         let said = daemon.ok(&["build", "-t", "it", "-f", "sub/Other", &at(path)]);
@@ -407,10 +421,44 @@ fn a_context_may_be_fetched_and_a_repository_is_refused_clearly() {
     assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/x"]), "alone");
     let missing = daemon.run(&["build", "-t", "it", &at("/none")]).fails(1);
     assert!(missing.contains("the server says 404"), "{missing}");
-    for repository in [at("/x.git"), at("/x.git#main"), "git@host:x".into(), "git://host/x".into()] {
-        let refused = daemon.run(&["build", &repository]).fails(1);
-        assert!(refused.contains("does not fetch the repository") && refused.contains("git clone"), "{refused}");
-    }
     let folder = context(&daemon, "c", "FROM alpine\nADD git@host:x /x\n", &[]);
     assert!(build(&daemon, &folder, &[]).fails(1).contains("does not fetch the repository git@host:x"));
+}
+
+#[test]
+fn a_repository_is_fetched_by_git_and_the_folder_in_it_is_the_context() {
+    let daemon = Daemon::start();
+    let make = "git init -q work && cd work && mkdir app && echo one > app/x && printf 'FROM alpine\\nCOPY . /c\\n' > app/Dockerfile\n\
+                commit() { git -c user.name=a -c user.email=a@example.org commit -qam $1; }\n\
+                git add . && commit 1 && git tag v1 && echo two > app/x && commit 2 && git clone -q --bare . ../it.git && git -C ../it.git update-server-info";
+    let made = daemon.sh(make);
+    if made.status != 0 {
+        return skip(&format!("no git here: {}", made.err));
+    }
+    let mut pages = Vec::new();
+    let mut folders = vec![daemon.folder.join("it.git")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("there").flatten() {
+            let (path, name) = (entry.path(), entry.path().strip_prefix(&daemon.folder).expect("below").display().to_string());
+            match path.is_dir() {
+                true => folders.push(path),
+                false => pages.push((format!("/{name}"), fs::read(path).expect("readable"))),
+            }
+        }
+    }
+    let port = serve(&daemon, pages);
+    let build = |what: &str| daemon.sh(&format!("TMPDIR=$PWD minidock build -t it 'http://127.0.0.1:{port}/it.git{what}'"));
+    assert_eq!(cached(&build("#v1:app").ok()), [false, false]);
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/c/x"]), "one");
+    assert_eq!(cached(&build("#v1:app").ok()), [false, true], "fetched twice, it is the same");
+    build("#:app").ok();
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "sh", "-c", "cat /c/x; ls -A /c"]), "two\nDockerfile\nx");
+    for (what, why) in
+        [("#nosuch", "git fetch said: "), ("#:nosuch", "there is no folder \"nosuch\""), ("#:../..", "there is no folder")]
+    {
+        let refused = build(what).fails(1);
+        assert!(refused.contains(why), "{refused}");
+    }
+    let left = fs::read_dir(&daemon.folder).expect("there").flatten();
+    assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().starts_with("minidock-git-")));
 }

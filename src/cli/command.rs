@@ -32,8 +32,11 @@
 //! *See:* docker/cli `cli/command/commands`. *Next room:* [`crate::flag`]
 
 use crate::{
-    builder, cluster, completion, compose, container, context, explain, image, inspect, manpages, network, node, registry,
-    secret, service, session::Session, stack, swarm, system, volume, why,
+    builder, cluster, completion, compose, container, context, explain,
+    image::{self, later},
+    inspect, manpages, network, node, plugin, registry, secret, service,
+    session::Session,
+    stack, swarm, system, volume, why,
 };
 use clap::ArgMatches;
 use minidock_base::Result;
@@ -72,6 +75,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "image", about: "Manage images", commands: image::COMMANDS },
     Group { name: "network", about: "Manage networks", commands: network::COMMANDS },
     Group { name: "node", about: "Manage Swarm nodes", commands: node::COMMANDS },
+    Group { name: "plugin", about: "Manage plugins", commands: plugin::COMMANDS },
     Group { name: "registry", about: "Look into registries, or run one", commands: registry::COMMANDS },
     Group { name: "secret", about: "Manage Swarm secrets", commands: secret::SECRETS },
     Group { name: "service", about: "Manage Swarm services", commands: service::COMMANDS },
@@ -97,11 +101,13 @@ pub const ALONE: &[Command] = &[
         run: |m, s| Box::pin(registry::login::run_logout(m, s)),
     },
     Command { path: "search", also: &[], build: registry::search::command, run: |m, s| Box::pin(registry::search::run(m, s)) },
+    Command { path: "buildx", also: &[], build: later::tools, run: |_, s| Box::pin(later::instead(later::BUILDX, s)) },
+    Command { path: "manifest", also: &[], build: later::tools, run: |_, s| Box::pin(later::instead(later::MANIFEST, s)) },
     Command {
-        path: "buildx",
-        also: &["manifest", "trust", "plugin", "checkpoint"],
-        build: image::later::tools,
-        run: |m, s| Box::pin(image::later::run_tools(m, s)),
+        path: "trust",
+        also: &["checkpoint"],
+        build: later::tools,
+        run: |_, s| Box::pin(later::instead(later::OTHERS, s)),
     },
     Command { path: "version", also: &[], build: system::version::command, run: |m, s| Box::pin(system::version::run(m, s)) },
 ];

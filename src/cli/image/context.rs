@@ -8,12 +8,14 @@
 //!   -f /else/where    put into the archive under a name nobody has            -f -   from standard input
 //!   -                 standard input: a tar is the context, anything else is the Dockerfile
 //!   http://…          the daemon fetches it: again a tar, or else the Dockerfile
+//!   https://….git     git fetches it, here: [`super::repository`]
 //! ```
 //!
 //! Laws: everything belongs to root, for our own ids mean nothing in an image. Several names of one file are sent as that. What is excluded is not even looked at, except the
 //! Dockerfile and `.dockerignore` themselves, which the builder needs. *See:* docker/cli `cli/command/image/build/context.go`.
-//! *Next room:* [`super::build_view`]
+//! *Next room:* [`super::repository`]
 
+use super::repository::{self, Repository};
 use crate::{terminal, upload};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -38,6 +40,8 @@ pub struct Packed {
     pub remote: Option<String>,
     pub pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
     pub failure: Failure,
+    /// Where it comes from, if git has brought it: it goes with this.
+    pub repository: Option<Repository>,
 }
 
 /// Why packing failed, if it did.
@@ -60,15 +64,26 @@ pub fn pack(path: &str, file: Option<&str>, quiet: bool) -> Result<Packed> {
         return from_input(file, quiet);
     }
     let web = path.starts_with("http://") || path.starts_with("https://");
-    let git = path.split('#').next().is_some_and(|address| address.ends_with(".git"));
-    if git && (web || !Path::new(path).exists()) || ["git@", "git://", "ssh://"].iter().any(|start| path.starts_with(start)) {
-        return Err(Error::not_implemented(format!("the builder does not fetch the repository {path}"))
-            .hint("git clone it, and build the folder"));
+    if !Path::new(path).is_dir() && repository::is_one(path) {
+        let fetched = repository::fetch(path)?;
+        let at = |file: &Path| file.display().to_string();
+        let file = file
+            .filter(|file| !matches!(*file, "" | "-"))
+            .map(|file| at(&fetched.context.join(file)))
+            .or(file.map(str::to_string));
+        let packed = pack(&at(&fetched.context), file.as_deref(), quiet)?;
+        return Ok(Packed { repository: Some(fetched), ..packed });
     }
     if web {
         let dockerfile = file.filter(|name| !name.is_empty()).unwrap_or("Dockerfile").to_string();
         let pieces = stream::empty().boxed();
-        return Ok(Packed { dockerfile, remote: Some(path.to_string()), pieces, failure: Failure::default() });
+        return Ok(Packed {
+            dockerfile,
+            remote: Some(path.to_string()),
+            pieces,
+            failure: Failure::default(),
+            repository: None,
+        });
     }
     let root = fs::canonicalize(path).map_err(|_| {
         Error::invalid(format!("unable to prepare context: path {path:?} not found"))
@@ -88,7 +103,7 @@ pub fn pack(path: &str, file: Option<&str>, quiet: bool) -> Result<Packed> {
     let keep = if patterns.is_empty() { patterns } else { patterns.but_keep(".dockerignore").but_keep(&name) };
     let sending = Sending { root, ignore: keep, extra: text.map(|text| (name.clone(), text)), quiet };
     let (pieces, failure) = sending.start();
-    Ok(Packed { dockerfile: name, remote: None, pieces, failure })
+    Ok(Packed { dockerfile: name, remote: None, pieces, failure, repository: None })
 }
 
 /// What the Dockerfile is called in the context, and its text if it is not there.
@@ -150,7 +165,7 @@ fn from_input(file: Option<&str>, quiet: bool) -> Result<Packed> {
     if is_tar || packed {
         let name = file.filter(|name| !name.is_empty()).unwrap_or("Dockerfile").to_string();
         let pieces = upload::pieces(Cursor::new(first).chain(input)).boxed();
-        return Ok(Packed { dockerfile: name, remote: None, pieces, failure: Failure::default() });
+        return Ok(Packed { dockerfile: name, remote: None, pieces, failure: Failure::default(), repository: None });
     }
     input.read_to_end(&mut first).doing(|| "read the Dockerfile from standard input")?;
     let mut tar = Builder::new(Vec::new());
@@ -158,7 +173,7 @@ fn from_input(file: Option<&str>, quiet: bool) -> Result<Packed> {
     let bytes = tar.into_inner().doing(|| "pack the Dockerfile")?;
     told(bytes.len() as u64, quiet);
     let pieces = stream::iter([Ok(Bytes::from(bytes))]).boxed();
-    Ok(Packed { dockerfile: "Dockerfile".into(), remote: None, pieces, failure: Failure::default() })
+    Ok(Packed { dockerfile: "Dockerfile".into(), remote: None, pieces, failure: Failure::default(), repository: None })
 }
 
 /// Old archives have no magic word, only a checksum.
@@ -298,6 +313,9 @@ struct Exactly {
 impl Read for Exactly {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let room = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if room == 0 {
+            return Ok(0);
+        }
         match self.file.read(&mut into[..room])? {
             0 if self.left > 0 => Err(io::Error::other("it became shorter while it was read")),
             n => {
@@ -368,7 +386,6 @@ mod tests {
     #[test]
     fn what_is_no_folder_is_named() {
         assert!(pack("/nonexistent", None, true).err().expect("a refusal").message().contains("not found"));
-        assert!(pack("https://example.org/x.git", None, true).is_err());
         let empty = tempfile::tempdir().expect("room");
         let refused = pack(&empty.path().display().to_string(), None, true).err().expect("a refusal");
         assert!(refused.message().contains("lstat") && refused.message().contains("Dockerfile"), "{refused}");

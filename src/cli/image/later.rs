@@ -8,21 +8,23 @@
 //! *Next room:* [`crate::container`]
 
 use crate::{flag, session::Session};
-use clap::ArgMatches;
 use minidock_base::{Error, Result};
 
 /// The words of Docker's plugins and tools.
 pub fn tools() -> clap::Command {
-    flag::command("buildx", "COMMAND", "Tools of other engines").arg(flag::program("ARG")).hide(true)
+    flag::command("tools", "COMMAND", "Tools of other engines").arg(flag::program("ARG")).hide(true)
 }
 
-/// Says that a tool is not there.
+pub const BUILDX: &str = "minidock build is the builder: stages, RUN --mount, heredocs and --secret are understood there, for this machine's platform";
+pub const MANIFEST: &str =
+    "minidock image inspect IMAGE shows what is here, minidock pull brings one for this machine's platform (or --platform)";
+pub const OTHERS: &str = "minidock --help lists what there is";
+
+/// Says that a tool is not there, and what is.
 ///
 /// # Errors
 /// Always.
-pub async fn run_tools(_: &ArgMatches, session: &mut Session) -> Result<i32> {
-    Err(Error::not_implemented("this word belongs to a tool that minidock does not have").hint(format!(
-        "minidock --help lists what there is; Docker's own tools may be pointed here: DOCKER_HOST={}",
-        session.address()?
-    )))
+pub async fn instead(what: &str, session: &mut Session) -> Result<i32> {
+    Err(Error::not_implemented("this word belongs to a tool that minidock does not have")
+        .hint(format!("{what}; Docker's own tools may be pointed here: DOCKER_HOST={}", session.address()?)))
 }

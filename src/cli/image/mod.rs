@@ -9,7 +9,7 @@
 //!                             └───────┘ ◀─tag, rm, prune── names come and go
 //! ```
 //!
-//! * [`build`], with [`context`] and [`build_view`]: a folder becomes an image. [`later`]: words whose rooms are not built yet.
+//! * [`build`], with [`context`], [`repository`] and [`build_view`]: a folder becomes an image. [`later`]: words whose rooms are not built yet.
 //!
 //! *Next room:* [`list`]
 
@@ -26,6 +26,7 @@ pub mod prune;
 pub mod pull;
 pub mod push;
 pub mod remove;
+pub mod repository;
 pub mod save;
 pub mod tag;
 
