@@ -682,6 +682,13 @@ async fn our_registry_keeps_what_is_known_by_the_longer_hash_too() {
     let place = format!("/v2/a/manifests/{}", name(manifest.as_bytes()));
     assert_eq!(at(&format!("PUT {place}"), manifest.as_bytes()).0, 201);
     assert_eq!(at(&format!("GET {place}"), b"").2, manifest.as_bytes());
+    let (status, head, _) = at(&format!("PUT {place}?tag=1.2&tag=latest"), manifest.as_bytes());
+    assert!(status == 201 && head.contains("oci-tag: 1.2, latest"), "{head}");
+    for tag in ["1.2", "latest"] {
+        let (_, head, _) = at(&format!("HEAD /v2/a/manifests/{tag}"), b"");
+        assert!(head.contains(&format!("docker-content-digest: {}", name(manifest.as_bytes()))), "{head}");
+    }
+    assert_eq!(at(&format!("PUT {place}?tag=.x"), manifest.as_bytes()).0, 400);
     assert_eq!(at(&format!("PUT /v2/a/manifests/{}", name(b"another")), manifest.as_bytes()).0, 400);
     assert_eq!(at(&format!("DELETE {place}"), b"").0, 202);
     assert_eq!(at(&format!("GET {place}"), b"").0, 404);

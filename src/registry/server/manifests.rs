@@ -14,7 +14,7 @@ use super::{
     Server,
     answer::{Answer, Refusal, document, empty, read_all, set},
     digest::{Algorithm, Digest},
-    route::{Query, Which},
+    route::{self, Query, Which},
     shelf::{Record, on_disk},
 };
 use crate::client::manifest::LARGEST;
@@ -122,12 +122,20 @@ fn inspected(bytes: &[u8], digest: &Digest, content_type: &str) -> Result<Inspec
     Ok(Inspected { record: Record { media_type: media_type.to_string(), subject, descriptor }, parts })
 }
 
-/// `PUT /v2/<name>/manifests/<reference>`.
+/// `PUT /v2/<name>/manifests/<reference>`; by digest it may be given tags at once: `?tag=1.2&tag=latest`.
 ///
 /// # Errors
 /// No manifest, too large, not what the digest says, or parts of it are not here.
-pub async fn put(server: &Server, head: &Parts, name: String, which: Which, body: Incoming) -> Result<Answer, Refusal> {
+pub async fn put(
+    server: &Server,
+    head: &Parts,
+    name: String,
+    which: Which,
+    query: &Query,
+    body: Incoming,
+) -> Result<Answer, Refusal> {
     server.writable()?;
+    let more = query.all("tag").map(route::tag).collect::<Result<Vec<_>, _>>()?;
     let bytes = read_all(body, LARGEST).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let algorithm = match &which {
@@ -146,15 +154,17 @@ pub async fn put(server: &Server, head: &Parts, name: String, which: Which, body
         ));
     }
     let subject = record.subject.clone();
-    let (shelf, into, stored) = (server.shelf.clone(), name.clone(), digest.clone());
+    let (shelf, into, stored, tags) = (server.shelf.clone(), name.clone(), digest.clone(), more.clone());
     let missing = on_disk(move || {
         if let Some(missing) = parts.into_iter().find(|part| !shelf.has_blob(&into, part)) {
             return Ok(Some(missing));
         }
         shelf.put_manifest(&into, &stored, &bytes, &record)?;
-        if let Which::Tag(tag) = &which {
-            shelf.set_tag(&into, tag, &stored)?;
-        }
+        let own = match &which {
+            Which::Tag(tag) => Some(tag),
+            Which::Digest(_) => None,
+        };
+        own.into_iter().chain(&tags).try_for_each(|tag| shelf.set_tag(&into, tag, &stored))?;
         Ok(None)
     })
     .await?;
@@ -164,6 +174,9 @@ pub async fn put(server: &Server, head: &Parts, name: String, which: Which, body
     let mut answer = empty(201);
     set(&mut answer, header::LOCATION, format!("/v2/{name}/manifests/{digest}"));
     set(&mut answer, DIGEST, digest.as_str());
+    if !more.is_empty() {
+        set(&mut answer, header::HeaderName::from_static("oci-tag"), more.join(", "));
+    }
     if let Some(subject) = subject {
         set(&mut answer, header::HeaderName::from_static("oci-subject"), subject.as_str());
     }

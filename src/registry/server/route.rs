@@ -59,6 +59,10 @@ impl Query {
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
+
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Answers a request.
@@ -83,7 +87,7 @@ pub async fn route(server: &Server, request: Request<Incoming>) -> Result<Answer
         ("GET" | "HEAD", Place::Manifest(name, which)) => {
             manifests::get(server, name, which, head.method == http::Method::HEAD).await
         }
-        ("PUT", Place::Manifest(name, which)) => manifests::put(server, &head, name, which, body).await,
+        ("PUT", Place::Manifest(name, which)) => manifests::put(server, &head, name, which, &query, body).await,
         ("DELETE", Place::Manifest(name, which)) => manifests::delete(server, name, which).await,
         ("GET", Place::Referrers(name, digest)) => manifests::referrers(server, name, digest, &query).await,
         _ => Err(Refusal::new(405, "UNSUPPORTED", "the operation is unsupported")),
@@ -144,7 +148,11 @@ pub fn name(text: &str) -> Result<String, Refusal> {
     }
 }
 
-fn tag(text: &str) -> Result<String, Refusal> {
+/// A tag.
+///
+/// # Errors
+/// `TAG_INVALID`.
+pub fn tag(text: &str) -> Result<String, Refusal> {
     match Reference::parse(&format!("registry.local/x:{text}")) {
         Ok(reference) if reference.tag.as_deref() == Some(text) => Ok(text.to_string()),
         _ => Err(Refusal::new(400, "TAG_INVALID", format!("invalid tag {text:?}"))),
