@@ -3,7 +3,8 @@
 //! The agent calls a manager; if that one does not lead it says who does. Then both sides speak when they like: the agent says what
 //! this node is, that it lives, and how far its tasks are; the leader says what is new. When the line breaks, or nothing is heard on
 //! it for too long (the leader answers every beat), the agent calls again, the next manager first, waiting a little longer each time.
-//! The agent of a manager need not wait for that: it hears of an election as soon as its manager does.
+//! The agent of a manager need not wait for that: it hears of an election as soon as its manager does, also while it calls somebody
+//! who is dead, or rests between two calls.
 //!
 //! ```text
 //!   agent ── Hello ──────────────► manager        not the leader: Moved { leader }
@@ -45,10 +46,12 @@ enum Ending {
 
 /// Holds sessions, one after another, until the node is removed.
 pub async fn keep(post: &Post, worker: &Arc<Worker>) {
-    let mut managers = post.managers.clone();
+    let (mut managers, mut leads) = (post.managers.clone(), post.leads.clone());
     let (mut leader, mut pause): (Option<String>, Duration) = (None, FIRST_PAUSE);
+    let mut named: Option<String> = None; // who was last said to lead
     loop {
         let known = managers.borrow_and_update().clone();
+        leads.borrow_and_update();
         let addresses: Vec<String> = leader.take().into_iter().chain(known).collect();
         for address in addresses {
             let began = Instant::now();
@@ -62,6 +65,9 @@ pub async fn keep(post: &Post, worker: &Arc<Worker>) {
                     return;
                 }
                 Ok(Ending::Moved(Some(address))) => {
+                    if named.replace(address.clone()).as_ref() != Some(&address) {
+                        pause = FIRST_PAUSE; // that is news
+                    }
                     leader = Some(address);
                     break;
                 }
@@ -72,13 +78,17 @@ pub async fn keep(post: &Post, worker: &Arc<Worker>) {
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             Ok(()) = managers.changed() => {}
+            Ok(()) = leads.changed() => {}
         }
     }
 }
 
 /// One session, until it ends.
 async fn hold(post: &Post, worker: &Arc<Worker>, address: &str) -> Result<Ending> {
-    let (ear, mut mouth) = post.phone.session(address).await?;
+    let (ear, mut mouth) = tokio::select! {
+        called = post.phone.session(address) => called?,
+        leader = leads_elsewhere(post.leads.clone(), address) => return Ok(Ending::Moved(Some(leader))),
+    };
     let (heard, _listening) = ear.listen();
     let description = worker.executor.describe().await?;
     let hello = Hello { description, address: post.address.clone(), data_path_address: post.data_path_address.clone() };

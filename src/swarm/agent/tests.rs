@@ -213,6 +213,9 @@ struct Scene {
     deeds: Arc<Deeds>,
     ends: Arc<Notify>,
     agent: tokio::task::JoinHandle<()>,
+    leads: watch::Sender<Option<String>>,
+    /// Where the leader answers.
+    address: String,
     _kept: (watch::Sender<Vec<String>>, watch::Sender<bool>, watch::Sender<Arc<rustls::ServerConfig>>),
 }
 
@@ -223,7 +226,12 @@ fn papers(root: &Root, node: &str, role: Role) -> Identity {
     Identity { certificate, key, root: root.certificate.clone() }
 }
 
+/// An address where nobody answers comes first: the agent goes on to the next.
 async fn scene(fake: Fake) -> Scene {
+    scene_with(fake, |leader| vec!["127.0.0.1:1".to_string(), leader]).await
+}
+
+async fn scene_with(fake: Fake, known: impl FnOnce(String) -> Vec<String>) -> Scene {
     let root = Root::found(Timestamp::now()).expect("a root");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
@@ -233,14 +241,14 @@ async fn scene(fake: Fake) -> Scene {
     let (portions_tx, portions) = mpsc::channel(4);
     let leader = Arc::new(Leader { sessions: sessions_tx, portions: portions_tx, done: Notify::new() });
     tokio::spawn(desk::serve(listener, papers_rx, leader, closing_rx));
-    // an address where nobody answers comes first: the agent goes on to the next
-    let (managers_tx, managers) = watch::channel(vec!["127.0.0.1:1".to_string(), address]);
+    let (managers_tx, managers) = watch::channel(known(address.clone()));
+    let leads = watch::Sender::default();
     let (heard_tx, heard) = mpsc::channel(16);
     let (deeds, ends, closing) = (fake.deeds.clone(), fake.ends.clone(), CancellationToken::new());
     let post = Post {
         phone: Arc::new(Phone::new(papers(&root, "w1", Role::Worker).caller().expect("papers"))),
         managers,
-        leads: watch::Sender::default().subscribe(),
+        leads: leads.subscribe(),
         node_id: "w1".into(),
         address: String::new(),
         data_path_address: String::new(),
@@ -249,7 +257,8 @@ async fn scene(fake: Fake) -> Scene {
         closing: closing.clone(),
     };
     let agent = tokio::spawn(run(post));
-    Scene { sessions, portions, heard, closing, deeds, ends, agent, _kept: (managers_tx, closing_tx, papers_tx) }
+    let _kept = (managers_tx, closing_tx, papers_tx);
+    Scene { sessions, portions, heard, closing, deeds, ends, agent, leads, address, _kept }
 }
 
 fn task(id: &str, state: TaskState, desired: TaskState) -> Task {
@@ -299,6 +308,17 @@ async fn a_task_climbs_to_running_and_its_end_is_told() {
     assert_eq!((told["t1"].message.as_str(), told["t1"].err.as_str()), ("started", "end of t1 failed"));
     let verbs: Vec<String> = scene.deeds.all().into_iter().filter(|deed| !deed.starts_with("ground")).collect();
     assert_eq!(verbs, ["controller t1 with 0 secrets", "prepare t1", "start t1", "end of t1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_calls_a_dead_manager_hears_of_an_election_and_does_not_wait_for_its_answer() {
+    let dead = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = dead.local_addr().expect("bound").to_string();
+    let mut scene = scene_with(Fake::default(), |_| vec![address]).await;
+    let _line = dead.accept().await.expect("the agent calls"); // and is never answered
+    scene.leads.send_replace(Some(scene.address.clone()));
+    let session = tokio::time::timeout(Duration::from_secs(3), scene.session());
+    session.await.expect("long before the call has come to nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
