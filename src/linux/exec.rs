@@ -13,16 +13,24 @@
 //!   binary on the host: whoever holds it open could overwrite the file later (CVE-2019-5736). So the runtime first runs
 //!   itself again from a read-only clone of the mount its file lies on: a write through that door answers EROFS for ever.
 //!   A parent that was itself protected passes the protection on by executing `/proc/self/exe`.
+//! * [`protect_self_by_overlay`] does it by an overlay without an upper layer, as runc does: for who is executed by others' engines.
 //!
 //! Laws: strings must not hold a NUL; `argv` has at least one word.
 //! See: execve(2), open_tree(2), CVE-2019-5736. Next room: [`crate::wait`]
 
-use crate::{action, errno::CallFailed};
+use crate::{
+    action,
+    errno::CallFailed,
+    mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY},
+};
 use std::{
     ffi::{CStr, CString, OsStr, OsString},
     fs::File,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    os::unix::ffi::{OsStrExt, OsStringExt},
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::MetadataExt,
+    },
 };
 
 /// Becomes another program; returns only on failure.
@@ -120,7 +128,28 @@ pub fn protect_self() -> Result<(), CallFailed> {
     if is_protected() {
         return Ok(());
     }
-    let program = read_only_self().or_else(|_| sealed_self())?;
+    run_again(read_only_self().or_else(|_| sealed_self())?)
+}
+
+/// As [`protect_self`], but from an overlay where that can be had. Before the program is run again, `tell` hears how it is sealed.
+///
+/// # Errors
+/// As [`protect_self`].
+#[track_caller]
+pub fn protect_self_by_overlay(tell: &dyn Fn(&'static str)) -> Result<(), CallFailed> {
+    if is_protected() {
+        return Ok(());
+    }
+    let (program, how) = overlay_self()
+        .map(|program| (program, "overlayfs"))
+        .or_else(|_| read_only_self().map(|program| (program, "a read-only mount")))
+        .or_else(|_| sealed_self().map(|program| (program, "a copy in memory")))?;
+    tell(how);
+    run_again(program)
+}
+
+#[track_caller]
+fn run_again(program: OwnedFd) -> Result<(), CallFailed> {
     let word = |text: OsString| CString::new(text.into_vec()).ok();
     let argv: Vec<CString> = std::env::args_os().filter_map(word).collect();
     let variable = |(mut name, value): (OsString, OsString)| {
@@ -152,6 +181,31 @@ pub fn read_only_self() -> Result<OwnedFd, CallFailed> {
     let read_only = crate::mount::Attributes { set: crate::mount::MOUNT_ATTR_RDONLY, ..Default::default() };
     crate::mount::mount_setattr(tree.as_fd(), "/proc/self/exe", &read_only, false)?;
     Ok(tree)
+}
+
+/// A descriptor of this program's file in an overlay that has lower layers only, which belongs to no place in any tree: there is no
+/// layer to write to, and no flag to take away. (An overlay wants two layers; the second is never looked into.)
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN; EINVAL before Linux 6.8, or when the program lies on an overlay of overlays itself; ENOENT when its
+/// file has been replaced.
+#[track_caller]
+pub fn overlay_self() -> Result<OwnedFd, CallFailed> {
+    let gone = || CallFailed::new("readlink", vec!["\"/proc/self/exe\"".into()], libc::ENOENT);
+    let file = std::fs::read_link("/proc/self/exe").map_err(|_| gone())?;
+    let (folder, name) = file.parent().and_then(|folder| folder.to_str()).zip(file.file_name()).ok_or_else(gone)?;
+    let overlay = crate::mount::FileSystem::open("overlay")?;
+    overlay.string("lowerdir+", folder)?;
+    overlay.string("lowerdir+", "/sys")?;
+    let tree = overlay.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID)?;
+    let program = crate::files::openat2(&tree, name, crate::files::Open::PathNoFollow, crate::files::Resolve::Beneath)?;
+    // The folder may have changed under our feet: what is executed must be what we are, at least in size and age.
+    let same = |a: std::fs::Metadata, b: crate::files::Stat| a.len() == b.st_size as u64 && a.mtime() == b.st_mtime as i64;
+    let ours = std::fs::metadata("/proc/self/exe").map_err(|_| gone())?;
+    match same(ours, crate::files::fstat(&program)?) {
+        true => Ok(program),
+        false => Err(gone()),
+    }
 }
 
 fn open_path(path: &str) -> std::io::Result<OwnedFd> {

@@ -255,6 +255,34 @@ pub fn mount_setattr(
     })
 }
 
+/// MOUNT_ATTR_* bits by their names.
+pub fn attribute_names(attributes: u64) -> String {
+    names(attributes, &ATTR_NAMES)
+}
+
+/// The flags of the mount that this file lies on, in mount_setattr(2)'s bits; a file system that is read-only as a whole counts.
+/// See: statfs(2), `f_flags`.
+///
+/// # Errors
+/// None that a valid descriptor gives.
+#[track_caller]
+pub fn attributes_of(file: BorrowedFd<'_>) -> Result<u64, CallFailed> {
+    const ST: [(u64, u64); 7] = [
+        (0x1, MOUNT_ATTR_RDONLY),
+        (0x2, MOUNT_ATTR_NOSUID),
+        (0x4, MOUNT_ATTR_NODEV),
+        (0x8, MOUNT_ATTR_NOEXEC),
+        (0x400, MOUNT_ATTR_NOATIME),
+        (0x800, MOUNT_ATTR_NODIRATIME),
+        (0x2000, MOUNT_ATTR_NOSYMFOLLOW),
+    ];
+    const ST_NOATIME_OR_RELATIME: u64 = 0x1400;
+    let facts = action::call("fstatfs", || vec!["the mount".into()], || rustix::fs::fstatfs(file))?;
+    let flags = facts.f_flags as u64;
+    let times = if flags & ST_NOATIME_OR_RELATIME == 0 { MOUNT_ATTR_STRICTATIME } else { 0 };
+    Ok(ST.iter().filter(|(flag, _)| flags & flag != 0).fold(times, |bits, (_, bit)| bits | bit))
+}
+
 /// A file system in the making: fsopen, some fsconfig, fsmount.
 pub struct FileSystem {
     context: OwnedFd,

@@ -130,7 +130,7 @@ fn tree(tmpfs: BorrowedFd<'_>, prepared: &Prepared<'_>, one: &Shown) -> Result<(
     let target = targets::find(tmpfs, Path::new(&one.name)).doing(doing)?;
     let on_it = Target { fd: target.as_fd(), shown: &shown };
     let attach = |tree: &OwnedFd| {
-        let (set, clear) = prepared.options.bind_attributes();
+        let (set, clear) = prepared.options.attributes();
         let flags = Attributes { set, clear, ..Default::default() };
         mount::mount_setattr(tree.as_fd(), &one.path, &flags, false)?;
         mount::move_mount(tree.as_fd(), &one.path, on_it)

@@ -104,11 +104,13 @@ fn with_globals(given: &Given, rest: &[String]) -> i32 {
         eprintln!("No help topic for '{name}'");
         return 3;
     };
-    if matches!(command.name, "create" | "run" | "exec")
-        && let Err(failed) = exec::protect_self()
-    {
-        log::error(&format!("cannot protect our own program from the container: {failed}"));
-        return 1;
+    if matches!(command.name, "create" | "run" | "exec") {
+        let tell = |how: &str| log::debug(&format!("runc exeseal: using {how} for sealed /proc/self/exe"));
+        if let Err(failed) = exec::protect_self_by_overlay(&tell) {
+            log::error(&format!("cannot protect our own program from the container: {failed}"));
+            return 1;
+        }
+        log::debug("runc exeseal: using /proc/self/exe clone");
     }
     if let Some(file) = given.get("actions") {
         recording::start(Path::new(file), if name == "exec" { Actor::Exec } else { Actor::Runtime });

@@ -39,7 +39,7 @@ pub fn mount(prepared: &Prepared<'_>, covered: &OwnedFd) -> Result<()> {
     for word in &words {
         tmpfs.set(word).doing(|| format!("make a tmpfs with {word}"))?;
     }
-    let (set, _) = options.bind_attributes();
+    let (set, _) = options.attributes();
     let filled = tmpfs.mount(0).doing(|| "make a tmpfs")?;
     let from = reopen(covered.as_fd()).doing(|| "open the folder below")?;
     let to = reopen(filled.as_fd()).doing(|| "open the new tmpfs")?;

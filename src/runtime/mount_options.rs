@@ -13,8 +13,9 @@
 //!
 //! See: runtime-spec config.md#linux-mount-options, mount(8). Next room: [`crate::mounts`]
 
+use minidock_base::{Error, Result};
 use minidock_linux::mount::{
-    MOUNT_ATTR_ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
+    self, MOUNT_ATTR_ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE,
 };
 
@@ -100,6 +101,10 @@ const RECURSIVE: &[(&str, u64, u64)] = &[
     ("rsymfollow", 0, MOUNT_ATTR_NOSYMFOLLOW),
 ];
 
+/// What root of a user namespace may not take from a mount that it was given.
+const LOCKABLE: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+const TIMES: u64 = MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME;
+
 const WORK: [&str; 7] = ["bind", "rbind", "remount", "defaults", "tmpcopyup", "idmap", "ridmap"];
 
 /// The list, sorted.
@@ -153,18 +158,9 @@ impl Options {
         }
     }
 
-    /// The flags of a bind mount as mount_setattr(2) takes them: (set, clear). Only what is said to be on: a bind mount
-    /// keeps what its source has, or `rw` in every list of every engine would make read-only sources writable.
-    pub fn bind_attributes(&self) -> (u64, u64) {
-        let pairs = [
-            (MS_RDONLY, MOUNT_ATTR_RDONLY),
-            (MS_NOSUID, MOUNT_ATTR_NOSUID),
-            (MS_NODEV, MOUNT_ATTR_NODEV),
-            (MS_NOEXEC, MOUNT_ATTR_NOEXEC),
-            (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME),
-            (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW),
-        ];
-        let mut set = pairs.iter().filter(|(flag, _)| self.set & flag != 0).fold(0, |bits, (_, bit)| bits | bit);
+    /// What is said to be on, as mount_setattr(2) takes it: (set, clear).
+    pub fn attributes(&self) -> (u64, u64) {
+        let mut set = attributes(self.set);
         let mut clear = 0;
         // Access times are one field of three values: naming one of them means clearing the field first.
         if self.set & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME) != 0 {
@@ -178,10 +174,57 @@ impl Options {
         (set, clear)
     }
 
+    /// The flags of a bind mount as mount_setattr(2) takes them: (set, clear). A list that has no word of the kind keeps what the
+    /// source has. With one it is the whole truth, as `mount --bind -o` means it: what is not named is off. Access times are
+    /// what they were, unless one of their words is on.
+    ///
+    /// `locked`: there is a user namespace, and what its root finds (`source`, in the same bits) is not its to take away. What is not
+    /// named stays then.
+    ///
+    /// # Errors
+    /// Forbidden: a locked flag is to be taken away, or the access times to be changed.
+    pub fn bind_attributes(&self, source: u64, locked: bool) -> Result<(u64, u64)> {
+        if self.set == 0 && self.clear == 0 {
+            return Ok((0, 0));
+        }
+        let (mut set, mut clear) = self.attributes();
+        clear |= (LOCKABLE | MOUNT_ATTR_NOSYMFOLLOW) & !set;
+        if self.set & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME) != 0 {
+            clear |= TIMES;
+            if locked && set & TIMES != source & TIMES {
+                return Err(Error::forbidden("cannot change locked atime flags: operation not permitted"));
+            }
+        }
+        if locked {
+            let torn = attributes(self.clear) & source & LOCKABLE;
+            if torn != 0 {
+                let names = mount::attribute_names(torn);
+                return Err(Error::forbidden(format!("cannot clear locked flags {names}: operation not permitted"))
+                    .hint("the mount it comes from has them, and a user namespace may not take them away"));
+            }
+            set |= source & LOCKABLE;
+            clear &= !(source & LOCKABLE);
+        }
+        Ok((set, clear))
+    }
+
     /// Whether a `key=` is among the data.
     pub fn has_data(&self, key: &str) -> bool {
         self.data.iter().any(|word| word.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))
     }
+}
+
+/// The kernel's newer bits of mount(2)'s flags, but for those of access times.
+fn attributes(flags: u64) -> u64 {
+    let pairs = [
+        (MS_RDONLY, MOUNT_ATTR_RDONLY),
+        (MS_NOSUID, MOUNT_ATTR_NOSUID),
+        (MS_NODEV, MOUNT_ATTR_NODEV),
+        (MS_NOEXEC, MOUNT_ATTR_NOEXEC),
+        (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME),
+        (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW),
+    ];
+    pairs.iter().filter(|(flag, _)| flags & flag != 0).fold(0, |bits, (_, bit)| bits | bit)
 }
 
 /// The propagation of `linux.rootfsPropagation`.
@@ -226,8 +269,29 @@ mod tests {
     }
 
     #[test]
-    fn a_bind_mount_keeps_the_flags_of_its_source() {
-        assert_eq!(parse("bind rw").bind_attributes(), (0, 0));
-        assert_eq!(parse("bind noatime").bind_attributes(), (MOUNT_ATTR_NOATIME, MOUNT_ATTR_ATIME));
+    fn a_bind_mount_keeps_the_flags_of_its_source_until_one_is_named() {
+        let plain = |words: &str| parse(words).bind_attributes(LOCKABLE, false).expect("nothing is locked");
+        assert_eq!(plain("rbind rprivate"), (0, 0));
+        assert_eq!(plain("rbind rro"), (0, 0), "that is said of the tree");
+        let all = LOCKABLE | MOUNT_ATTR_NOSYMFOLLOW;
+        assert_eq!(plain("bind rw"), (0, all));
+        assert_eq!(plain("bind ro"), (MOUNT_ATTR_RDONLY, all & !MOUNT_ATTR_RDONLY));
+        assert_eq!(plain("bind noatime"), (MOUNT_ATTR_NOATIME, all | TIMES));
+        assert_eq!(plain("bind nodiratime"), (MOUNT_ATTR_NODIRATIME, all | TIMES));
+    }
+
+    #[test]
+    fn a_user_namespace_takes_nothing_away_from_what_it_was_given() {
+        let source = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NOATIME;
+        let walled = |words: &str| parse(words).bind_attributes(source, true);
+        let (set, clear) = walled("bind nosuid").expect("more is fine");
+        assert_eq!(set, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
+        assert_eq!(
+            clear & (LOCKABLE | TIMES | MOUNT_ATTR_NOSYMFOLLOW),
+            MOUNT_ATTR_NOSUID ^ LOCKABLE ^ MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSYMFOLLOW
+        );
+        let refused = walled("bind rw").expect_err("it is locked").message();
+        assert!(refused.contains("MOUNT_ATTR_RDONLY: operation not permitted"), "{refused}");
+        assert!(walled("bind relatime").is_err() && walled("bind noatime").is_ok() && walled("bind atime").is_ok());
     }
 }

@@ -54,6 +54,8 @@ pub struct Prepared<'a> {
     pub bundle: &'a Path,
     /// How a copy echoes the host: a MS_* bit, or 0 to leave it.
     pub echo: u64,
+    /// There is a user namespace: what a source forbids stays forbidden.
+    pub walled: bool,
 }
 
 /// Whether an entry is a bind mount: by its options, or by its type.
@@ -69,7 +71,7 @@ pub fn is_bind(entry: &Mount) -> bool {
 pub fn prepare<'a>(entry: &'a Mount, ground: &Ground<'a>, echo: u64) -> Result<Prepared<'a>> {
     check_destination(entry)?;
     let options = Options::parse(entry.options().as_deref().unwrap_or_default());
-    let mut prepared = Prepared { entry, options, source: Source::None, bundle: ground.bundle, echo };
+    let mut prepared = Prepared { entry, options, source: Source::None, bundle: ground.bundle, echo, walled: ground.by_parent };
     sources::prepare(&mut prepared, ground).map_err(|e| e.during(mounting(entry)))?;
     Ok(prepared)
 }
@@ -126,7 +128,8 @@ fn attach(root: BorrowedFd<'_>, prepared: &Prepared<'_>, tree: &Tree) -> Result<
     let path = prepared.entry.destination();
     let source = prepared.entry.source().as_deref().unwrap_or(Path::new(""));
     let target = targets::find_or_make(root, path, tree.kind).doing(|| "find the target")?;
-    let (set, clear) = prepared.options.bind_attributes();
+    let has = mount::attributes_of(tree.fd.as_fd()).doing(|| "look at the source's flags")?;
+    let (set, clear) = prepared.options.bind_attributes(has, prepared.walled)?;
     if (set, clear) != (0, 0) {
         let flags = Attributes { set, clear, ..Default::default() };
         mount::mount_setattr(tree.fd.as_fd(), source, &flags, false).doing(|| "set its flags")?;

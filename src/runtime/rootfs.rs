@@ -31,11 +31,12 @@ use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     cgroup::Cgroup,
     mount::{self, Attributes, FileSystem, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, Target},
-    pivot_root,
+    overlayfs, pivot_root,
     proc::Proc,
 };
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 use std::{
+    ffi::OsString,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -79,7 +80,7 @@ pub fn gather<'a>(bundle: &'a Bundle, cgroup: Option<&Cgroup>) -> Result<Materia
     for entry in rest {
         let mut one = mounts::prepare(entry, &ground, echo)?;
         if let (Some(network), Some("sysfs")) = (borrowed_network::of(spec), entry.typ().as_deref()) {
-            let sysfs = borrowed_network::sysfs(network, one.options.bind_attributes().0)?;
+            let sysfs = borrowed_network::sysfs(network, one.options.attributes().0)?;
             one.source = Source::Opened { tree: Tree::of(sysfs)?, by_container: false };
         }
         prepared.push(one);
@@ -173,9 +174,16 @@ fn hang_root(materials: &Materials<'_>) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-/// An overlay by fsopen: its layers are given one by one, so that their number is not limited by the size of a page.
+/// An overlay by fsopen: its layers are given one by one, so that their number is not limited by the size of a page, where the kernel
+/// takes them so.
 fn overlay(entry: &Mount) -> Result<OwnedFd> {
     let options = mount_options::Options::parse(entry.options().as_deref().unwrap_or_default());
+    if !overlayfs::takes_single_layers() {
+        let words: Vec<OsString> = options.data.iter().map(OsString::from).collect();
+        return overlayfs::by_mount(&words, options.set & !MS_RDONLY).doing(
+            || "mount an overlay (this kernel takes all layers of it in one page; Linux 6.8 and later take them one by one)",
+        );
+    }
     let overlay = FileSystem::open("overlay").doing(|| "begin an overlay")?;
     let told = |failed: minidock_linux::errno::CallFailed, overlay: &FileSystem| {
         let words = overlay.complaint().map(|words| format!(" ({words})")).unwrap_or_default();
@@ -188,22 +196,14 @@ fn overlay(entry: &Mount) -> Result<OwnedFd> {
             answer => answer.map_err(|failed| told(failed, &overlay))?,
         }
     }
-    let (set, _) = options.bind_attributes();
+    let (set, _) = options.attributes();
     let tree = overlay.mount(set & !MS_RDONLY).map_err(|failed| told(failed, &overlay))?;
     Ok(tree)
 }
 
 fn set_overlay_option(overlay: &FileSystem, word: &str) -> Result<(), minidock_linux::errno::CallFailed> {
-    const EINVAL: i32 = 22;
     let Some(layers) = word.strip_prefix("lowerdir=") else { return overlay.set(word) };
-    for (n, layer) in split_layers(layers).into_iter().enumerate() {
-        match overlay.string("lowerdir+", &layer) {
-            // Before Linux 6.8: all of them in one option, as long as they fit.
-            Err(failed) if n == 0 && failed.is(EINVAL) => return overlay.string("lowerdir", layers),
-            answer => answer?,
-        }
-    }
-    Ok(())
+    split_layers(layers).iter().try_for_each(|layer| overlay.string("lowerdir+", layer))
 }
 
 /// `a:b:c` in the notation of mount(8), where `\:` is a colon that belongs to a name.
