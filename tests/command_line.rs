@@ -255,6 +255,9 @@ fn wishes_of_the_kernel_and_for_devices_are_checked_before_anybody_is_asked() {
         let said = fails(&[&["run"], words, &["alpine"]].concat(), 125);
         assert!(said.contains(why), "{words:?}: {said}");
     }
+    assert!(fails(&["build", "-t", "UPPER", "/"], 125).contains("for \"-t, --tag\" flag: invalid reference format"));
+    assert!(fails(&["--tls", "ps"], 1).contains("TLS is not spoken"));
+    assert!(fails(&["--log-level", "loud", "ps"], 1).contains("unable to parse logging level: loud"));
     assert!(fails(&["update", "--restart", "on-failure:x", "web"], 1).contains("maximum retry count must be an integer"));
     assert!(fails(&["exec", "--env-file", "/no/such.env", "web", "env"], 1).contains("/no/such.env"));
     assert!(fails(&["logs", "--since", "foo", "web"], 1).contains("invalid value for \"since\": failed to parse"));

@@ -7,6 +7,7 @@
 //!   minidock build -f other/Dockerfile .    another one, in the folder or not
 //!   minidock build - < Dockerfile           no files at all, or a whole context as a tar
 //!   minidock build http://host/app.tar.gz   the same, fetched by the daemon
+//!   minidock build https://host/app.git#v1  a repository, fetched by git
 //! ```
 //!
 //! * The context is packed by [`super::context`], shown by [`super::build_view`].
@@ -17,7 +18,8 @@
 
 use super::{build_view, context};
 use crate::{
-    container::{environment, limits, resources},
+    complain,
+    container::{create::WRONG_FLAGS, environment, limits, resources},
     flag,
     registry::accounts::Accounts,
     session::Session,
@@ -59,6 +61,8 @@ pub fn command() -> clap::Command {
         .arg(flag::text("platform", "string", "Set target platform for build"))
         .arg(flag::text("progress", "string", kinds))
         .arg(flag::switch("pull", "Always attempt to pull a newer version of the image"))
+        .arg(flag::switch("compress", "Compress the build context using gzip").hide(true))
+        .arg(flag::text("isolation", "string", "Container isolation technology").hide(true))
         .arg(flag::switch("quiet", "Suppress the build output and print image ID on success").short('q'))
         .arg(flag::switch(
             "reproducible",
@@ -87,6 +91,12 @@ pub async fn run(m: &ArgMatches, session: &mut Session) -> Result<i32> {
             "the argument is the folder with the Dockerfile, the name goes behind -t: minidock image build -t NAME:TAG .",
         ));
     };
+    for tag in flag::list_of(m, "tag") {
+        if let Err(error) = Reference::parse(&tag) {
+            complain(&Error::invalid(format!("invalid argument {tag:?} for \"-t, --tag\" flag: {}", error.message())));
+            return Ok(WRONG_FLAGS);
+        }
+    }
     if words::is_given(m, "ssh") {
         return Err(Error::not_implemented("--ssh is not supported: agents are not forwarded into builds")
             .hint("--secret id=key,src=FILE carries a key to RUN --mount=type=secret"));

@@ -102,10 +102,14 @@ pub async fn show(mut lines: Objects, look: Look) -> Result<Built> {
             Look::Plain => terminal::print(&plain(&line)),
             Look::Quiet => {
                 let text = line.stream.unwrap_or_default();
-                if text.starts_with("sha256:") {
-                    built.id = text.trim().to_string();
+                match text.starts_with("sha256:") {
+                    true => {
+                        built.id = text.trim().to_string();
+                        terminal::print(&text);
+                    }
+                    // what a build said that came to nothing: not what `$(minidock build -q .)` is to take for an id
+                    false => terminal::eprint(&text),
                 }
-                terminal::print(&text);
             }
             Look::Json => {}
         }

@@ -55,17 +55,18 @@ pub async fn commit(engine: &Arc<Engine>, options: CommitOptions) -> Result<Comm
     let comment = options.comment.clone();
     let paused = options.pause && record.state.has_process() && pause::pause(engine, &record.id).await.is_ok();
     let done = pack(engine, record.clone(), config, options, name.clone()).await;
+    if let Ok(id) = &done {
+        let mut attributes = BTreeMap::from([("comment".to_string(), comment), ("name".to_string(), record.name.clone())]);
+        attributes.insert("image".into(), record.config.image.clone());
+        attributes.insert("imageID".into(), id.clone());
+        attributes.insert("imageRef".into(), name.map(|n| n.familiar()).unwrap_or_default());
+        engine.events.publish("container", "commit", &record.id, attributes);
+    }
     // its process may have ended just before it was frozen: then there is nothing left to go on
     if paused && let Err(error) = pause::unpause(engine, &record.id).await {
         tracing::debug!(container = record.id, "after the commit: {}", error.message());
     }
-    let id = done?;
-    let mut attributes = BTreeMap::from([("comment".to_string(), comment), ("name".to_string(), record.name.clone())]);
-    attributes.insert("image".into(), record.config.image.clone());
-    attributes.insert("imageID".into(), id.clone());
-    attributes.insert("imageRef".into(), name.map(|n| n.familiar()).unwrap_or_default());
-    engine.events.publish("container", "commit", &record.id, attributes);
-    Ok(CommitAnswer { id })
+    Ok(CommitAnswer { id: done? })
 }
 
 async fn pack(
