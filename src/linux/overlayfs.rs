@@ -13,26 +13,31 @@
 //! * [`Overlay`] is such a stack; [`Overlay::options`] writes it as the option string of mount(2), with the characters
 //!   that overlayfs itself reads (`\`, `:`, `,`) escaped.
 //! * [`Overlay::view`] mounts it *detached* (fsopen, fsconfig, fsmount): nobody sees it in any mount table, and it ends
-//!   with the descriptor. One `lowerdir+` each where the kernel has it (6.8), so that no page-size limit applies.
+//!   with the descriptor. Each layer is an option of its own, `lowerdir+`, so that no page-size limit applies.
+//! * [`by_mount`] is the way before Linux 6.8 ([`takes_single_layers`]), where all layers must fit one option and fsconfig takes 255 bytes: mount(2)
+//!   takes a page. A thread in a mount namespace of its own mounts it where nobody looks, and brings back a copy of the mount.
 //! * [`is_whiteout`] and [`OPAQUE`] are the two marks.
 //!
 //! See: Documentation/filesystems/overlayfs.rst, fsopen(2). Next room: [`crate::idmap`]
 
 use crate::{
-    action::{call, call_showing, quoted},
+    action::{self, call, call_showing, quoted},
     errno::CallFailed,
+    mount,
+    namespaces::{self, Namespace, Set},
 };
 use rustix::{
     fs::{FileType, Stat, major, minor},
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags},
+    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags},
 };
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CString, OsStr, OsString},
     os::{
-        fd::{AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 /// The attribute of a directory that hides everything of its name below.
@@ -76,18 +81,13 @@ impl Overlay {
     /// The call that failed; overlayfs' own sentence is appended to its arguments when the kernel gives one.
     #[track_caller]
     pub fn view(&self) -> Result<OwnedFd, CallFailed> {
+        if !takes_single_layers() {
+            let mount = by_mount(&self.options(), libc::MS_NODEV | libc::MS_NOSUID | libc::MS_NOEXEC)?;
+            return crate::files::openat2(&mount, ".", crate::files::Open::Directory, crate::files::Resolve::Beneath);
+        }
         let context = fsopen_overlay()?;
-        for (nth, dir) in self.lower.iter().enumerate() {
-            match set(&context, "lowerdir+", dir.as_os_str()) {
-                // before Linux 6.8 there is only the one long string
-                Err(failed) if failed.is(libc::EINVAL) && nth == 0 => {
-                    let whole = self.options().remove(0);
-                    let value = OsStr::from_bytes(&whole.as_bytes()["lowerdir=".len()..]).to_os_string();
-                    set(&context, "lowerdir", &value)?;
-                    break;
-                }
-                answer => answer?,
-            }
+        for dir in &self.lower {
+            set(&context, "lowerdir+", dir.as_os_str())?;
         }
         if let Some((upper, work)) = &self.upper {
             set(&context, "upperdir", upper.as_os_str())?;
@@ -106,6 +106,93 @@ impl Overlay {
         // what fsmount gives is a name only (O_PATH): its directory must be opened to be listed
         crate::files::openat2(&mount, ".", crate::files::Open::Directory, crate::files::Resolve::Beneath)
     }
+}
+
+/// Whether this kernel takes the layers one by one (`lowerdir+`): Linux 6.8.
+pub fn takes_single_layers() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| at_least(&rustix::system::uname().release().to_string_lossy(), (6, 8)))
+}
+
+/// Whether `6.1.0-56-amd64` is a version or a later one.
+fn at_least(release: &str, wanted: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= wanted
+}
+
+/// Mounts a stack by mount(2), with [`Overlay::options`] or the like and MS_* flags; the descriptor is a detached mount.
+///
+/// # Errors
+/// E2BIG when the names of the layers do not fit a page; what mount(2) says of an overlay.
+#[track_caller]
+pub fn by_mount(options: &[OsString], flags: u64) -> Result<OwnedFd, CallFailed> {
+    let recorder = action::recording();
+    let steps = || {
+        if let Some(actor) = recorder {
+            action::start(actor);
+        }
+        (mount_apart(options, flags), action::stop())
+    };
+    let done = std::thread::scope(|scope| scope.spawn(steps).join());
+    let (mount, actions) = done.map_err(|_| CallFailed::new("mount", vec![quoted("overlay")], libc::EINTR))?;
+    action::adopt(actions);
+    mount
+}
+
+/// Where the thread mounts it, in its own namespace.
+const PLACE: &str = "/proc";
+
+fn mount_apart(options: &[OsString], flags: u64) -> Result<OwnedFd, CallFailed> {
+    namespaces::unshare(Set::EMPTY.with(Namespace::Mount))?;
+    mount::set_propagation("/", mount::MS_PRIVATE | mount::MS_REC)?;
+    let (folder, data) = packed(options);
+    if let Some(folder) = folder {
+        crate::pivot_root::chdir(&folder)?;
+    }
+    let shown = || vec![quoted("overlay"), quoted(PLACE), quoted("overlay"), quoted(&data)];
+    call("mount", shown, || {
+        let nul = |_| std::io::Error::from_raw_os_error(libc::EINVAL);
+        if data.len() >= PAGE {
+            return Err(std::io::Error::from_raw_os_error(libc::E2BIG));
+        }
+        let data = CString::new(data.as_bytes()).map_err(nul)?;
+        Ok(rustix::mount::mount("overlay", PLACE, "overlay", MountFlags::from_bits_retain(flags as u32), &*data)?)
+    })?;
+    let place = mount::open_path(Path::new(PLACE))?;
+    mount::open_tree(place.as_fd(), "the overlay", false)
+}
+
+/// What mount(2) reads of its options.
+const PAGE: usize = 4096;
+
+/// The options in one, with the layers named from a folder that they share, so that many fit; and that folder.
+fn packed(options: &[OsString]) -> (Option<String>, OsString) {
+    let mut words: Vec<OsString> = options.to_vec();
+    let at = words.iter().position(|word| word.as_bytes().starts_with(LOWER));
+    let shared = at.and_then(|at| shared_folder(&words[at].as_bytes()[LOWER.len()..]).map(|folder| (at, folder)));
+    if let Some((at, folder)) = &shared {
+        let layers = String::from_utf8_lossy(&words[*at].as_bytes()[LOWER.len()..]).replace(folder.as_str(), "");
+        words[*at] = OsString::from(format!("lowerdir={layers}"));
+    }
+    (shared.map(|(_, folder)| folder), words.join(OsStr::new(",")))
+}
+
+const LOWER: &[u8] = b"lowerdir=";
+
+/// `/data/` of `/data/init:/data/layers/l/x`; none when a name has characters that need care.
+fn shared_folder(layers: &[u8]) -> Option<String> {
+    let layers = std::str::from_utf8(layers).ok().filter(|text| !text.contains('\\'))?;
+    let mut names = layers.split(':');
+    let first = names.next()?;
+    let mut end = first.rfind('/')?;
+    for name in names {
+        while end > 0 && !(name.starts_with(&first[..=end]) && name.len() > end + 1) {
+            end = first[..end].rfind('/')?;
+        }
+    }
+    // where it stands in a name for a second time, leaving it out would bend the name
+    let folder = &first[..=end];
+    (end > 0 && layers.split(':').all(|name| name.matches(folder).count() == 1)).then(|| folder.to_string())
 }
 
 #[track_caller]
@@ -173,6 +260,52 @@ mod tests {
         let options = overlay.options();
         assert_eq!(options[0].to_str(), Some("lowerdir=/a\\:b:/c\\,d"));
         assert_eq!(options[1].to_str(), Some("upperdir=/u:1"));
+    }
+
+    #[test]
+    fn old_kernels_are_known_by_their_version() {
+        for (release, new) in
+            [("6.8.0-31-generic", true), ("6.18.1", true), ("7.0", true), ("6.1.0-56-amd64", false), ("5.15.0", false)]
+        {
+            assert_eq!(at_least(release, (6, 8)), new, "{release}");
+        }
+    }
+
+    #[test]
+    fn layers_are_named_from_the_folder_that_they_share() {
+        let packed = |options: &[&str]| {
+            let (folder, data) = packed(&options.iter().map(OsString::from).collect::<Vec<_>>());
+            (folder.unwrap_or_default(), data.into_string().expect("text"))
+        };
+        let usual = packed(&["lowerdir=/d/init:/d/layers/l/a:/d/layers/l/b", "upperdir=/d/c/upper", "volatile"]);
+        assert_eq!(usual, ("/d/".into(), "lowerdir=init:layers/l/a:layers/l/b,upperdir=/d/c/upper,volatile".into()));
+        assert_eq!(packed(&["lowerdir=/d/a"]), ("/d/".into(), "lowerdir=a".into()));
+        for alone in ["lowerdir=/a:/b", "lowerdir=/d/a\\:b:/d/c", "lowerdir=/d/x/d/y:/d/z"] {
+            assert_eq!(packed(&[alone]), (String::new(), alone.into()), "left as they are");
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_by_mount_is_the_same_and_hangs_nowhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["one", "two"] {
+            std::fs::create_dir(at(name)).expect("room");
+            std::fs::write(at(name).join(name), "x").expect("room");
+        }
+        let overlay = Overlay { lower: vec![at("one"), at("two")], upper: None };
+        let mount = match by_mount(&overlay.options(), 0) {
+            Ok(mount) => mount,
+            Err(failed) => return println!("SKIP: no overlayfs here: {failed}"),
+        };
+        let root = crate::files::openat2(&mount, ".", crate::files::Open::Directory, crate::files::Resolve::Beneath);
+        let mut names = crate::files::getdents(&root.expect("a directory")).expect("a directory");
+        names.sort();
+        assert_eq!(names, ["one", "two"]);
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("procfs");
+        assert!(!mounts.contains(&folder.path().display().to_string()));
+        let many = Overlay { lower: vec![at("one"); 400], upper: None };
+        assert!(by_mount(&many.options(), 0).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@
 use crate::{devices, targets};
 use minidock_base::{Doing, Result};
 use minidock_linux::{
-    errno::CallFailed,
+    errno::{CallFailed, EINVAL, ENOENT, ENOTDIR},
     files::FileType,
     mount::{self, Attributes, FileSystem, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, Target},
 };
@@ -28,8 +28,6 @@ use std::{
 };
 
 const READ_ONLY: Attributes<'static> = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_namespace: None };
-const ENOENT: i32 = 2;
-const ENOTDIR: i32 = 20;
 
 fn find(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>, CallFailed> {
     match targets::find(root, path) {
@@ -61,13 +59,20 @@ pub fn mask(root: BorrowedFd<'_>, paths: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A fresh detached copy of the cover, which is made at the first need.
+/// A fresh detached copy of the cover, which is made at the first need; or the cover itself, where the kernel copies no mount that
+/// hangs nowhere yet (before Linux 6.15).
 fn copy_of(cover: &mut Option<OwnedFd>, make: impl FnOnce() -> Result<OwnedFd>, shown: &str) -> Result<OwnedFd> {
-    let cover = match cover {
+    let made = match cover.take() {
         Some(cover) => cover,
-        None => cover.insert(make()?),
+        None => make()?,
     };
-    mount::open_tree(cover.as_fd(), shown, false).doing(|| format!("copy the mount of {shown}"))
+    match mount::open_tree(made.as_fd(), shown, false) {
+        Err(failed) if failed.is(EINVAL) => Ok(made),
+        copy => {
+            *cover = Some(made);
+            copy.doing(|| format!("copy the mount of {shown}"))
+        }
+    }
 }
 
 fn empty_folder() -> Result<OwnedFd> {
