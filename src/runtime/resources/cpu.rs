@@ -61,32 +61,42 @@ fn set_v1(cgroup: &Cgroup, cpu: &LinuxCpu) -> Result<()> {
             _ => {}
         }
     }
-    let period = cpu.period().filter(|period| *period != 0).map(|period| period.to_string());
-    let quota = cpu.quota().filter(|quota| *quota != 0).map(|quota| quota.to_string());
-    let write_period = || period.as_ref().map_or(Ok(()), |p| cgroup.write("cpu", "cpu.cfs_period_us", p));
-    let write_quota = || quota.as_ref().map_or(Ok(()), |q| set_knob(cgroup, "cpu quota", "cpu", "cpu.cfs_quota_us", q));
-    // Quota and period are one limit in two files, and the pair in between may exceed the parent's: then try the other order.
-    match write_period() {
-        Ok(()) => write_quota()?,
-        Err(failed) if failed.is(errno::EINVAL) && quota.is_some() => {
-            write_quota()?;
-            let value = period.clone().unwrap_or_default();
-            write_period().map_err(|failed| refused(cgroup, "cpu period", "cpu", &value, &failed))?;
-        }
-        Err(failed) => return Err(refused(cgroup, "cpu period", "cpu", &period.unwrap_or_default(), &failed)),
-    }
+    let number = |n: Option<i64>| n.filter(|n| *n != 0).map(|n| n.to_string());
+    let period = |n: Option<u64>| n.filter(|n| *n != 0).map(|n| n.to_string());
+    let (quota, every) = (number(cpu.quota()), period(cpu.period()));
+    set_pair(cgroup, ("cpu period", "cpu.cfs_period_us", every), ("cpu quota", "cpu.cfs_quota_us", quota))?;
     if let Some(burst) = cpu.burst() {
         set_knob(cgroup, "cpu burst", "cpu", "cpu.cfs_burst_us", &burst.to_string())?;
     }
-    if let Some(period) = cpu.realtime_period().filter(|period| *period != 0) {
-        set_knob(cgroup, "cpu realtime period", "cpu", "cpu.rt_period_us", &period.to_string())?;
-    }
-    if let Some(runtime) = cpu.realtime_runtime().filter(|runtime| *runtime != 0) {
-        set_knob(cgroup, "cpu realtime runtime", "cpu", "cpu.rt_runtime_us", &runtime.to_string())?;
-    }
+    let (runtime, every) = (number(cpu.realtime_runtime()), period(cpu.realtime_period()));
+    set_pair(
+        cgroup,
+        ("cpu realtime period", "cpu.rt_period_us", every),
+        ("cpu realtime runtime", "cpu.rt_runtime_us", runtime),
+    )?;
     match cpu.idle() {
         Some(idle) => set_knob(cgroup, "cpu idle", "cpu", "cpu.idle", &idle.to_string()),
         None => Ok(()),
+    }
+}
+
+/// A limit for people, its file, its value.
+type Knob = (&'static str, &'static str, Option<String>);
+
+/// Two files that are one limit: the pair in between may exceed the parent's, or itself; then the other order is tried.
+#[track_caller]
+fn set_pair(cgroup: &Cgroup, period: Knob, time: Knob) -> Result<()> {
+    let ((period_is, period_file, period), (time_is, time_file, time)) = (period, time);
+    let write_period = || period.as_ref().map_or(Ok(()), |value| cgroup.write("cpu", period_file, value));
+    let write_time = || time.as_ref().map_or(Ok(()), |value| set_knob(cgroup, time_is, "cpu", time_file, value));
+    let told = |failed| refused(cgroup, period_is, "cpu", period.as_deref().unwrap_or_default(), &failed);
+    match write_period() {
+        Ok(()) => write_time(),
+        Err(failed) if failed.is(errno::EINVAL) && time.is_some() => {
+            write_time()?;
+            write_period().map_err(told)
+        }
+        Err(failed) => Err(told(failed)),
     }
 }
 
