@@ -330,6 +330,20 @@ fn an_archive_of_every_kind_is_unpacked_by_add_and_taken_as_a_context_or_an_imag
 }
 
 #[test]
+fn a_context_whose_last_file_has_no_padding_is_whole() {
+    let daemon = Daemon::start();
+    let whole = tar_of(&[("Dockerfile", "FROM alpine\nCOPY x /x\n"), ("x", "last")]);
+    let build = |end: usize| {
+        fs::write(daemon.folder.join("cut"), &whole[..end]).expect("room");
+        daemon.sh("minidock build -t it - < cut")
+    };
+    // so Docker's client sends it when the Dockerfile comes from elsewhere
+    build(3 * 512 + 4).ok();
+    assert_eq!(daemon.ok(&["run", "--rm", "it", "cat", "/x"]), "last");
+    assert!(build(3 * 512 + 3).fails(1).contains("still promises 1 bytes"));
+}
+
+#[test]
 fn an_image_goes_by_its_name_though_an_older_build_stands_on_the_same_steps() {
     let daemon = Daemon::start();
     let before = daemon.ok(&["images", "-aq"]);
