@@ -11,6 +11,7 @@ mod props;
 
 use network::{fetch, link, ports_of};
 use props::{Daemon, Printed, wait_for};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Types `keys` at a command that runs in a terminal of its own.
 fn at_a_terminal(daemon: &Daemon, command: &str, keys: &str) -> Printed {
@@ -433,8 +434,8 @@ fn limits_and_policies_are_updated_and_conflicts_refused() {
     let daemon = Daemon::start();
     daemon.ok(&["run", "-d", "--name", "box", "alpine", "sleep", "1000"]);
     assert_eq!(daemon.ok(&["update", "--cpus", "0.5", "--pids-limit", "50", "--restart", "on-failure:3", "box"]), "box");
-    let shown = "{{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}} {{json .HostConfig.RestartPolicy}}";
-    assert_eq!(daemon.inspect("box", shown), r#"500000000 50 {"Name":"on-failure","MaximumRetryCount":3}"#);
+    let shown = "{{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}";
+    assert_eq!(daemon.inspect("box", shown), "500000000 50 3");
     let refused = daemon.run(&["update", "--cpu-quota", "5000", "box"]).fails(1);
     assert!(refused.contains("CPU Quota cannot be updated as NanoCPUs has already been set"), "{refused}");
     for (verb, status) in [("update", 1), ("create", 1), ("run", 125)] {
@@ -468,4 +469,16 @@ fn a_container_goes_on_showing_the_image_it_was_made_from() {
         "the name has moved on, the container has not"
     );
     assert_eq!(daemon.inspect("old", "{{.Config.Image}}"), "app", "what was typed stays");
+}
+
+#[test]
+fn a_commit_is_told_while_the_container_is_held() {
+    let daemon = Daemon::start();
+    daemon.ok(&["run", "-d", "--name", "it", "alpine", "sleep", "1000"]);
+    daemon.ok(&["commit", "it", "kept:1"]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+    let told = daemon.ok(&["events", "--since", "1", "--until", &until, "--format", "{{.Type}} {{.Action}}"]);
+    let end = told.lines().skip_while(|line| *line != "container pause").collect::<Vec<_>>();
+    assert_eq!(end, ["container pause", "image tag", "container commit", "container unpause"]);
 }

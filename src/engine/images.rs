@@ -102,7 +102,7 @@ pub fn users(engine: &Engine, image: &Digest) -> Vec<User> {
 }
 
 /// Tells the world that something happened to an image.
-fn publish(engine: &Engine, action: &str, id: &Digest, name: &str) {
+pub(crate) fn publish(engine: &Engine, action: &str, id: &Digest, name: &str) {
     let mut attributes = match engine.images.store.by_id(id) {
         Ok(image) => image.config.config.labels.clone(),
         Err(_) => BTreeMap::new(),

@@ -91,8 +91,11 @@ async fn pack(
             author: &options.author,
             comment: &options.comment,
             created_by: &created_by,
-            name,
+            name: name.clone(),
         })?;
+        if let Some(name) = &name {
+            images::publish(&engine, "tag", &image.id, &name.familiar());
+        }
         Ok(image.id.to_string())
     })
     .await
