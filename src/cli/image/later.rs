@@ -10,9 +10,9 @@
 use crate::{flag, session::Session};
 use minidock_base::{Error, Result};
 
-/// The words of Docker's plugins and tools.
-pub fn tools() -> clap::Command {
-    flag::command("tools", "COMMAND", "Tools of other engines").arg(flag::program("ARG")).hide(true)
+/// A word of Docker's plugins and tools.
+pub fn tool(word: &'static str) -> clap::Command {
+    flag::command(word, "COMMAND", "Tools of other engines").arg(flag::program("ARG")).hide(true)
 }
 
 pub const BUILDX: &str = "minidock build is the builder: stages, RUN --mount, heredocs and --secret are understood there, for this machine's platform";
