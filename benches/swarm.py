@@ -181,7 +181,7 @@ def failures(host, ours):
     wait_for("a write", lambda: subprocess.run([MINIDOCK, "--node", others[0], "config", "create", f"c{time.monotonic_ns()}", "/etc/hostname"], env=host.env, capture_output=True).returncode == 0, 120, 0.02)
     row("the leader dies: the next write is acknowledged", time.monotonic() - began, "s", limit="6 s")
     wait_for("tasks elsewhere", lambda: host.containers(others) >= 3, 120, 0.02)
-    row("... and its tasks run elsewhere (heartbeat 1 s)", time.monotonic() - began, "s")
+    row("... and its tasks run elsewhere (heartbeat 1 s: promised 3, or an election and a moment)", time.monotonic() - began, "s", limit="5 s")
 
 
 def main():

@@ -141,7 +141,7 @@ fn every_mistake_has_its_file_line_and_key() {
         ),
         (
             "services: {a: {image: x, deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: gpu, value: -2}}]}}}}}",
-            "0.yml:1:125: services.a.deploy.resources.reservations.generic_resources.0.discrete_resource_spec.value cannot be negative",
+            "0.yml:1:126: services.a.deploy.resources.reservations.generic_resources.0.discrete_resource_spec.value cannot be negative",
         ),
         ("version: 3\nservices: {}", "0.yml:1:10: version must be a string"),
         ("version: '2'\nservices: {}", "0.yml:1:10: unsupported Compose file version: 2"),

@@ -214,7 +214,6 @@ struct Scene {
     ends: Arc<Notify>,
     agent: tokio::task::JoinHandle<()>,
     leads: watch::Sender<Option<String>>,
-    /// Where the leader answers.
     address: String,
     _kept: (watch::Sender<Vec<String>>, watch::Sender<bool>, watch::Sender<Arc<rustls::ServerConfig>>),
 }
@@ -313,12 +312,10 @@ async fn a_task_climbs_to_running_and_its_end_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_calls_a_dead_manager_hears_of_an_election_and_does_not_wait_for_its_answer() {
     let dead = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = dead.local_addr().expect("bound").to_string();
-    let mut scene = scene_with(Fake::default(), |_| vec![address]).await;
+    let mut scene = scene_with(Fake::default(), |_| vec![dead.local_addr().expect("bound").to_string()]).await;
     let _line = dead.accept().await.expect("the agent calls"); // and is never answered
     scene.leads.send_replace(Some(scene.address.clone()));
-    let session = tokio::time::timeout(Duration::from_secs(3), scene.session());
-    session.await.expect("long before the call has come to nothing");
+    tokio::time::timeout(Duration::from_secs(3), scene.session()).await.expect("long before the call has come to nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
