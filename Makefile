@@ -38,7 +38,7 @@ test: setup ## run every test (needs root: containers are real)
 	@sh tests/setup $(TESTERS)
 	@sh tests/run
 
-test-peers: setup ## compare with docker, runc, skopeo, umoci, podman (installs them; not part of `make test`)
+test-peers: setup ## compare with docker, runc, skopeo, umoci, podman, and try an emulated Debian (installs them; not part of `make test`)
 	@sh tests/setup docker.io docker-registry runc skopeo umoci buildah podman debootstrap jq
 	@sh tests/peers/run
 
