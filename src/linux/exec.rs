@@ -187,16 +187,15 @@ pub fn read_only_self() -> Result<OwnedFd, CallFailed> {
 /// layer to write to, and no flag to take away. (An overlay wants two layers; the second is never looked into.)
 ///
 /// # Errors
-/// EPERM without CAP_SYS_ADMIN; EINVAL before Linux 6.8, or when the program lies on an overlay of overlays itself; ENOENT when its
-/// file has been replaced.
+/// EPERM without CAP_SYS_ADMIN; EINVAL when the program lies on an overlay of overlays itself; ENOENT when its file has been replaced.
 #[track_caller]
 pub fn overlay_self() -> Result<OwnedFd, CallFailed> {
     let gone = || CallFailed::new("readlink", vec!["\"/proc/self/exe\"".into()], libc::ENOENT);
     let file = std::fs::read_link("/proc/self/exe").map_err(|_| gone())?;
     let (folder, name) = file.parent().and_then(|folder| folder.to_str()).zip(file.file_name()).ok_or_else(gone)?;
     let overlay = crate::mount::FileSystem::open("overlay")?;
-    overlay.string("lowerdir+", folder)?;
-    overlay.string("lowerdir+", "/sys")?;
+    // one list of both: a kernel before 6.8 would note in its log that it knows no other way
+    overlay.string("lowerdir", &format!("{}:/sys", folder.replace('\\', "\\\\").replace(':', "\\:")))?;
     let tree = overlay.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID)?;
     let program = crate::files::openat2(&tree, name, crate::files::Open::PathNoFollow, crate::files::Resolve::Beneath)?;
     // The folder may have changed under our feet: what is executed must be what we are, at least in size and age.
