@@ -70,6 +70,8 @@ pub enum Heard {
     Managers(Vec<RemoteManager>),
     /// The node's role has changed: it should ask for a new certificate.
     Renew,
+    /// This manager has no voice, and should ask for one.
+    Enlist,
     /// The node is no longer of this swarm.
     Removed,
 }

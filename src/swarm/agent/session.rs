@@ -166,6 +166,7 @@ impl Session<'_> {
             }
             ManagerSays::Moved { leader } => return Some(Ending::Moved(leader)),
             ManagerSays::Renew => drop(self.post.heard.send(Heard::Renew).await),
+            ManagerSays::Enlist => drop(self.post.heard.send(Heard::Enlist).await),
             ManagerSays::Removed => return Some(Ending::Removed),
             ManagerSays::Logs { id, wish } => {
                 let (phone, address) = (self.post.phone.clone(), self.address.to_string());

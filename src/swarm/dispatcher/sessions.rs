@@ -115,6 +115,7 @@ pub async fn hold(
         told: View::default(),
         managers: Vec::new(),
         asked_to_renew: None,
+        asked_to_enlist: None,
     };
     tokio::select! {
         outcome = session.speak(from_node, orders) => outcome,
@@ -155,6 +156,8 @@ struct Session<'a> {
     managers: Vec<RemoteManager>,
     /// In which state of its row the node was asked to renew its papers: once is enough.
     asked_to_renew: Option<u64>,
+    /// And to ask for its voice.
+    asked_to_enlist: Option<u64>,
 }
 
 /// Where the managers are, and how often to say that one lives.
@@ -234,15 +237,13 @@ impl Session<'_> {
 
     /// Says what is new; `whole`: the first time, even if that is nothing. `false`: the node is removed.
     async fn tell(&mut self, whole: bool) -> Result<bool> {
-        let (now, renew) = self
-            .manager
-            .view(|tables| {
-                let node = tables.node(self.node)?;
-                let renew = admission::should_renew(tables, node).then_some(node.version.index);
-                Some((view(tables, self.node), renew))
-            })
-            .map_or((None, None), |(view, renew)| (Some(view), renew));
-        let Some(now) = now else {
+        let known = self.manager.view(|tables| {
+            let node = tables.node(self.node)?;
+            let renew = admission::should_renew(tables, node).then_some(node.version.index);
+            let enlist = admission::should_enlist(node).then_some(node.version.index);
+            Some((view(tables, self.node), renew, enlist))
+        });
+        let Some((now, renew, enlist)) = known else {
             self.say(&ManagerSays::Removed).await?;
             return Ok(false);
         };
@@ -257,6 +258,10 @@ impl Session<'_> {
         if renew.is_some() && self.asked_to_renew != renew {
             self.asked_to_renew = renew;
             self.say(&ManagerSays::Renew).await?;
+        }
+        if enlist.is_some() && self.asked_to_enlist != enlist {
+            self.asked_to_enlist = enlist;
+            self.say(&ManagerSays::Enlist).await?;
         }
         Ok(true)
     }

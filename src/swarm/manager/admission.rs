@@ -138,6 +138,12 @@ pub fn should_renew(tables: &Tables, node: &Node) -> bool {
     role || tables.cluster().is_some_and(|cluster| signed_by_another(cluster, node))
 }
 
+/// It is a manager by its papers, shall be one, and has no voice: it has just become one and is about to ask, or it was demoted and
+/// promoted again before it had heard of either.
+pub fn should_enlist(node: &Node) -> bool {
+    (node.spec.role, node.certified_role, node.raft_id) == (Role::Manager, Role::Manager, 0)
+}
+
 /// The root was rotated: this node's certificate was signed by the old one, or the node still trusts the old one.
 pub fn signed_by_another(cluster: &Cluster, node: &Node) -> bool {
     signer(cluster).tls_info(&trusted(cluster)).is_ok_and(|info| info != node.description.tls_info)

@@ -60,6 +60,8 @@ pub struct Life {
     manager: watch::Sender<Option<Arc<Manager>>>,
     /// Held while the manager is opened or ended: one of both at a time.
     turning: tokio::sync::Mutex<()>,
+    /// Held while the manager asks for its voice.
+    asking: tokio::sync::Mutex<()>,
     /// The agent has been heard by a leader.
     heard: watch::Sender<bool>,
     /// Why this node is of no use to its swarm any more.
@@ -94,6 +96,7 @@ impl Life {
             leads: watch::Sender::default(),
             manager: watch::Sender::default(),
             turning: tokio::sync::Mutex::new(()),
+            asking: tokio::sync::Mutex::new(()),
             heard: watch::Sender::new(false),
             trouble: Mutex::default(),
             closing: CancellationToken::new(),
@@ -172,6 +175,7 @@ impl Life {
                         self.managers_are(managers);
                     }
                     Some(Heard::Renew) => self.renew_if_possible().await,
+                    Some(Heard::Enlist) => self.ask_again(),
                     Some(Heard::Removed) => {
                         tracing::warn!("this node was removed from its swarm");
                         *lock(&self.trouble) = Some("this node was removed from its swarm".into());

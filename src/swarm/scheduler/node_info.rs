@@ -2,7 +2,8 @@
 //!
 //! What a node has, minus what its tasks reserve. Built from the tables once, then kept up change by change ([`Machines::note`]), so that
 //! one more task costs the same however many run already. A task counts from its assignment until it is over
-//! ([`TaskState::is_over`]) whatever is wanted of it, for a container that is still being stopped still uses its memory and its port.
+//! ([`TaskState::is_over`]) whatever is wanted of it, for a container that is still being stopped still uses its memory and its port. When
+//! nodes are compared, one that was told to end counts no more: after an update of all tasks at once they are spread as evenly as before.
 //!
 //! Laws: kept up by changes or made of the tables anew, it is the same. *See:* swarmkit `manager/scheduler/nodeinfo.go`.
 //! *Next room:* [`super::filter`]
@@ -33,7 +34,11 @@ pub struct Machine {
     pub free: Amounts,
     /// What only some machines have, and tasks of this one have been given.
     given: Given,
+    /// Tasks whose containers are here, or will be.
     pub tasks: usize,
+    /// Those of them that nobody has told to end: by these nodes are compared.
+    pub lasting: usize,
+    /// And of these, how many are each service's.
     of_service: BTreeMap<String, usize>,
     /// Ports that tasks hold themselves (`mode=host`), and how many hold each.
     ports: BTreeMap<(String, u32), usize>,
@@ -48,6 +53,7 @@ impl Machine {
             free: Amounts { generic: Vec::new(), ..node.description.resources.clone() },
             given: Given::default(),
             tasks: 0,
+            lasting: 0,
             of_service: BTreeMap::new(),
             ports: BTreeMap::new(),
             failed: BTreeMap::new(),
@@ -69,7 +75,10 @@ impl Machine {
         self.free.memory_bytes -= needs.memory_bytes;
         self.given.count(&task.generic_resources, true);
         self.tasks += 1;
-        *self.of_service.entry(task.service_id.clone()).or_default() += 1;
+        if task.is_wanted() {
+            self.lasting += 1;
+            *self.of_service.entry(task.service_id.clone()).or_default() += 1;
+        }
         host_ports(task).for_each(|port| *self.ports.entry(port).or_default() += 1);
     }
 
@@ -79,7 +88,10 @@ impl Machine {
         self.free.memory_bytes += needs.memory_bytes;
         self.given.count(&task.generic_resources, false);
         self.tasks = self.tasks.saturating_sub(1);
-        less(&mut self.of_service, task.service_id.clone(), 1);
+        if task.is_wanted() {
+            self.lasting = self.lasting.saturating_sub(1);
+            less(&mut self.of_service, task.service_id.clone(), 1);
+        }
         host_ports(task).for_each(|port| less(&mut self.ports, port, 1));
     }
 
@@ -122,7 +134,7 @@ impl Machine {
         self.given.choose(&self.node.description.resources.generic, needs)
     }
 
-    /// How many tasks of a service are here.
+    /// How many tasks of a service are here that nobody has told to end.
     pub fn count(&self, service: &str) -> usize {
         self.of_service.get(service).copied().unwrap_or(0)
     }
@@ -171,7 +183,7 @@ pub fn host_ports(task: &Task) -> impl Iterator<Item = (String, u32)> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machines {
     by_id: BTreeMap<String, Machine>,
-    /// How many tasks of a service there are on all of them.
+    /// How many tasks of a service there are on all of them that nobody has told to end.
     of_service: BTreeMap<String, usize>,
 }
 
@@ -212,14 +224,14 @@ impl Machines {
     fn count_task(&mut self, task: &Task, is_there: bool) {
         let Some(machine) = self.by_id.get_mut(&task.node_id) else { return };
         machine.count_task(task, is_there);
-        match (task.occupies(), is_there) {
+        match (task.occupies() && task.is_wanted(), is_there) {
             (true, true) => *self.of_service.entry(task.service_id.clone()).or_default() += 1,
             (true, false) => less(&mut self.of_service, task.service_id.clone(), 1),
             (false, _) => {}
         }
     }
 
-    /// Some machine has a task of this service.
+    /// Some machine has a task of this service that nobody has told to end.
     pub fn have(&self, service: &str) -> bool {
         self.of_service.contains_key(service)
     }

@@ -41,7 +41,7 @@ enum Branch {
 
 /// How a node is ranked that has `count` tasks of the service.
 fn rank(wish: &Wish, machine: &Machine, count: usize, now: Timestamp, at: usize) -> Rank {
-    Reverse((machine.is_unlucky(&wish.service, wish.spec, now), count, machine.tasks, at))
+    Reverse((machine.is_unlucky(&wish.service, wish.spec, now), count, machine.lasting, at))
 }
 
 /// The value of a label; a node without it stands under the empty one.

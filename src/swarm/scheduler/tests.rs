@@ -246,3 +246,23 @@ fn a_task_that_was_made_for_one_node_says_what_is_missing_there() {
     run(&mut tables);
     assert_eq!(tables.task("t00001").expect("it is there").status.err, "insufficient resources on 1 node");
 }
+
+#[test]
+fn tasks_that_are_being_stopped_do_not_draw_their_successors_to_other_nodes() {
+    let spec = TaskSpec { placement: Some(Placement { max_replicas: 2, ..Placement::default() }), ..reserve(1.0) };
+    let mut tables = tables(vec![node("a", 8, ""), node("b", 8, "")], (0..3).map(|id| task(id, "web", spec.clone())).collect());
+    assert_eq!(run(&mut tables), counts(&[("a", 2), ("b", 1)]));
+    // all are told to end, and none has ended when the next come
+    let ending = tables.tasks().map(|t| {
+        let mut task = Task::clone(t);
+        (task.status.state, task.desired_state) = (TaskState::Running, TaskState::Shutdown);
+        Action::Put(task.into())
+    });
+    let actions: Vec<Action> = ending.collect();
+    put(&mut tables, actions);
+    put(&mut tables, (10..14).map(|id| Action::Put(task(id, "web", spec.clone()).into())).collect());
+    assert_eq!(run(&mut tables), counts(&[("a", 2), ("b", 2)]));
+    let machines = Machines::of(&tables);
+    let a = machines.get("a").expect("it is there");
+    assert_eq!((a.tasks, a.lasting, a.free.nano_cpus), (4, 2, 4_000_000_000), "what is being stopped still uses what it has");
+}

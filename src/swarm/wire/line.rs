@@ -59,6 +59,8 @@ pub enum ManagerSays {
     Logs { id: u64, wish: LogsWish },
     /// The node's role has changed: it should ask for a new certificate.
     Renew,
+    /// The node is a manager whose voice was taken away, and which shall have one again: it should ask for it.
+    Enlist,
     /// The node is no longer of this swarm.
     Removed,
 }

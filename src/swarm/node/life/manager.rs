@@ -83,13 +83,18 @@ impl Life {
         self.open_manager(false).await
     }
 
-    /// A manager that has come back: the others may not know its voice yet, or its address.
+    /// A manager that has come back: the others may not know its voice yet, or its address. Or its voice was taken away by a demotion that
+    /// was taken back before this node had heard of it: its log is as good as before, and so is its number.
     pub fn ask_again(self: &Arc<Self>) {
         self.work.spawn(self.clone().ask_for_voice());
     }
 
     async fn ask_for_voice(self: Arc<Self>) {
+        let _one_at_a_time = self.asking.lock().await;
         let record = self.record();
+        if record.raft_id == 0 {
+            return; // no manager, whatever was said before
+        }
         let ask = Ask::Enlist { raft_id: record.raft_id, address: record.advertise.to_string() };
         loop {
             match self.ask_managers(&ask).await {
@@ -100,7 +105,7 @@ impl Life {
                 () = tokio::time::sleep(AGAIN) => {}
                 () = self.closing.cancelled() => return,
             }
-            if self.manager().is_none() {
+            if self.manager().is_none() || self.record().raft_id != record.raft_id {
                 return;
             }
         }
