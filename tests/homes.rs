@@ -150,7 +150,7 @@ fn networks_ports_names_and_restarts_work_without_root() {
     assert_eq!(daemon.knock(), "hello\n", "the kernel needs no daemon");
     daemon.up();
     let listed = daemon.run(&["ps", "--format", "{{.Names}} {{.Ports}}"]).ok();
-    assert_eq!(listed.trim(), "web 0.0.0.0:8080->80/tcp");
+    assert_eq!(listed.trim(), "web 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp");
     assert_eq!(daemon.knock(), "hello\n");
     daemon.run(&["rm", "-f", "web"]).ok();
     daemon.run(&["network", "rm", "six"]).ok();

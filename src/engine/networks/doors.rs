@@ -9,6 +9,8 @@
 //!                          over the cable that leads out └─ carried by hand: ::1           [`carry`]
 //! ```
 //!
+//! * Everywhere means both families where this machine speaks both, as with Docker: `localhost` may well be `::1`, and a container without IPv6
+//!   is then reached by hand.
 //! * The way out leads over the network with the highest priority, among equals the first by name, that is not internal; over the gateway bridge only when there is no other.
 //!
 //! Laws: nothing leads in where nothing leads out. See: moby `libnetwork/drivers/bridge/port_mapping_linux.go`. Next room:
@@ -25,6 +27,7 @@ use crate::{
     },
 };
 use minidock_base::{Error, Result};
+use minidock_linux::bind;
 use minidock_network::{
     model::{Endpoint, Published},
     port_map::{Held, Wish},
@@ -55,7 +58,8 @@ pub(crate) fn open_doors(networks: &Networks, container: &Container, standing: &
     if doors.is_empty() || cable.upon.is_some() {
         return Ok(());
     }
-    let wishes: Vec<Wish> = doors.iter().map(|door| wish(door, &cable)).collect();
+    let both = cable.endpoint.v6.is_some() || speaks_v6();
+    let wishes: Vec<Wish> = doors.iter().map(|door| wish(door, &cable, both)).collect();
     standing.held = networks.ground()?.ports.reserve(&wishes).map_err(|e| blocked(container, &cable, e))?;
     standing.published = lead_to(&standing.held, &cable);
     Ok(())
@@ -67,13 +71,18 @@ fn blocked(container: &Container, cable: &Cable, why: Error) -> Error {
     why.during(format!("driver failed programming external connectivity on endpoint {} ({id})", container.name))
 }
 
-fn wish(door: &Door, cable: &Cable) -> Wish {
+/// Whether anybody here could knock by IPv6: then "everywhere" means these doors, too.
+fn speaks_v6() -> bool {
+    bind::tcp((Ipv6Addr::LOCALHOST, 0).into()).is_ok()
+}
+
+/// What to hold for a door; on `both` families if it is wished for everywhere.
+fn wish(door: &Door, cable: &Cable, both: bool) -> Wish {
     let v6 = cable.endpoint.v6;
     let everywhere = cable.bridge.host_binding.is_unspecified();
     let hosts = match door.host {
         Some(host) => vec![host],
-        // an IPv6 door only leads somewhere when the container has IPv6
-        None if everywhere && v6.is_some() => vec![cable.bridge.host_binding, Ipv6Addr::UNSPECIFIED.into()],
+        None if everywhere && both => vec![cable.bridge.host_binding, Ipv6Addr::UNSPECIFIED.into()],
         None => vec![cable.bridge.host_binding],
     };
     let target = match (hosts[0].is_ipv4(), cable.endpoint.v4, v6) {
@@ -121,10 +130,12 @@ pub(crate) fn by_rule(doors: &[Published]) -> Vec<Published> {
     doors.iter().filter(|door| !proxy::is_needed(door.host.0, door.target.0)).cloned().collect()
 }
 
-/// Stands at the doors that no rule can open. A runtime must be around.
+/// Stands at the doors that no rule can open, or not for all who knock. A runtime must be around.
 pub(crate) fn carry(standing: &mut Standing) -> Result<()> {
     standing.proxies.clear();
-    for door in standing.published.iter().filter(|door| proxy::is_needed(door.host.0, door.target.0)) {
+    // what is sent to ::1 reaches the door of everywhere past the rule
+    let by_hand = |door: &&Published| door.host.0 == Ipv6Addr::UNSPECIFIED || proxy::is_needed(door.host.0, door.target.0);
+    for door in standing.published.iter().filter(by_hand) {
         let its = |held: &&Held| (held.protocol, held.host) == (door.protocol, door.host);
         if let Some(held) = standing.held.iter().find(its) {
             standing.proxies.push(Proxy::open(held, door.target.into())?);
