@@ -87,6 +87,42 @@ fn managers_come_and_go_by_their_roles_and_tokens_are_rotated() {
 }
 
 #[test]
+fn who_is_demoted_and_promoted_in_one_breath_is_a_manager_in_the_end_and_who_was_demoted_may_leave_at_once() {
+    let nodes = Nodes::up(&["--nodes", "3", "--managers", "3"]);
+    let voices = |wanted: &[&str]| {
+        wait_for("their voices", || {
+            let listed = nodes.on("node1", &["node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}"]).out;
+            let mut heard: Vec<&str> = listed
+                .lines()
+                .filter_map(|line| line.split_once(' ').filter(|(_, status)| matches!(*status, "Leader" | "Reachable")))
+                .map(|(name, _)| name)
+                .collect();
+            heard.sort_unstable();
+            heard == wanted
+        });
+    };
+    voices(&["node1", "node2", "node3"]);
+    for _ in 0..3 {
+        nodes.inside("node1", "minidock node demote node3 && minidock node promote node3");
+        nodes.ok("node1", &["node", "update", "--label-add", "a=b", "node3"]);
+    }
+    voices(&["node1", "node2", "node3"]);
+    wait_for("it to know a leader", || nodes.on("node3", &create("web", &[])).status == 0);
+    // demoted and promoted while it is dead: when it is back it has its voice
+    nodes.cluster(&["kill", "node3"]);
+    wait_for("it to be demoted", || nodes.on("node1", &["node", "demote", "node3"]).status == 0);
+    wait_for("its voice to be gone", || {
+        !nodes.on("node1", &["node", "inspect", "-f", "{{json .}}", "node3"]).out.contains("ManagerStatus\":{")
+    });
+    nodes.ok("node1", &["node", "promote", "node3"]);
+    nodes.cluster(&["start", "node3"]);
+    voices(&["node1", "node2", "node3"]);
+    nodes.ok("node1", &["node", "demote", "node2"]);
+    nodes.ok("node2", &["swarm", "leave"]);
+    voices(&["node1", "node3"]);
+}
+
+#[test]
 fn the_root_of_all_certificates_may_be_a_persons_own() {
     let nodes = Nodes::up(&["--nodes", "2", "--managers", "1"]);
     let certificate = "/var/lib/minidock/swarm/certificates/swarm-node.crt";
