@@ -144,6 +144,29 @@ fn update_changes_what_is_mentioned_and_nothing_when_refused() {
 }
 
 #[test]
+fn a_real_time_period_and_its_runtime_are_set_in_the_order_that_works() {
+    if !may_run() || !is_v1() || !fs::exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").is_ok_and(|there| there) {
+        return;
+    }
+    let living = Bundle::new(&["sleep", "1000"]);
+    living.run_detached();
+    let group = living.cgroup("cpu");
+    // a group has no real-time share that its parent has not
+    let parent = group.parent().expect("the tests' own").join("cpu.rt_runtime_us");
+    fs::write(parent, "400000").expect("ours");
+    let set = |period: &str, runtime: &str| {
+        living.ok(&["update", "--cpu-rt-period", period, "--cpu-rt-runtime", runtime, &living.id]);
+        assert_eq!(
+            (living.knob("cpu", "cpu.rt_period_us"), living.knob("cpu", "cpu.rt_runtime_us")),
+            (period.into(), runtime.into())
+        );
+    };
+    set("1000000", "50000");
+    set("10000", "3000"); // the old runtime is longer than the new period
+    set("500000", "100000"); // the new runtime is longer than the old period
+}
+
+#[test]
 fn a_paused_container_uses_no_time_and_can_be_killed() {
     if !may_run() || !is_v1() {
         return;
