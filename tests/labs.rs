@@ -482,3 +482,18 @@ fn a_commit_is_told_while_the_container_is_held() {
     let end = told.lines().skip_while(|line| *line != "container pause").collect::<Vec<_>>();
     assert_eq!(end, ["container pause", "image tag", "container commit", "container unpause"]);
 }
+
+#[test]
+fn a_commit_of_what_was_not_changed_adds_a_step_and_no_layer() {
+    let daemon = Daemon::start();
+    daemon.ok(&["run", "--name", "same", "alpine", "true"]);
+    daemon.ok(&["run", "--name", "other", "alpine", "touch", "/new"]);
+    for (name, more) in [("same", 0), ("other", 1)] {
+        daemon.ok(&["commit", "-c", "ENV A=b", name, name]);
+        let layers = |image: &str| daemon.inspect(image, "{{len .RootFS.Layers}}").parse::<u32>().expect("a number");
+        assert_eq!(layers(name), layers("alpine") + more, "{name}");
+        let steps = |image: &str| daemon.ok(&["history", "-q", image]).lines().count();
+        assert_eq!(steps(name), steps("alpine") + 1, "{name}");
+        assert_eq!(daemon.ok(&["run", "--rm", name, "sh", "-c", "echo $A; ls /new 2>/dev/null | wc -l"]), format!("b\n{more}"));
+    }
+}

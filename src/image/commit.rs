@@ -9,7 +9,7 @@
 //!   configuration: the base's, what the container was run with, --change; history: one more step
 //! ```
 //!
-//! * [`Store::commit`] does it. A container that wrote nothing gives a layer that holds nothing, as in Docker.
+//! * [`Store::commit`] does it. A container that wrote nothing gives no layer, only a step of history, as in Docker.
 //!
 //! Law: the image's parent is remembered, so that `history` and `rmi` know the way. See: moby `daemon/commit.go`.
 //! Next room: [`crate::remove`]
@@ -33,6 +33,9 @@ use std::{
     io::{self, BufReader, Write},
     path::Path,
 };
+
+/// A tar archive without an entry: two blocks that mark the end.
+const NO_ENTRY: [u8; 1024] = [0; 1024];
 
 /// What a commit is made of.
 #[derive(Clone, Debug)]
@@ -60,13 +63,13 @@ impl Store {
             tags::check_name(name)?;
         }
         let base = commit.base;
-        let (diff_id, blob, _pinned) = self.pack(commit)?;
+        let (layer, _pinned) = self.pack(commit)?.map(|(diff_id, blob, pinned)| ((diff_id, blob), pinned)).unzip();
         let now = clock::rfc3339(clock::now());
         let mut config: ImageConfig = (*base.config).clone();
         config.created = Some(now.clone());
         config.author = (!commit.author.is_empty()).then(|| commit.author.to_string());
         config.config = commit.config.clone();
-        config.rootfs.diff_ids.push(diff_id);
+        config.rootfs.diff_ids.extend(layer.iter().map(|(diff_id, _)| diff_id.clone()));
         for old in ["container", "container_config", "docker_version"] {
             config.extra.remove(old); // they spoke of the base's making
         }
@@ -82,15 +85,19 @@ impl Store {
             created_by: text(commit.created_by),
             author: text(commit.author),
             comment: text(commit.comment),
-            empty_layer: false,
+            empty_layer: layer.is_none(),
         });
-        let layers: Vec<Descriptor> = base.layers.iter().map(|layer| layer.blob.clone()).chain([blob]).collect();
+        let layers: Vec<Descriptor> =
+            base.layers.iter().map(|layer| layer.blob.clone()).chain(layer.map(|(_, blob)| blob)).collect();
         self.enter(&config, layers, commit.name.as_slice(), Some(&base.id))
     }
 
-    /// Packs, compresses and hashes the layer, and puts it in place unpacked as well.
-    fn pack(&self, commit: &Commit<'_>) -> Result<(Digest, Descriptor, crate::store::Pinned<'_>)> {
+    /// Packs, compresses and hashes the layer, and puts it in place unpacked as well; `None`: it would hold nothing.
+    fn pack(&self, commit: &Commit<'_>) -> Result<Option<(Digest, Descriptor, crate::store::Pinned<'_>)>> {
         let (diff_id, ingest) = step::pack(commit.upper, self.content.begin()?).doing(|| "pack the container's changes")?;
+        if diff_id == Digest::of(&NO_ENTRY) {
+            return Ok(None);
+        }
         let digest = ingest.digest();
         let blob = archive::descriptor(OCI_LAYER_GZIP, digest.clone(), ingest.size());
         let mut diff_ids = commit.base.diff_ids().to_vec();
@@ -107,7 +114,7 @@ impl Store {
             self.keep_layer(making, &diff_ids, &unpacked, &found, &lower)?;
         }
         ingest.commit(&digest)?;
-        Ok((diff_id, blob, pinned))
+        Ok(Some((diff_id, blob, pinned)))
     }
 }
 
