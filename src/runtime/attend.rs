@@ -179,14 +179,51 @@ pub fn announce(options: &Options, child: &Child<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the pid beside the file and renames it: a reader never sees half of it.
+/// Writes the pid beside the file and renames it: a reader never sees half of it. A pipe or a device is written to, and stays what it is.
 ///
 /// # Errors
 /// What the disk says.
 pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let doing = || format!("write the pid file {}", path.display());
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return fs::write(path, pid.to_string()).doing(doing);
+    }
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: no name for a pid file", path.display())))?;
     let beside = path.with_file_name(format!(".{}", name.to_string_lossy()));
     fs::write(&beside, pid.to_string()).doing(doing)?;
     fs::rename(&beside, path).doing(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minidock_linux::files::{self, FileType};
+    use std::{
+        ffi::OsStr,
+        io::Read,
+        os::{fd::AsFd, unix::fs::FileTypeExt},
+    };
+
+    #[test]
+    fn a_pid_file_is_new_and_what_is_no_file_stays_what_it_is() {
+        let folder = tempfile::tempdir().expect("room");
+        let (file, pipe) = (folder.path().join("pid"), folder.path().join("pipe"));
+        for pid in [7, 8] {
+            write_pid_file(&file, pid).expect("room");
+            assert_eq!(fs::read_to_string(&file).expect("written"), pid.to_string());
+        }
+        let inside = files::open_directory(folder.path()).expect("just made");
+        files::mknodat(inside.as_fd(), OsStr::new("pipe"), FileType::Fifo, 0o600, (0, 0)).expect("a pipe");
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut text = String::new();
+                fs::File::open(pipe).and_then(|mut pipe| pipe.read_to_string(&mut text)).map(|_| text)
+            }
+        });
+        write_pid_file(&pipe, 9).expect("somebody reads");
+        assert_eq!(reader.join().expect("no panic").expect("read"), "9");
+        assert!(fs::symlink_metadata(&pipe).expect("there").file_type().is_fifo());
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 2, "nothing else is left");
+    }
 }
