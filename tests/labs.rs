@@ -490,7 +490,8 @@ fn a_commit_of_what_was_not_changed_adds_a_step_and_no_layer() {
     daemon.ok(&["run", "--name", "other", "alpine", "touch", "/new"]);
     for (name, more) in [("same", 0), ("other", 1)] {
         daemon.ok(&["commit", "-c", "ENV A=b", name, name]);
-        let layers = |image: &str| daemon.inspect(image, "{{len .RootFS.Layers}}").parse::<u32>().expect("a number");
+        let count = |image: &str| daemon.ok(&["image", "inspect", "-f", "{{len .RootFS.Layers}}", image]);
+        let layers = |image: &str| count(image).parse::<u32>().expect("a number");
         assert_eq!(layers(name), layers("alpine") + more, "{name}");
         let steps = |image: &str| daemon.ok(&["history", "-q", image]).lines().count();
         assert_eq!(steps(name), steps("alpine") + 1, "{name}");
