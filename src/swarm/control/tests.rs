@@ -262,19 +262,23 @@ fn who_knows_a_nodes_spec_may_change_it_though_the_managers_have_written_its_row
     let node = |desk: &Desk| Node::clone(desk.tables.node("n1").expect("it is there"));
     desk.act(vec![Action::Put(Node { id: "n1".into(), ..Node::default() }.into())]);
     let read = node(&desk);
+    let before = Node { version: minidock_spec::swarm::Version { index: read.version.index - 1 }, ..read.clone() };
     let mut told = node(&desk); // its agent says something of itself
     told.status.state = NodeState::Ready;
     desk.act(vec![Action::Put(told.into())]);
     let spec = |zone: &str| NodeSpec { labels: [("zone".into(), zone.into())].into(), ..NodeSpec::default() };
     let wish = |read: &Node, zone: &str| Wish::UpdateNode { id: "n1".into(), version: read.version.index, spec: spec(zone) };
+    assert!(desk.refused(wish(&before, "a")).contains("update out of sequence"), "it was not there yet");
     desk.ask(wish(&read, "a")).expect("nobody has changed its spec");
     assert!(desk.refused(wish(&read, "b")).contains("update out of sequence"), "somebody has");
     let read = node(&desk);
     assert_eq!((read.spec.clone(), read.status.state), (spec("a"), NodeState::Ready));
     desk.act(vec![Action::Put(Node { raft_id: 7, ..read.clone() }.into())]);
     desk.ask(wish(&read, "b")).expect("a number of the consensus is none of its spec");
-    let ahead = Node { version: minidock_spec::swarm::Version { index: 99 }, ..read };
-    assert!(desk.refused(wish(&ahead, "c")).contains("update out of sequence"));
+    for never in [0, 99] {
+        let odd = Node { version: minidock_spec::swarm::Version { index: never }, ..read.clone() };
+        assert!(desk.refused(wish(&odd, "c")).contains("update out of sequence"), "nobody has read version {never}");
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Tables {
             Action::Put(row) => {
                 let before = self.take(row.table(), row.id());
                 let born = before.as_ref().and_then(Row::created_at);
-                let row = climb(before.as_ref(), row).stamped(index, at, born);
+                let row = climb(before.as_ref(), row, index).stamped(index, at, born);
                 self.put(row.clone());
                 Some(Change { before, after: Some(row) })
             }
@@ -261,8 +261,12 @@ fn removed(action: &Action) -> Option<(Table, &str)> {
 }
 
 /// A task's states never go back; after which version a node's spec was changed is noted here, whoever has changed it.
-fn climb(before: Option<&Row>, after: Row) -> Row {
+fn climb(before: Option<&Row>, after: Row, index: u64) -> Row {
     match (before, after) {
+        (None, Row::Node(mut new)) => {
+            Arc::make_mut(&mut new).spec_after = index.saturating_sub(1);
+            Row::Node(new)
+        }
         (Some(Row::Node(old)), Row::Node(mut new)) => {
             let spec_after = if old.spec == new.spec { old.spec_after } else { old.version.index };
             if new.spec_after != spec_after {
