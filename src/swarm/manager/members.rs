@@ -9,6 +9,7 @@
 //!   demote    spec: worker  ─► voice gone  ─► number gone      ─► certificate of a worker
 //! ```
 //!
+//! Promoted again before its number was gone, a node has a number and no voice; its number is taken away, and it begins anew.
 //! A leader that is demoted takes its own voice away last of all; the others elect one of themselves, who finishes the work.
 //!
 //! Laws: one change of members at a time; nothing is taken away that would leave no majority of those who answer.
@@ -17,9 +18,9 @@
 use super::{Manager, clerk::change_node, lead::Ledger, rotation};
 use minidock_base::{Error, Result};
 use minidock_consensus::{Consensus, Member, Standing};
-use minidock_spec::swarm::node::Role;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
+use minidock_spec::swarm::node::{Node, Role};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
 /// A newcomer is given so long to learn the history.
 const LEARN: Duration = Duration::from_secs(20);
@@ -80,9 +81,10 @@ fn leaves_majority(standing: &Standing, gone: u64) -> bool {
 /// Keeps both lists in agreement, until the term is over.
 pub(super) async fn keep(manager: Arc<Manager>, ledger: Arc<Ledger>) {
     let mut changes = manager.watch();
+    let mut mute = Mute::default();
     loop {
         let amended = match rotation::finish(&manager, &ledger).await {
-            Ok(()) => amend(&manager, &ledger).await,
+            Ok(()) => amend(&manager, &ledger, &mut mute).await,
             Err(error) => Err(error),
         };
         let again = match amended {
@@ -114,7 +116,21 @@ fn is_of_a_node(change: &crate::store::Change) -> bool {
     matches!(change.row(), Some(crate::store::Row::Node(_)))
 }
 
-async fn amend(manager: &Manager, ledger: &Ledger) -> Result<()> {
+/// Nodes that shall be managers, have a number and no voice: they are about to get one, or it was taken away by a demotion that was taken
+/// back before their number was gone. Who is found so for long is asked to begin anew.
+#[derive(Default)]
+struct Mute(BTreeMap<u64, Instant>);
+
+impl Mute {
+    /// Whose number must go, of those who are mute now.
+    fn look(&mut self, mute: &[u64], now: Instant) -> Vec<u64> {
+        self.0.retain(|id, _| mute.contains(id));
+        let long = |id: &&u64| now.duration_since(*self.0.entry(**id).or_insert(now)) >= AGAIN;
+        mute.iter().filter(long).copied().collect()
+    }
+}
+
+async fn amend(manager: &Manager, ledger: &Ledger, mute: &mut Mute) -> Result<()> {
     let consensus: Arc<Consensus> = manager.replica.consensus()?.clone();
     let own = consensus.standing().id;
     let wanted = manager.view(|tables| {
@@ -134,6 +150,20 @@ async fn amend(manager: &Manager, ledger: &Ledger) -> Result<()> {
             .await?;
         }
     }
+    let silent = wanted.iter().filter(|(id, _, role)| *role == Role::Manager && *id != own && !members.contains(id));
+    let silent: BTreeMap<u64, String> = silent.map(|(id, node, _)| (*id, node.clone())).collect();
+    for id in mute.look(&silent.keys().copied().collect::<Vec<_>>(), Instant::now()) {
+        // while one is being given his voice the lock is held
+        if let (Ok(_nobody_is), Some(node)) = (manager.membership.try_lock(), silent.get(&id)) {
+            let forget = move |node: &mut Node| {
+                if node.raft_id == id {
+                    node.raft_id = 0;
+                }
+                Ok(())
+            };
+            change_node(ledger, node.clone(), forget).await?;
+        }
+    }
     let is_manager = |id: &u64| wanted.iter().any(|(known, _, role)| known == id && *role == Role::Manager);
     let mut surplus: Vec<u64> = members.into_iter().filter(|id| !is_manager(id)).collect();
     surplus.sort_by_key(|id| *id == own); // oneself last: afterwards another leads
@@ -142,6 +172,22 @@ async fn amend(manager: &Manager, ledger: &Ledger) -> Result<()> {
             manager.count_out(*id).await?;
             Err(Error::unavailable("one was taken out: look again"))
         }
+        None if !silent.is_empty() => Err(Error::unavailable("one has no voice yet: look again")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_mute_for_long_begins_anew_and_who_has_just_asked_does_not() {
+        let (mut mute, start) = (Mute::default(), Instant::now());
+        assert!(mute.look(&[3], start).is_empty());
+        assert!(mute.look(&[3, 4], start + AGAIN / 2).is_empty());
+        assert_eq!(mute.look(&[3, 4], start + AGAIN), [3]);
+        assert!(mute.look(&[4], start + AGAIN).is_empty(), "it has its voice");
+        assert!(mute.look(&[3], start + AGAIN * 2).is_empty(), "another time is counted anew");
     }
 }
