@@ -105,7 +105,7 @@ def start_up(daemon, docker_env):
         config = json.loads((bundle / "config.json").read_text())
         config["process"]["args"], config["process"]["terminal"] = ["/bin/true"], False
         config["process"].pop("rlimits", None)
-        config["root"]["path"] = str(work / "lower")
+        config["root"]["path"] = str(work / "bare/lower")
         (bundle / "config.json").write_text(json.dumps(config))
         ways["runc"] = rounds(["runc", "--root", str(fleeting / "runc"), "run", "-b", str(bundle), "bench"])
         ways["alone"] = rounds([MINIDOCK, "runtime", "--root", str(fleeting / "rt"), "run", "-b", str(bundle), "bench"])
@@ -164,11 +164,12 @@ def many(daemon):
 
 def idle(daemon):
     fields = lambda: sum(int(n) for n in pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])
-    rss = next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    row("the idle daemon's resident memory", rss / 1024, "MiB", limit="20")
+    time.sleep(4)  # until it knows that it is idle, and has given back what served its start
     ticks, seconds = fields(), 5
     time.sleep(seconds)
     row("the idle daemon's CPU", (fields() - ticks) / os.sysconf("SC_CLK_TCK") / seconds * 100, "%", limit="0.1")
+    rss = next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    row("the idle daemon's resident memory", rss / 1024, "MiB", limit="20")
 
 
 def load(daemon, docker_env):
