@@ -167,7 +167,7 @@ impl Row for PluginRow {
         &["Description", "Enabled", "ID", "Name", "PluginReference"]
     }
     fn column(&self, name: &str) -> Option<Value> {
-        let text = |value: &Json| Value::text(value.as_str().unwrap_or_default().to_string());
+        let text = |value: &Json| Value::text(value.as_str().unwrap_or_default());
         match name {
             "Description" => Some(text(&self.0["Config"]["Description"])),
             "Enabled" => Some(Value::Bool(self.0["Enabled"].as_bool().unwrap_or_default())),

@@ -210,7 +210,7 @@ mod tests {
         let mut seed = 7u64;
         let mut noise = |n: usize| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
-            if n % 3 == 0 { b'x' } else { (seed >> 56) as u8 }
+            if n.is_multiple_of(3) { b'x' } else { (seed >> 56) as u8 }
         };
         let noise: Vec<u8> = (0..3 * BLOCK + 100).map(&mut noise).collect();
         let pure: Vec<u8> = (0..2 * BLOCK + 17).map(|n| noise[n / 2 * 3 + 1 + n % 2]).collect();

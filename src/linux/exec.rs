@@ -199,7 +199,7 @@ pub fn overlay_self() -> Result<OwnedFd, CallFailed> {
     let tree = overlay.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID)?;
     let program = crate::files::openat2(&tree, name, crate::files::Open::PathNoFollow, crate::files::Resolve::Beneath)?;
     // The folder may have changed under our feet: what is executed must be what we are, at least in size and age.
-    let same = |a: std::fs::Metadata, b: crate::files::Stat| a.len() == b.st_size as u64 && a.mtime() == b.st_mtime as i64;
+    let same = |a: std::fs::Metadata, b: crate::files::Stat| a.len() == b.st_size as u64 && a.mtime() == b.st_mtime;
     let ours = std::fs::metadata("/proc/self/exe").map_err(|_| gone())?;
     match same(ours, crate::files::fstat(&program)?) {
         true => Ok(program),

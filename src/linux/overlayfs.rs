@@ -299,7 +299,7 @@ mod tests {
             Err(failed) => return println!("SKIP: no overlayfs here: {failed}"),
         };
         let root = crate::files::openat2(&mount, ".", crate::files::Open::Directory, crate::files::Resolve::Beneath);
-        let mut names = crate::files::getdents(&root.expect("a directory")).expect("a directory");
+        let mut names = crate::files::getdents(root.expect("a directory")).expect("a directory");
         names.sort();
         assert_eq!(names, ["one", "two"]);
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("procfs");
