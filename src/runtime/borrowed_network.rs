@@ -63,7 +63,11 @@ pub fn is_its(name: &str) -> bool {
     name.starts_with("net.") || name.starts_with("net/")
 }
 
-fn visit<T>(network: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Does something in another network, and comes back: hooks and everything else of ours belong where we came from.
+///
+/// # Errors
+/// What `act` says; EPERM when we may not go there.
+pub fn visit<T>(network: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
     let doing = || format!("visit the network namespace {}", network.display());
     let alone = Set::EMPTY.with(Namespace::Network);
     let own = namespaces::open(Path::new("/proc/self/ns/net"), Namespace::Network).doing(doing)?;

@@ -20,12 +20,12 @@
 //! Laws: a list of which one cannot be moved moves none: what has gone already comes home, with its name and its addresses.
 //! *See:* runtime-spec config-linux.md#network-devices, RFC 3549 §2.3.3.2. *Next room:* [`crate::attend`]
 
-use crate::{bundle, log};
+use crate::{borrowed_network, bundle, log};
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     errno::ENODEV,
     files,
-    namespaces::{self, Namespace, Set},
+    namespaces::{self, Namespace},
     netlink::{
         Family, Socket,
         address::{self, OnLink},
@@ -137,13 +137,8 @@ impl Way {
             ));
         }
         let here = Socket::open(Family::Route).doing(doing)?;
-        let network = Set::EMPTY.with(Namespace::Network);
-        namespaces::setns(inside.as_fd(), network, &shown).doing(doing)?;
-        let there = Socket::open(Family::Route);
-        // Hooks and everything else of ours belong where we came from.
-        namespaces::setns(outside.as_fd(), network, "our own network namespace")
-            .doing(|| "return to our own network namespace")?;
-        let there = there.doing(doing)?.named(format!("nsenter --net={}", word(&shown)));
+        let there = borrowed_network::visit(&place, || Socket::open(Family::Route).doing(doing))?;
+        let there = there.named(format!("nsenter --net={}", word(&shown)));
         Ok(Way { outside, inside, shown, here, there })
     }
 
