@@ -14,6 +14,7 @@
 
 use crate::{memory_policy, net_devices, written};
 use minidock_base::{Doing, Error, Result};
+use minidock_spec::runtime::SYSCTLS_OF_IPC;
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Process, Spec};
 use std::path::{Path, PathBuf};
 
@@ -214,18 +215,8 @@ fn check_linux(spec: &Spec) -> Result<()> {
 /// A sysctl that belongs to a namespace the container does not have would change the host.
 fn check_sysctl(spec: &Spec, name: &str) -> Result<()> {
     let dotted = name.replace('/', ".");
-    let ipc = [
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    ];
     let own = |kind| has_namespace(spec, kind);
-    if ipc.contains(&dotted.as_str()) || dotted.starts_with("fs.mqueue.") {
+    if SYSCTLS_OF_IPC.contains(&dotted.as_str()) || dotted.starts_with("fs.mqueue.") {
         return match own(LinuxNamespaceType::Ipc) {
             true => Ok(()),
             false => Err(Error::invalid(format!("sysctl \"{name}\" is not allowed in the hosts ipc namespace"))),

@@ -18,6 +18,18 @@ use std::collections::BTreeMap;
 /// The version of the runtime specification that we write.
 pub const OCI_VERSION: &str = "1.2.0";
 
+/// The kernel parameters that belong to an IPC namespace, besides those below `fs.mqueue.`: ipc_namespaces(7).
+pub const SYSCTLS_OF_IPC: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
 /// The four states of a container, as the specification has them (and Docker's `paused`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,7 +7,7 @@
 //! *See:* docker/cli `opts.go` `parseSecurityOpts`, `parseSystemPaths`. *Next room:* [`crate::container::body`]
 
 use minidock_base::{Doing, Error, Result, units};
-use minidock_spec::engine::container::HealthConfig;
+use minidock_spec::{engine::container::HealthConfig, runtime::SYSCTLS_OF_IPC};
 use std::collections::BTreeMap;
 
 /// What `--security-opt` comes to.
@@ -52,25 +52,13 @@ fn profile(file: &str) -> Result<String> {
     Ok(value.to_string())
 }
 
-/// The kernel parameters that belong to a container's namespaces and not to the machine.
-const OF_IPC: [&str; 8] = [
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-];
-
 /// Reads all `--sysctl`.
 ///
 /// # Errors
 /// Docker's `sysctl '…' is not allowed`.
 pub fn sysctls(values: &[String]) -> Result<BTreeMap<String, String>> {
     let one = |value: &String| match value.split_once('=') {
-        Some((name, text)) if OF_IPC.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") => {
+        Some((name, text)) if SYSCTLS_OF_IPC.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") => {
             Ok((name.to_string(), text.to_string()))
         }
         _ => Err(Error::invalid(format!("invalid argument {value:?} for \"--sysctl\" flag: sysctl '{value}' is not allowed"))
