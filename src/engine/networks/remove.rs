@@ -14,7 +14,7 @@ use crate::{
     container::{prune::until, to_the_end},
     networks::{
         create::{lower, publish},
-        overlay::gateway::GATEWAY,
+        overlay::{gateway::GATEWAY, realize::purge_mesh},
         record::{Driver, Record, is_predefined},
     },
 };
@@ -125,6 +125,7 @@ pub async fn purge(engine: &Arc<Engine>) -> Result<Vec<String>> {
             let Ok(ground) = e.networks.ground() else { return Ok(Vec::new()) };
             networks.iter().for_each(|network| lower(ground, network));
             ground.table.purge()?;
+            purge_mesh(&e, ground)?;
             // what Docker needs as much as we did stays, and stays written down
             let changed = match ground.table.is_beside_docker()? {
                 true => Vec::new(),

@@ -218,3 +218,9 @@ fn mesh(engine: &Engine, ground: &Ground, now: &Wishes, everything: bool) -> Res
     }
     Ok(known.is_empty())
 }
+
+/// Takes the mesh's table away, also one that an earlier daemon left.
+pub(crate) fn purge_mesh(engine: &Engine, ground: &Ground) -> Result<()> {
+    let mesh = engine.networks.overlays.mesh.lock().expect("no holder panics").take();
+    mesh.map_or_else(|| Mesh::open(ground.ports.clone()), Ok)?.purge()
+}
