@@ -25,6 +25,9 @@ pub fn why(action: &Action) -> &'static str {
         "unshare" if has("CLONE_NEWNET") && action.room.starts_with("src/network/") => {
             "the network is made before the container, which then joins it: so a failure here costs no process, and the namespace is there between two lives"
         }
+        "unshare" if has("CLONE_NEWNET") => {
+            "a network namespace takes the kernel longest of all: the container's first process makes it by itself, while the runtime makes the control groups"
+        }
         "move_mount" if has("ns/net") => "a namespace lives as long as somebody holds it; a file in a mount does",
         "setns" => "a namespace has no name, only a file in /proc of a process that lives in it",
         "ioctl" if has("SIOCSIFFLAGS") => "programs that talk to themselves over 127.0.0.1 would find no way",

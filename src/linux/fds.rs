@@ -152,6 +152,59 @@ pub fn send_fd(socket: impl AsFd, fd: impl AsFd, bytes: &[u8]) -> Result<(), Cal
     )
 }
 
+/// Descriptors that travel together, at the most: more than any machine has trees of control groups.
+const TOGETHER: usize = 32;
+
+/// Sends one byte, and beside it copies of several descriptors, in order.
+///
+/// # Errors
+/// ENOBUFS for more than 32 of them; EPIPE when the other end is gone. See: unix(7), SCM_RIGHTS.
+#[track_caller]
+pub fn send_fds(socket: impl AsFd, fds: &[OwnedFd]) -> Result<(), CallFailed> {
+    let socket = socket.as_fd();
+    let numbers = || fds.iter().map(|fd| fd.as_raw_fd().to_string()).collect::<Vec<_>>().join(", ");
+    call(
+        "sendmsg",
+        || vec![socket.as_raw_fd().to_string(), format!("{{SCM_RIGHTS, [{}]}}", numbers())],
+        || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];
+            let mut beside = SendAncillaryBuffer::new(&mut space);
+            let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+            if borrowed.len() > TOGETHER || !beside.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+                return Err(rustix::io::Errno::NOBUFS);
+            }
+            rustix::net::sendmsg(socket, &[IoSlice::new(b"d")], &mut beside, SendFlags::NOSIGNAL).map(drop)
+        },
+    )
+}
+
+/// Receives what [`send_fds`] sent; all are close-on-exec. `None`: the other end is gone.
+///
+/// # Errors
+/// As recvmsg(2).
+#[track_caller]
+pub fn receive_fds(socket: impl AsFd) -> Result<Option<Vec<OwnedFd>>, CallFailed> {
+    let socket = socket.as_fd();
+    call(
+        "recvmsg",
+        || vec![socket.as_raw_fd().to_string(), "{SCM_RIGHTS}".into(), "MSG_CMSG_CLOEXEC".into()],
+        || {
+            let (mut space, mut byte) = ([MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))], [0]);
+            let mut beside = RecvAncillaryBuffer::new(&mut space);
+            let mut room = [IoSliceMut::new(&mut byte)];
+            let got =
+                rustix::io::retry_on_intr(|| rustix::net::recvmsg(socket, &mut room, &mut beside, RecvFlags::CMSG_CLOEXEC))?;
+            let mut received = Vec::new();
+            for message in beside.drain() {
+                if let RecvAncillaryMessage::ScmRights(fds) = message {
+                    received.extend(fds);
+                }
+            }
+            Ok::<_, rustix::io::Errno>((got.bytes > 0).then_some(received))
+        },
+    )
+}
+
 /// Receives up to `room.len()` bytes and the first descriptor beside them (`None` when there was none); it is
 /// close-on-exec. Zero bytes: the other end is gone.
 #[track_caller]
@@ -220,6 +273,25 @@ mod tests {
         let mut text = String::new();
         std::fs::File::from(read).read_to_string(&mut text).expect("our own pipe");
         assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn several_descriptors_cross_together_in_order_and_none_comes_from_who_is_gone() {
+        let (here, there) = socketpair().expect("two descriptors");
+        let (mut readers, writers): (Vec<_>, Vec<_>) = (0..3).map(|_| pipe().expect("two descriptors")).unzip();
+        send_fds(&here, &writers).expect("a connected peer");
+        drop((here, writers));
+        let arrived = receive_fds(&there).expect("something waits").expect("they were sent");
+        for (n, fd) in arrived.into_iter().enumerate() {
+            assert!(rustix::io::fcntl_getfd(&fd).expect("open").contains(FdFlags::CLOEXEC));
+            std::fs::File::from(fd).write_all(&[n as u8]).expect("the reader is alive");
+        }
+        for (n, reader) in readers.drain(..).enumerate() {
+            let mut told = Vec::new();
+            std::fs::File::from(reader).read_to_end(&mut told).expect("our own pipe");
+            assert_eq!(told, [n as u8]);
+        }
+        assert!(receive_fds(&there).expect("the end is no error").is_none());
     }
 
     #[test]

@@ -5,11 +5,14 @@
 //!
 //! ```text
 //!   raise     state with the pid · id maps · id-mapped mounts · oom score · network devices · go
+//!   let in    the doors of its control groups
+//!   announce  pid file, pidfd socket
 //!   attend    Source → opened inside · Hooks → prestart, createRuntime · Listener → the seccomp agent · Ready        crate::handshake
-//!   announce  pid file, pidfd socket                                                        … then go
+//!             … then go
 //! ```
 //!
-//! Laws: the pid is written down before anything else is done for it. Next room: [`crate::handshake`]
+//! Laws: the pid is written down before anything else is done for it; a pid file is written while the child works, and goes again if
+//! nothing comes of it. Next room: [`crate::handshake`]
 
 use crate::{
     bundle, console,
@@ -33,7 +36,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use std::{
     fs::{self, File},
     os::fd::{AsFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The parent's view of the child.
@@ -75,6 +78,12 @@ impl Child<'_> {
             drop(handshake::go(&mut self.channel));
         }
         Ok(())
+    }
+
+    /// The groups were made while it worked: their doors, through which it enters.
+    pub fn let_in(&self, doors: &[OwnedFd]) {
+        // A child that is gone already says why when we attend.
+        drop(handshake::doors_with(&self.channel, doors));
     }
 
     fn map_ids(&self) -> Result<()> {
@@ -177,6 +186,14 @@ pub fn announce(options: &Options, child: &Child<'_>) -> Result<()> {
         fds::send_fd(&socket, &child.pidfd, b"pidfd").doing(|| "send the pidfd")?;
     }
     Ok(())
+}
+
+/// Nothing came of process `pid`: its pid file goes again.
+pub fn take_back(options: &Options, pid: i32) {
+    let names_it = |path: &&PathBuf| path.is_file() && fs::read_to_string(path).is_ok_and(|text| text == pid.to_string());
+    if let Some(path) = options.pid_file.as_ref().filter(names_it) {
+        let _ = fs::remove_file(path); // it may be the folder that is gone
+    }
 }
 
 /// Writes the pid beside the file and renames it: a reader never sees half of it. A pipe or a device is written to, and stays what it is.

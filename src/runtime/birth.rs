@@ -11,11 +11,13 @@
 //! ```
 //!
 //! * A cgroup namespace shows the tree from where its maker stands, so init makes it after it has entered its cgroup.
+//! * On v1 the group is a dozen folders and knobs, as much work for the kernel as a network namespace. A container's child does not
+//!   wait for it: it makes its network namespace itself and hangs its tree, while the parent makes the groups ([`can_overlap`]).
 //! * All others that are joined by path (a mount namespace always), init joins itself (crate::init).
 //!
 //! See: clone(2), time_namespaces(7), setns(2). Next room: [`crate::handshake`]
 
-use crate::bundle;
+use crate::{bundle, net_devices};
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     cgroup::{Cgroup, Version},
@@ -40,6 +42,8 @@ pub struct Walls {
     pub new: Set,
     /// New, but made by init after it has entered its cgroup.
     pub new_cgroup: bool,
+    /// New, but made by init while the parent makes its cgroups.
+    pub new_network: bool,
     /// Joined by init.
     pub joins: Vec<(Namespace, OwnedFd)>,
     /// Joined before clone3, by whoever calls it.
@@ -67,8 +71,15 @@ pub fn kind(kind: LinuxNamespaceType) -> Namespace {
 /// # Errors
 /// A path that is not there or no namespace of its kind.
 pub fn walls(spec: &Spec) -> Result<Walls> {
-    let mut walls =
-        Walls { new: Set::EMPTY, new_cgroup: false, joins: Vec::new(), early: Vec::new(), user: None, offsets: None };
+    let mut walls = Walls {
+        new: Set::EMPTY,
+        new_cgroup: false,
+        new_network: false,
+        joins: Vec::new(),
+        early: Vec::new(),
+        user: None,
+        offsets: None,
+    };
     let in_user_namespace = bundle::has_namespace(spec, LinuxNamespaceType::User);
     for namespace in bundle::namespaces(spec) {
         let kind = kind(namespace.typ());
@@ -96,7 +107,19 @@ pub fn walls(spec: &Spec) -> Result<Walls> {
     Ok(walls)
 }
 
+/// Whether parent and child can work side by side: the parent makes the groups, which on v1 takes long, the child its network
+/// namespace and its tree. With a user namespace it cannot be: there each step needs one of the other's.
+pub fn can_overlap(spec: &Spec, cgroup: &Cgroup) -> bool {
+    cgroup.version() == Version::V1 && !bundle::has_namespace(spec, LinuxNamespaceType::User) && !net_devices::are_wanted(spec)
+}
+
 impl Walls {
+    /// Leaves the network namespace to init, if there is to be a new one.
+    pub fn leave_network_to_init(&mut self) {
+        self.new_network = self.new.has(Namespace::Network);
+        self.new = self.new.without(Namespace::Network);
+    }
+
     /// Whether init will find itself in a user namespace that others made.
     pub fn joins_user(&self) -> bool {
         self.user.is_some()

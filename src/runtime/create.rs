@@ -6,14 +6,17 @@
 //! ```text
 //!   1 take the name            mkdir ROOT/ID                                 crate::state
 //!   2 write state              with the cgroup's path, pid 0
-//!   3 cgroup                   make, limit                                   crate::resources
-//!   4 gather                   open sources, console, compile the filter     crate::rootfs, crate::seccomp
-//!   5 clone3                   the child builds its tree meanwhile           crate::birth → crate::init
-//!   6 write state              with the pid; id maps, oom score              crate::attend
-//!   7 attend                   its requests, up to Ready                     crate::handshake
-//!   8 pid file, go             `create` ends here; `run` hears Going
+//!   3 gather                   open sources, console, compile the filter     crate::rootfs, crate::seccomp
+//!   4 clone3                   the child builds its tree meanwhile           crate::birth → crate::init
+//!   5 write state              with the pid; id maps, oom score              crate::attend
+//!   6 cgroup                   make, limit, let the child in                 crate::resources
+//!   7 pid file
+//!   8 attend                   its requests, up to Ready                     crate::handshake
+//!   9 go                       `create` ends here; `run` hears Going
 //! ```
 //!
+//! * A v2 group comes before clone3, for the child is born in it; so it does with a user namespace ([`birth::can_overlap`]). Always
+//!   the child is in its group, with all limits, before the first word it says: long before there is a program.
 //! * Whatever fails, [`undo`] walks back: kill, poststop hooks, cgroup, folder.
 //!
 //! See: runtime-spec runtime.md#create. Next room: [`crate::birth`]
@@ -27,7 +30,9 @@ use crate::{
     console, door, grants,
     hooks::{self, Moment},
     init::{self, Plan},
-    log, net_devices, privileges, recording, resources, rootfs, seccomp, sources,
+    log, net_devices,
+    outside::Groups,
+    privileges, recording, resources, rootfs, seccomp, sources,
     state::{Folder, Record},
 };
 use minidock_base::{Doing, Error, Result, clock};
@@ -90,6 +95,7 @@ pub fn create(root: &Path, options: &Options, start: Start, terminal: Option<Own
         Ok(()) => Ok(Made { folder, record, spec: bundle.spec }),
         Err(failed) => {
             undo(&folder, &record, &bundle.spec);
+            attend::take_back(options, record.pid);
             Err(failed)
         }
     }
@@ -142,14 +148,25 @@ fn make(
 ) -> Result<()> {
     folder.save(record)?;
     fs::write(folder.config(), &bundle.text).doing(|| "keep a copy of config.json")?;
-    let cgroup = make_cgroup(record, &bundle.spec)?;
+    let cgroup = record.cgroup.clone().ok_or_else(|| Error::system("no cgroup was chosen").during(APPLYING))?;
+    let overlaps = birth::can_overlap(&bundle.spec, &cgroup);
+    match overlaps {
+        true => cgroup.create_birthplace().doing(|| APPLYING)?,
+        false => make_cgroup(&cgroup, &bundle.spec)?,
+    }
     let into = cgroup.clone_into_fd().doing(|| "open the container's cgroup")?;
     let mut walls = birth::walls(&bundle.spec)?;
+    if overlaps {
+        walls.leave_network_to_init();
+    }
     borrowed_network::turn_knobs(&bundle.spec)?;
     let door = if start == Start::Later { Some(door::make(folder)?) } else { None };
-    let doors = birth::doors(&cgroup, into.is_some())?;
+    let groups = match overlaps {
+        true => Groups::ToCome,
+        false => Groups::Open(birth::doors(&cgroup, into.is_some())?),
+    };
     let state = record.to_state(Status::Creating);
-    let mut plan = Plan { cgroup: doors, console, door, ..plan(options, bundle, process, &cgroup, &mut walls, state)? };
+    let mut plan = Plan { groups, console, door, ..plan(options, bundle, process, &cgroup, &mut walls, state)? };
     let (ours, theirs) = fds::socketpair().doing(|| "make a socket pair")?;
     match birth::give_birth(&walls, into.as_ref().map(|fd| fd.as_fd()))? {
         Cloned::Child => {
@@ -163,10 +180,14 @@ fn make(
             record.started = Running::read(pid).map_or(0, |process| process.started);
             let mut child = Child { pid, pidfd, channel: File::from(ours), spec: &bundle.spec, process };
             child.raise(folder, record, &plan.materials.mounts, plan.waits)?;
+            if overlaps {
+                make_cgroup(&cgroup, &bundle.spec)?;
+                child.let_in(&birth::doors(&cgroup, into.is_some())?);
+            }
             let mounts = std::mem::take(&mut plan.materials.mounts);
             drop(plan);
-            child.attend(record, &mounts)?;
             attend::announce(options, &child)?;
+            child.attend(record, &mounts)?;
             child.go()?;
             match start {
                 Start::Later => Ok(()),
@@ -197,10 +218,11 @@ fn plan<'a>(
         process,
         filter,
         extra_env,
-        cgroup: Vec::new(),
+        groups: Groups::ToCome,
         joins: std::mem::take(&mut walls.joins),
         joined_user: walls.joins_user(),
         new_cgroup_namespace: walls.new_cgroup,
+        new_network_namespace: walls.new_network,
         new_user_namespace: walls.new.has(Namespace::User),
         waits: walls.new.has(Namespace::User)
             || sources::wants_container_map(&materials.mounts)
@@ -232,13 +254,12 @@ fn is_lived_in(cgroup: &Cgroup) -> Result<bool> {
     Ok(inside > 0)
 }
 
-fn make_cgroup(record: &Record, spec: &Spec) -> Result<Cgroup> {
-    let doing = || "unable to apply cgroup configuration";
-    let cgroup = record.cgroup.clone().ok_or_else(|| Error::system("no cgroup was chosen").during(doing()))?;
-    cgroup.create().doing(doing)?;
+const APPLYING: &str = "unable to apply cgroup configuration";
+
+fn make_cgroup(cgroup: &Cgroup, spec: &Spec) -> Result<()> {
+    cgroup.create().doing(|| APPLYING)?;
     let wanted = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
-    resources::apply(&cgroup, &wanted)?;
-    Ok(cgroup)
+    resources::apply(cgroup, &wanted)
 }
 
 fn compile_filter(spec: &Spec) -> Result<Option<Filter>> {

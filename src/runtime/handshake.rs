@@ -6,6 +6,7 @@
 //! ```text
 //!   parent (runtime)                              child (init)
 //!     id maps, oom score …            ── go ──►   only if there was something to wait for
+//!     cgroups                       ── doors ──►   only if they are made while the child builds its tree already
 //!     open it in the child's tree     ◄─ Source   a bind mount of something that was mounted just now
 //!                                     ── go, with the descriptor ──►
 //!     hooks prestart, createRuntime   ◄─ Hooks    mounts are made, the root is not yet pivoted
@@ -128,6 +129,25 @@ pub fn go(to: &mut File) -> std::io::Result<()> {
 /// The child is gone.
 pub fn go_with(to: &File, fd: &OwnedFd) -> Result<(), CallFailed> {
     fds::send_fd(to, fd, b"g")
+}
+
+/// The groups are there: hands their doors to the child that waits for them.
+///
+/// # Errors
+/// The child is gone.
+pub fn doors_with(to: &File, doors: &[OwnedFd]) -> Result<(), CallFailed> {
+    fds::send_fds(to, doors)
+}
+
+/// The child waits for the doors of its groups.
+///
+/// # Errors
+/// The parent is gone.
+pub fn wait_for_doors(from: &File) -> Result<Vec<OwnedFd>> {
+    match fds::receive_fds(from).doing(|| "wait for the control groups")? {
+        Some(doors) => Ok(doors),
+        None => Err(Error::system("the runtime is gone").during("wait for the control groups")),
+    }
 }
 
 /// The child waits for a descriptor.

@@ -4,10 +4,11 @@
 //! user's program. Read [`steps`] from top to bottom: that is a container.
 //!
 //! ```text
-//!   enter the cgroup          before anything is used up
+//!   enter the cgroup          before anything is used up; on v1 the groups may come later
 //!   join, wait for id maps    become root of the user namespace
 //!   session, keyring
-//!   build the tree            crate::rootfs        ── Hooks? ──► parent runs prestart, createRuntime
+//!   build the tree            crate::rootfs        ◄── doors ─── parent has made the cgroups: enter them
+//!                                                  ── Hooks? ──► parent runs prestart, createRuntime
 //!   createContainer hooks
 //!   pivot_root                crate::rootfs
 //!   terminal, host name, sysctls, read-only, masks
@@ -17,7 +18,7 @@
 //! ```
 //!
 //! Laws: one thread; a failure is one message and exit status 1; the parent's death before its last "go" is ours too.
-//! See: runtime-spec runtime.md#lifecycle. Next room: [`crate::rootfs`]
+//! See: runtime-spec runtime.md#lifecycle. Next room: [`crate::outside`]
 
 use crate::{
     borrowed_network, bundle, console, door,
@@ -25,13 +26,13 @@ use crate::{
     handshake::{self, Word},
     hooks::{self, Moment},
     masks,
+    outside::{Groups, Outside},
     rootfs::{self, Materials},
     targets,
 };
 use minidock_base::{Doing, Error, Result};
 use minidock_linux::{
     action::{self, Actor},
-    cgroup::Cgroup,
     limits, loopback,
     namespaces::{self, Namespace, Set},
     pivot_root,
@@ -54,12 +55,12 @@ pub struct Plan<'a> {
     pub materials: Materials<'a>,
     pub filter: Option<Filter>,
     pub extra_env: Vec<(String, String)>,
-    /// The doors of the cgroup (none if clone3 put us there).
-    pub cgroup: Vec<OwnedFd>,
+    pub groups: Groups,
     /// Namespaces to join by descriptor, in order.
     pub joins: Vec<(Namespace, OwnedFd)>,
     pub joined_user: bool,
     pub new_cgroup_namespace: bool,
+    pub new_network_namespace: bool,
     pub new_user_namespace: bool,
     /// Whether the parent has work that must come first.
     pub waits: bool,
@@ -95,22 +96,22 @@ pub fn run(plan: Plan<'_>, channel: OwnedFd) -> ! {
 pub enum Never {}
 
 fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
-    Cgroup::enter_through(&plan.cgroup).doing(|| "join the container's cgroup")?;
-    plan.cgroup.clear();
-    run_everywhere();
+    let groups = std::mem::replace(&mut plan.groups, Groups::ToCome);
+    let mut outside = Outside::new(to, groups, plan.new_cgroup_namespace)?;
     if plan.door.is_some() {
         signal::end_by(&door::ENDS).doing(|| "wait for a start that may never come")?;
     }
-    join(&plan, to)?;
+    join(&plan, &mut outside)?;
     if let Some(name) = &plan.keyring {
         // A kernel without keys has none to leak.
         let _ = limits::join_session_keyring(name);
     }
     limits::umask(0);
     let host_proc = Proc::open(Path::new("/proc")).doing(|| "find the host's /proc")?;
-    let root = rootfs::build(plan.spec, &plan.materials, &mut |entry| fetch(to, entry))?;
+    let root = rootfs::build(plan.spec, &plan.materials, &mut outside)?;
+    outside.groups()?;
     pivot_root::fchdir(root.as_fd(), "the root filesystem").doing(|| "enter the root filesystem")?;
-    run_hooks(&plan, to)?;
+    run_hooks(&plan, &mut outside)?;
     rootfs::enter(&plan.materials, &root, plan.no_pivot, &host_proc)?;
     dress(&plan, &root, &host_proc)?;
     drop(host_proc);
@@ -122,8 +123,8 @@ fn steps(mut plan: Plan<'_>, to: &mut File) -> Result<Never> {
         root: root.as_fd(),
         extra_env: &plan.extra_env,
     };
-    let ready = finish::settle(&wish, &mut |fd| ask(to, Word::Listener { fd }))?;
-    ask(to, Word::Ready)?;
+    let ready = finish::settle(&wish, &mut |fd| outside.ask(Word::Listener { fd }))?;
+    outside.ask(Word::Ready)?;
     if let Some(door) = plan.door.take() {
         let mut knocks = door.wait;
         *to = door.answer;
@@ -146,19 +147,8 @@ pub fn run_everywhere() {
     }
 }
 
-/// Has the parent open the source of a mount.
-fn fetch(to: &mut File, entry: usize) -> Result<OwnedFd> {
-    handshake::say(to, Word::Source { entry }).doing(|| "talk to the runtime")?;
-    handshake::wait_for_descriptor(to)
-}
-
-/// Says a word and waits until the parent has done its part.
-fn ask(to: &mut File, word: Word) -> Result<()> {
-    handshake::say(to, word).and_then(|()| handshake::wait(to)).doing(|| "talk to the runtime")
-}
-
 /// Goes behind the walls that clone3 could not build.
-fn join(plan: &Plan<'_>, to: &mut File) -> Result<()> {
+fn join(plan: &Plan<'_>, outside: &mut Outside<'_>) -> Result<()> {
     if !plan.new_user_namespace && !plan.joined_user {
         // In a shared pid namespace others could look at us before we are one of them.
         limits::set_dumpable(false).doing(|| "hide from those inside")?;
@@ -168,14 +158,15 @@ fn join(plan: &Plan<'_>, to: &mut File) -> Result<()> {
         namespaces::setns(fd.as_fd(), Set::EMPTY.with(*kind), &shown).doing(|| format!("join {shown}"))?;
     }
     if plan.waits {
-        handshake::wait(to).doing(|| "wait for the runtime")?;
+        outside.wait()?;
     }
     if plan.new_user_namespace || plan.joined_user {
         become_root()?;
     }
-    if plan.new_cgroup_namespace {
-        namespaces::unshare(Set::EMPTY.with(Namespace::Cgroup)).doing(|| "make a cgroup namespace")?;
+    if plan.new_network_namespace {
+        namespaces::unshare(Set::EMPTY.with(Namespace::Network)).doing(|| "make a network namespace")?;
     }
+    outside.make_cgroup_namespace()?;
     wait::setsid().doing(|| "lead a session of our own")
 }
 
@@ -192,10 +183,10 @@ pub fn become_root() -> Result<()> {
 }
 
 /// The hooks that run when the tree is built and the host still in sight.
-fn run_hooks(plan: &Plan<'_>, to: &mut File) -> Result<()> {
+fn run_hooks(plan: &Plan<'_>, outside: &mut Outside<'_>) -> Result<()> {
     let hooks = plan.spec.hooks();
     if !Moment::Prestart.of(hooks).is_empty() || !Moment::CreateRuntime.of(hooks).is_empty() {
-        ask(to, Word::Hooks)?;
+        outside.ask(Word::Hooks)?;
     }
     hooks::run(Moment::CreateContainer, hooks, &plan.state)
 }

@@ -21,7 +21,7 @@
 //!
 //! * **The command line**: [`cli`], [`flags`], [`commands`], [`help`], [`log`], [`recording`].
 //! * **Documents**: [`bundle`] is read, [`state`] is kept, [`report`], [`spec_command`] and [`features`] are printed.
-//! * **The making**, in the order of events: [`ahead`], [`create`], [`birth`], [`attend`], [`handshake`], [`init`], [`rootfs`]
+//! * **The making**, in the order of events: [`ahead`], [`create`], [`birth`], [`attend`], [`handshake`], [`init`], [`outside`], [`rootfs`]
 //!   ([`mounts`], [`sources`], [`mount_options`], [`targets`], [`cgroup_mounts`], [`copy_up`], [`devices`], [`masks`]), [`net_devices`], [`console`], [`process`],
 //!   [`grants`], [`privileges`], [`seccomp`], [`finish`], [`door`].
 //! * **The life after**: [`lifecycle`], [`hooks`], [`join`] ([`exec_process`]), [`foreground`], [`resources`], [`device_rules`].
@@ -68,6 +68,7 @@ pub mod memory_policy;
 pub mod mount_options;
 pub mod mounts;
 pub mod net_devices;
+pub mod outside;
 pub mod privileges;
 pub mod process;
 pub mod recording;

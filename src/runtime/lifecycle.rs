@@ -11,7 +11,8 @@
 //!   [`delete`]   stopped → gone         with --force also from any other state, and from no state at all
 //! ```
 //!
-//! Laws: removing what is gone succeeds under --force; teardown goes on after a failure and tells the first.
+//! Laws: removing what is gone succeeds under --force, and so does removing what is being made: its maker ends first; teardown goes on
+//! after a failure and tells the first.
 //! See: runtime-spec runtime.md#operations. Next room: [`crate::join`]
 
 use crate::{
@@ -26,6 +27,7 @@ use minidock_linux::{
     cgroup::Cgroup,
     mount,
     poll::{self, Want},
+    proc::Process as Running,
     signal, wait,
 };
 use minidock_spec::runtime::Status;
@@ -175,13 +177,18 @@ fn cgroup_of(record: &Record) -> Result<&Cgroup> {
 /// It is not stopped (without `force`); or the first thing that could not be removed.
 pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
     let folder = Folder::of(root, id)?;
-    let record = match folder.load() {
+    let mut record = match folder.load() {
         Ok(record) => record,
         Err(e) if force && e.kind() == Kind::NotFound => return folder.remove(),
         // A record cut short by a crash: there was no cgroup yet, for the record comes first.
         Err(_) if force => return folder.remove(),
         Err(e) => return Err(e),
     };
+    if force && record.status(&folder) == Status::Creating {
+        // it would go on making what we take away; what it has made until then is written down
+        end_maker(&record);
+        record = folder.load().unwrap_or(record);
+    }
     match record.status(&folder) {
         Status::Stopped => {}
         Status::Created => drop(send(&record, SIGKILL)),
@@ -237,6 +244,18 @@ pub fn clear_mounts(record: &Record) {
     }
 }
 
+/// Ends the `create` that is still at work; its newborn, if there is one, ends when it finds nobody to talk to.
+fn end_maker(record: &Record) {
+    let (pid, started) = record.maker;
+    let Ok(pidfd) = wait::pidfd_open(pid) else { return };
+    // looked at after it was taken hold of: the number cannot have passed to another meanwhile
+    if Running::read(pid).is_some_and(|process| process.started == started)
+        && signal::pidfd_send_signal(&pidfd, SIGKILL).is_ok()
+    {
+        let _ = poll::until_ready(pidfd.as_fd(), Want::READ, Some(Duration::from_secs(10)));
+    }
+}
+
 fn wait_until_gone(record: &Record) {
     if record.process().is_none() {
         return;
@@ -247,5 +266,43 @@ fn wait_until_gone(record: &Record) {
     }
     if let Ok(pidfd) = wait::pidfd_open(record.pid) {
         let _ = poll::until_ready(pidfd.as_fd(), Want::READ, Some(Duration::from_secs(10)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_in_the_making_is_removed_by_force_with_its_maker() {
+        let root = tempfile::tempdir().expect("room");
+        let mut maker = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep(1) is there");
+        let pid = maker.id() as i32;
+        let started = Running::read(pid).expect("it lives").started;
+        let folder = Folder::of(root.path(), "half").expect("a name");
+        folder.make().expect("room");
+        let record = |maker: (i32, u64)| Record {
+            id: "half".into(),
+            pid: 0,
+            started: 0,
+            maker,
+            created: String::new(),
+            bundle: root.path().into(),
+            rootfs: root.path().join("rootfs"),
+            oci_version: "1.2.0".into(),
+            cgroup: None,
+            shares_cgroup: false,
+            namespaces: vec!["mnt".into()],
+            annotations: Default::default(),
+        };
+        folder.save(&record((pid, started + 1))).expect("room");
+        delete(root.path(), "half", false).expect("its maker is gone: it is a ruin");
+        assert!(signal::exists(pid), "another process with that number is left alone");
+        folder.make().expect("room");
+        folder.save(&record((pid, started))).expect("room");
+        delete(root.path(), "half", false).expect_err("it is being made");
+        delete(root.path(), "half", true).expect("by force");
+        assert!(matches!(wait::wait(pid), Ok(wait::How::Killed(SIGKILL))), "nobody goes on making it");
+        assert!(maker.try_wait().is_err() && folder.load().is_err());
     }
 }

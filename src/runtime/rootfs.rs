@@ -25,6 +25,7 @@ use crate::{
     devices, masks,
     mount_options::{self, MS_RDONLY},
     mounts::{self, Prepared},
+    outside::Outside,
     sources::{Ground, Source, Tree},
 };
 use minidock_base::{Doing, Error, Result};
@@ -134,12 +135,11 @@ fn echo_of_copies(propagation: u64) -> u64 {
     }
 }
 
-/// Builds the container's tree where the root's folder is, and gives back its root. `ask` brings the source of the entry of this
-/// number, if only the parent may open it.
+/// Builds the container's tree where the root's folder is, and gives back its root.
 ///
 /// # Errors
-/// The mount that failed, by name.
-pub fn build(spec: &Spec, materials: &Materials<'_>, ask: &mut dyn FnMut(usize) -> Result<OwnedFd>) -> Result<OwnedFd> {
+/// The mount that failed, by name; what `outside` says.
+pub fn build(spec: &Spec, materials: &Materials<'_>, outside: &mut Outside<'_>) -> Result<OwnedFd> {
     let apart = if materials.propagation & !MS_REC == MS_PRIVATE { MS_PRIVATE } else { MS_SLAVE };
     if materials.own_mounts {
         mount::set_propagation("/", apart | MS_REC).doing(|| "part from the host's mounts")?;
@@ -148,11 +148,12 @@ pub fn build(spec: &Spec, materials: &Materials<'_>, ask: &mut dyn FnMut(usize) 
     for (n, prepared) in materials.mounts.iter().enumerate() {
         match cgroup_mounts::is_cgroup(prepared) {
             true => {
+                outside.groups()?;
                 let own = |kind| bundle::has_namespace(spec, kind);
                 let read_only = own(LinuxNamespaceType::User) && !own(LinuxNamespaceType::Cgroup);
                 cgroup_mounts::mount(root.as_fd(), prepared, &materials.cgroups, read_only)?;
             }
-            false => mounts::mount(root.as_fd(), prepared, &mut || ask(n))?,
+            false => mounts::mount(root.as_fd(), prepared, &mut || outside.source(n))?,
         }
     }
     if !devices::is_brought_along(spec) {

@@ -170,6 +170,23 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Makes only the folder that a process can be born in ([`Cgroup::clone_into_fd`]): the v2 tree's, if there is one. For who
+    /// makes the rest while the child is at work already.
+    ///
+    /// # Errors
+    /// As [`Cgroup::create`].
+    #[track_caller]
+    pub fn create_birthplace(&self) -> Result<(), CallFailed> {
+        match (self.version, &self.unified) {
+            (Version::V2, _) => self.create(),
+            (Version::V1, Some(unified)) => {
+                let place = Cgroup { version: self.version, dirs: vec![unified.clone()], unified: None };
+                place.create()
+            }
+            (Version::V1, None) => Ok(()),
+        }
+    }
+
     /// Whether any of its folders exists.
     pub fn exists(&self) -> bool {
         self.all_dirs().any(|dir| dir.path.is_dir())
