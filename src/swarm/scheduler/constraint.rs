@@ -83,7 +83,7 @@ pub fn holds(constraint: &Constraint, node: &Node) -> bool {
 }
 
 /// `x86_64` and `amd64` are one machine.
-fn architecture(name: &str) -> &str {
+pub fn architecture(name: &str) -> &str {
     match name {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

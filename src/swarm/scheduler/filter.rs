@@ -18,7 +18,7 @@ use super::{
 use minidock_spec::swarm::{
     generic,
     node::{Availability, NodeState},
-    task::{Amounts, Platform, Task},
+    task::{Amounts, Placement, PlacementPreference, Platform, Task},
 };
 
 /// Why a node does not fit.
@@ -34,13 +34,8 @@ pub enum Reason {
     Full,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Yes,
-    No(Reason),
-}
-
 /// What the tasks of a group ask for.
+#[derive(Clone, Debug)]
 pub struct Wish {
     pub service: String,
     pub spec: u64,
@@ -55,18 +50,26 @@ pub struct Wish {
 
 impl Wish {
     pub fn of(task: &Task) -> Wish {
-        let placement = task.spec.placement.clone().unwrap_or_default();
+        static ANYWHERE: Placement =
+            Placement { constraints: Vec::new(), preferences: Vec::new(), max_replicas: 0, platforms: Vec::new() };
+        let placement = task.spec.placement.as_ref().unwrap_or(&ANYWHERE);
+        let label = |p: &PlacementPreference| Some(p.spread.as_ref()?.spread_descriptor.clone());
         Wish {
             service: task.service_id.clone(),
             spec: task.spec_version.index,
-            needs: node_info::reserved(task),
+            needs: node_info::reserved(task).clone(),
             // those that cannot be read were refused when the service was made
             constraints: placement.constraints.iter().filter_map(|c| constraint::parse(c).ok()).collect(),
-            platforms: placement.platforms,
+            platforms: placement.platforms.clone(),
             ports: node_info::host_ports(task).collect(),
             max_replicas: placement.max_replicas,
-            preferences: placement.preferences.into_iter().filter_map(|p| Some(p.spread?.spread_descriptor)).collect(),
+            preferences: placement.preferences.iter().filter_map(label).collect(),
         }
+    }
+
+    /// Another group asks the same of a node, whatever else it runs.
+    pub fn asks_as(&self, other: &Wish) -> bool {
+        self.constraints == other.constraints && self.needs == other.needs && self.platforms == other.platforms
     }
 }
 
@@ -82,6 +85,11 @@ impl Reason {
         Reason::Full,
     ];
 
+    /// Only a group's own service or ports keep it out: for another group that asks the same, the node may do.
+    pub fn is_of_service(self) -> bool {
+        matches!(self, Reason::HostPort | Reason::MaxReplicas)
+    }
+
     /// The filter's name.
     pub fn filter(self) -> &'static str {
         match self {
@@ -96,9 +104,12 @@ impl Reason {
     }
 }
 
-/// Asks one node: the first filter that says no is the reason.
-pub fn check(wish: &Wish, machine: &Machine) -> Verdict {
-    Reason::ALL.into_iter().find(|filter| !passes(*filter, wish, machine)).map_or(Verdict::Yes, Verdict::No)
+/// Asks one node.
+///
+/// # Errors
+/// The first filter that says no.
+pub fn check(wish: &Wish, machine: &Machine) -> Result<(), Reason> {
+    Reason::ALL.into_iter().find(|filter| !passes(*filter, wish, machine)).map_or(Ok(()), Err)
 }
 
 /// Asks one filter.
@@ -120,25 +131,20 @@ pub fn passes(filter: Reason, wish: &Wish, machine: &Machine) -> bool {
 }
 
 fn runs(wanted: &Platform, is: &Platform) -> bool {
-    let arch = |name: &str| match name {
-        "x86_64" => "amd64".to_string(),
-        "aarch64" => "arm64".to_string(),
-        other => other.to_ascii_lowercase(),
-    };
+    let arch = constraint::architecture;
     (wanted.os.is_empty() || wanted.os.eq_ignore_ascii_case(&is.os))
-        && (wanted.architecture.is_empty() || arch(&wanted.architecture) == arch(&is.architecture))
+        && (wanted.architecture.is_empty() || arch(&wanted.architecture).eq_ignore_ascii_case(arch(&is.architecture)))
 }
 
-/// The nodes that fit, and why how many others do not.
-pub fn sort_out<'a>(wish: &Wish, machines: &'a Machines) -> (Vec<&'a Machine>, Vec<(Reason, usize)>) {
-    let (mut fit, mut counted) = (Vec::new(), std::collections::BTreeMap::<Reason, usize>::new());
+/// Why how many nodes do not fit.
+pub fn count(wish: &Wish, machines: &Machines) -> Vec<(Reason, usize)> {
+    let mut counted = std::collections::BTreeMap::<Reason, usize>::new();
     for machine in machines.iter() {
-        match check(wish, machine) {
-            Verdict::Yes => fit.push(machine),
-            Verdict::No(reason) => *counted.entry(reason).or_default() += 1,
+        if let Err(reason) = check(wish, machine) {
+            *counted.entry(reason).or_default() += 1;
         }
     }
-    (fit, counted.into_iter().collect())
+    counted.into_iter().collect()
 }
 
 /// Docker's sentence.

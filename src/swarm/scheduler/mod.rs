@@ -5,18 +5,22 @@
 //! fewest tasks run at all: a service spreads before a node fills.
 //!
 //! ```text
-//!   waiting tasks ──group──► filters (ready, room, constraints, platform, ports, max replicas)
-//!                               │ none left: every task of the group says why       [`filter`]
+//!   waiting tasks ──group──► filters (ready, room, constraints, platform, ports, max replicas)   [`filter`]
+//!                               │
 //!                               ▼
-//!                            a heap of nodes: fewest of this service, fewest at all  [`spread`]
-//!                               │ pop, give it a task, count, push
+//!                            a line of the nodes that are left, fewest tasks first            [`line`]
+//!                               │ shared by all groups that ask the same
+//!                               ▼
+//!                            those that have tasks of this service: fewest of it first        [`spread`]
+//!                               │ take one out, give it a task, put it back     none left: every task of the group says why
 //!                               ▼
 //!                            ASSIGNED
 //! ```
 //!
-//! With placement preferences the heap becomes a tree: first the value of the label with fewest tasks of the service, then
-//! the node within it. One more task of a group costs the logarithm of the number of nodes, a group one look at each node; how many
-//! tasks run already costs nothing, for [`Machines`] are kept from round to round (`make bench` prints what that comes to).
+//! With placement preferences nodes stand in a tree: first the value of the label with fewest tasks of the service, then
+//! the node within it. What a round asks for the first time costs one look at each node, and then a task costs the logarithm of their
+//! number, be it one of many or a service of its own. How many tasks run already costs nothing, for [`Machines`] are kept from round to
+//! round (`make bench` prints what that comes to).
 //!
 //! Laws: a function of the tables and [`Machines`]; it never gives a node more than it has; the same input gives the same output.
 //! *See:* swarmkit `manager/scheduler`; Docker's "placement preferences". *Next room:* [`node_info`]
@@ -24,14 +28,17 @@
 pub mod constraint;
 pub mod filter;
 pub mod generic;
+pub mod line;
 pub mod node_info;
 pub mod spread;
 
 use crate::store::{Action, Row, Tables};
-use filter::Verdict;
+use filter::{Reason, Wish};
 use jiff::Timestamp;
+use line::Lines;
 use minidock_spec::swarm::task::{Task, TaskState};
 pub use node_info::Machines;
+use spread::Places;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What became of the waiting tasks.
@@ -49,11 +56,11 @@ pub fn schedule(tables: &Tables, machines: &mut Machines, now: Timestamp) -> Pla
     for task in tables.tasks_waiting().filter(|t| waits(t)) {
         groups.entry((task.service_id.as_str(), task.spec_version.index)).or_default().push(task);
     }
-    let mut plan = Plan::default();
+    let (mut plan, mut lines) = (Plan::default(), Lines::default());
     for tasks in groups.into_values() {
         let (bound, free): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|t| !t.node_id.is_empty());
         bound.into_iter().for_each(|task| place_bound(task, machines, now, &mut plan));
-        place_free(&free, machines, now, &mut plan);
+        place_free(&free, &mut lines, machines, now, &mut plan);
     }
     for action in &plan.actions {
         if let Action::Put(Row::Task(task)) = action {
@@ -70,47 +77,46 @@ fn waits(task: &Task) -> bool {
 
 /// Tasks of a global service were made for one node: it either fits there or waits.
 fn place_bound(task: &Arc<Task>, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
-    let wish = filter::Wish::of(task);
-    let verdict = match machines.get(&task.node_id) {
-        Some(node) => filter::check(&wish, node),
-        None => Verdict::No(filter::Reason::NotReady),
-    };
-    match verdict {
-        Verdict::Yes => assign(task, &task.node_id, machines, now, plan),
-        Verdict::No(reason) => refuse(task, &filter::explain(&[(reason, 1)]), now, plan),
+    let wish = Wish::of(task);
+    let place = machines.place(&task.node_id).ok_or(Reason::NotReady);
+    match place.and_then(|at| filter::check(&wish, machines.at(at)).map(|()| at)) {
+        Ok(at) => assign(task, at, machines, now, plan),
+        Err(reason) => refuse(task, &filter::explain(&[(reason, 1)]), now, plan),
     }
 }
 
-fn place_free(tasks: &[&Arc<Task>], machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
+fn place_free(tasks: &[&Arc<Task>], lines: &mut Lines, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
     let Some(first) = tasks.first() else { return };
-    let wish = filter::Wish::of(first);
-    let (fit, _) = filter::sort_out(&wish, machines);
-    let mut places = spread::Places::new(&wish, &fit, machines, now);
+    let wish = Wish::of(first);
+    let mut places = Places::new(&wish, lines.take(&wish, machines), machines, now);
     let mut tasks = tasks.iter();
-    for task in tasks.by_ref() {
-        let Some(at) = places.next(&wish, machines) else {
+    while let Some(task) = tasks.next() {
+        let Some(at) = places.next(machines) else {
             // nobody is left, perhaps filled by this very group: the rest hears the same
-            let why = filter::no_suitable_node(&filter::sort_out(&wish, machines).1);
+            let why = filter::no_suitable_node(&filter::count(&wish, machines));
             refuse(task, &why, now, plan);
-            return tasks.for_each(|task| refuse(task, &why, now, plan));
+            tasks.by_ref().for_each(|task| refuse(task, &why, now, plan));
+            break;
         };
-        assign(task, places.id(at), machines, now, plan);
-        places.give_back(&wish, at, machines);
+        assign(task, at, machines, now, plan);
+        places.give_back(at, machines);
     }
+    lines.put_back(places.leave(machines));
 }
 
-fn assign(task: &Arc<Task>, node: &str, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
+fn assign(task: &Arc<Task>, at: usize, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
     let mut task = Task::clone(task);
-    task.node_id = node.to_string();
-    let needs = node_info::reserved(&task).generic;
-    if let Some(machine) = machines.get(node).filter(|_| !needs.is_empty()) {
-        task.generic_resources = machine.choose_things(&needs);
+    let machine = machines.at(at);
+    task.node_id.clone_from(&machine.node.id);
+    let needs = &node_info::reserved(&task).generic;
+    if !needs.is_empty() {
+        task.generic_resources = machine.choose_things(needs);
     }
     task.status.state = TaskState::Assigned;
     task.status.timestamp = Some(now);
     task.status.message = "scheduler assigned task to node".into();
     task.status.err.clear();
-    machines.take(&task);
+    machines.take(at, &task);
     plan.actions.push(Action::Put(task.into()));
 }
 
@@ -127,5 +133,7 @@ fn refuse(task: &Arc<Task>, why: &str, now: Timestamp, plan: &mut Plan) {
     plan.actions.push(Action::Put(task.into()));
 }
 
+#[cfg(test)]
+mod slowly;
 #[cfg(test)]
 mod tests;

@@ -16,10 +16,7 @@ use minidock_spec::swarm::{
     node::Node,
     task::{Amounts, Task, TaskState},
 };
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Failures of one service on one node within this time count against it.
 const MEMORY: i64 = 5 * 60;
@@ -77,7 +74,7 @@ impl Machine {
         self.tasks += 1;
         if task.is_wanted() {
             self.lasting += 1;
-            *self.of_service.entry(task.service_id.clone()).or_default() += 1;
+            more(&mut self.of_service, &task.service_id);
         }
         host_ports(task).for_each(|port| *self.ports.entry(port).or_default() += 1);
     }
@@ -90,9 +87,9 @@ impl Machine {
         self.tasks = self.tasks.saturating_sub(1);
         if task.is_wanted() {
             self.lasting = self.lasting.saturating_sub(1);
-            less(&mut self.of_service, task.service_id.clone(), 1);
+            less(&mut self.of_service, &task.service_id, 1);
         }
-        host_ports(task).for_each(|port| less(&mut self.ports, port, 1));
+        host_ports(task).for_each(|port| less(&mut self.ports, &port, 1));
     }
 
     /// What a task is to this machine: `is_there`, from now on, or not any more.
@@ -155,12 +152,18 @@ impl Machine {
     }
 }
 
-fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K, by: usize) {
-    if let Entry::Occupied(mut count) = counts.entry(key) {
-        *count.get_mut() -= by.min(*count.get());
-        if *count.get() == 0 {
-            count.remove();
-        }
+fn more(counts: &mut BTreeMap<String, usize>, key: &str) {
+    match counts.get_mut(key) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(key.to_string(), 1)),
+    }
+}
+
+fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K, by: usize) {
+    let Some(count) = counts.get_mut(key) else { return };
+    *count = count.saturating_sub(by);
+    if *count == 0 {
+        counts.remove(key);
     }
 }
 
@@ -169,8 +172,9 @@ fn failure(task: &Task) -> Option<Timestamp> {
 }
 
 /// What a task reserves.
-pub fn reserved(task: &Task) -> Amounts {
-    task.spec.resources.as_ref().and_then(|r| r.reservations.clone()).unwrap_or_default()
+pub fn reserved(task: &Task) -> &Amounts {
+    static NOTHING: Amounts = Amounts { nano_cpus: 0, memory_bytes: 0, pids: 0, generic: Vec::new() };
+    task.spec.resources.as_ref().and_then(|r| r.reservations.as_ref()).unwrap_or(&NOTHING)
 }
 
 /// The ports a task holds on its node.
@@ -182,7 +186,8 @@ pub fn host_ports(task: &Task) -> impl Iterator<Item = (String, u32)> {
 /// All machines of the swarm.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machines {
-    by_id: BTreeMap<String, Machine>,
+    /// In order of ID; while no node comes or goes, each is known by its place here.
+    all: Vec<Machine>,
     /// How many tasks of a service there are on all of them that nobody has told to end.
     of_service: BTreeMap<String, usize>,
 }
@@ -190,8 +195,7 @@ pub struct Machines {
 impl Machines {
     /// Counts what runs where.
     pub fn of(tables: &Tables) -> Machines {
-        let by_id = tables.nodes().map(|node| (node.id.clone(), Machine::new(node))).collect();
-        let mut machines = Machines { by_id, of_service: BTreeMap::new() };
+        let mut machines = Machines { all: tables.nodes().map(Machine::new).collect(), of_service: BTreeMap::new() };
         for task in tables.tasks() {
             machines.count_task(task, true);
         }
@@ -201,14 +205,13 @@ impl Machines {
     /// Takes in one change of the tables; all must be, in order.
     pub fn note(&mut self, change: &Change) {
         match (&change.before, &change.after) {
-            (_, Some(Row::Node(node))) => match self.by_id.get_mut(&node.id) {
-                Some(machine) => machine.turn_into(node),
-                None => drop(self.by_id.insert(node.id.clone(), Machine::new(node))),
+            (_, Some(Row::Node(node))) => match self.find(&node.id) {
+                Ok(at) => self.all[at].turn_into(node),
+                Err(at) => self.all.insert(at, Machine::new(node)),
             },
             (Some(Row::Node(node)), None) => {
-                for (service, count) in self.by_id.remove(&node.id).map(|m| m.of_service).into_iter().flatten() {
-                    less(&mut self.of_service, service, count);
-                }
+                let gone = self.find(&node.id).ok().map(|at| self.all.remove(at).of_service);
+                gone.into_iter().flatten().for_each(|(service, count)| less(&mut self.of_service, &service, count));
             }
             (before, after) => {
                 if let Some(Row::Task(task)) = before {
@@ -222,13 +225,26 @@ impl Machines {
     }
 
     fn count_task(&mut self, task: &Task, is_there: bool) {
-        let Some(machine) = self.by_id.get_mut(&task.node_id) else { return };
-        machine.count_task(task, is_there);
+        if let Ok(at) = self.find(&task.node_id) {
+            self.count_task_at(at, task, is_there);
+        }
+    }
+
+    fn count_task_at(&mut self, at: usize, task: &Task, is_there: bool) {
+        self.all[at].count_task(task, is_there);
         match (task.occupies() && task.is_wanted(), is_there) {
-            (true, true) => *self.of_service.entry(task.service_id.clone()).or_default() += 1,
-            (true, false) => less(&mut self.of_service, task.service_id.clone(), 1),
+            (true, true) => more(&mut self.of_service, &task.service_id),
+            (true, false) => less(&mut self.of_service, &task.service_id, 1),
             (false, _) => {}
         }
+    }
+
+    /// Where it stands, or would.
+    fn find(&self, node: &str) -> Result<usize, usize> {
+        if node.is_empty() {
+            return Err(0); // most tasks that change have no node yet
+        }
+        self.all.binary_search_by(|machine| machine.node.id.as_str().cmp(node))
     }
 
     /// Some machine has a task of this service that nobody has told to end.
@@ -236,18 +252,24 @@ impl Machines {
         self.of_service.contains_key(service)
     }
 
-    pub fn get(&self, node: &str) -> Option<&Machine> {
-        self.by_id.get(node)
+    /// The place of a node in the order of IDs.
+    pub fn place(&self, node: &str) -> Option<usize> {
+        self.find(node).ok()
+    }
+
+    /// The machine at such a place.
+    pub fn at(&self, place: usize) -> &Machine {
+        &self.all[place]
     }
 
     /// All, in order of ID.
     pub fn iter(&self) -> impl Iterator<Item = &Machine> {
-        self.by_id.values()
+        self.all.iter()
     }
 
-    /// A task was given to its node.
-    pub fn take(&mut self, task: &Task) {
-        self.count_task(task, true);
+    /// A task was given to the node at this place.
+    pub fn take(&mut self, place: usize, task: &Task) {
+        self.count_task_at(place, task, true);
     }
 
     /// That was only an intention: it counts when it is written.

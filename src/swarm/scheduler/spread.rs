@@ -1,9 +1,12 @@
 //! # Spread: fewest of this service first
 //!
-//! The nodes that fit stand in heaps, ordered by: has it failed this service often lately; how many tasks of this service; how
-//! many tasks at all; its place in the order of IDs, so that equals have an order. Without placement preferences there is one heap. With them there is a
-//! tree: each preference splits the nodes by the value of a label, and a task goes down the branch with fewest tasks of its
-//! service, however many nodes each branch has.
+//! The nodes that fit are ordered by: has it failed this service often lately; how many tasks of this service; how many
+//! tasks at all; its place in the order of IDs, so that equals have an order.
+//!
+//! Most nodes have nothing of a service and never failed it. These need no order of their own: the [`Line`] of all who ask the same
+//! has it. Only who has a task of the service, or is given one, is ranked apart, in a heap, and comes when the line has
+//! nobody new. With placement preferences the heap is a tree and all stand in it: each preference splits the nodes by the
+//! value of a label, and a task goes down the branch with fewest tasks of its service, however many nodes each branch has.
 //!
 //! ```text
 //!   node.labels.rack        rack=1 (3 tasks)      rack=2 (2 tasks) ◄─ here
@@ -13,7 +16,8 @@
 //! *See:* swarmkit `manager/scheduler/nodeset.go`, `decision_tree.go`. *Next room:* [`super::node_info`]
 
 use super::{
-    filter::{self, Verdict, Wish},
+    filter::{self, Wish},
+    line::Line,
     node_info::{Machine, Machines},
 };
 use jiff::Timestamp;
@@ -21,16 +25,21 @@ use minidock_spec::swarm::node::Node;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
-    sync::Arc,
 };
 
-/// In what order nodes are taken; the last number says which node it is.
+/// In what order nodes are taken: failed often, tasks of the service, tasks at all, place.
 type Rank = Reverse<(bool, usize, usize, usize)>;
 
-/// The nodes that fit, as a tree of heaps.
-pub struct Places {
-    root: Branch,
-    nodes: Vec<Arc<Node>>,
+/// The nodes that fit, as one group's tasks take them.
+pub struct Places<'a> {
+    wish: &'a Wish,
+    line: Line,
+    /// Whom this group has taken out of the line.
+    taken: Vec<usize>,
+    /// Who is ranked: a heap, or with preferences a tree of them.
+    ranked: Branch,
+    /// No node has a task of the service, as with most: then none need be asked.
+    is_new: bool,
     now: Timestamp,
 }
 
@@ -39,13 +48,8 @@ enum Branch {
     Split { descriptor: String, of_service: BTreeMap<String, usize>, children: BTreeMap<String, Branch> },
 }
 
-/// How a node is ranked that has `count` tasks of the service.
-fn rank(wish: &Wish, machine: &Machine, count: usize, now: Timestamp, at: usize) -> Rank {
-    Reverse((machine.is_unlucky(&wish.service, wish.spec, now), count, machine.lasting, at))
-}
-
 /// The value of a label; a node without it stands under the empty one.
-fn value(descriptor: &str, node: &Node) -> String {
+pub(super) fn value(descriptor: &str, node: &Node) -> String {
     let label = |prefix: &str| descriptor.strip_prefix(prefix);
     match (label("node.labels."), label("engine.labels.")) {
         (Some(name), _) => node.spec.labels.get(name).cloned(),
@@ -106,35 +110,69 @@ impl Branch {
     }
 }
 
-impl Places {
-    /// Of the nodes that fit, in order of ID; `now`: who has failed the service long before is forgiven.
-    pub fn new(wish: &Wish, fit: &[&Machine], machines: &Machines, now: Timestamp) -> Places {
-        let is_new = !machines.have(&wish.service); // most are: then no node need be asked
-        let count = |machine: &Machine| if is_new { 0 } else { machine.count(&wish.service) };
-        let ranked = fit.iter().enumerate().map(|(at, machine)| (*machine, rank(wish, machine, count(machine), now, at)));
-        let root = Branch::grow(&wish.preferences, ranked.collect());
-        Places { root, nodes: fit.iter().map(|machine| machine.node.clone()).collect(), now }
+impl<'a> Places<'a> {
+    /// `line`: of those that can give what `wish` asks; `now`: who has failed the service long before is forgiven.
+    pub fn new(wish: &'a Wish, line: Line, machines: &Machines, now: Timestamp) -> Places<'a> {
+        let is_new = !machines.have(&wish.service);
+        let mut places = Places { wish, line, taken: Vec::new(), ranked: Branch::grow(&[], Vec::new()), is_new, now };
+        if !wish.preferences.is_empty() {
+            let fit = places.line.places().map(|at| (at, machines.at(at))).filter(|(_, m)| filter::check(wish, m).is_ok());
+            let ranked = fit.map(|(at, machine)| (machine, places.rank(at, machine))).collect();
+            places.ranked = Branch::grow(&wish.preferences, ranked);
+        }
+        places
+    }
+
+    fn rank(&self, at: usize, machine: &Machine) -> Rank {
+        let count = if self.is_new { 0 } else { machine.count(&self.wish.service) };
+        Reverse((machine.is_unlucky(&self.wish.service, self.wish.spec, self.now), count, machine.lasting, at))
     }
 
     /// The best node that still fits, taken out: give it back with [`Places::give_back`] after it was given its task.
-    pub fn next(&mut self, wish: &Wish, machines: &Machines) -> Option<usize> {
-        while let Some(at) = self.root.pop() {
-            if machines.get(&self.nodes[at].id).is_some_and(|m| filter::check(wish, m) == Verdict::Yes) {
+    pub fn next(&mut self, machines: &Machines) -> Option<usize> {
+        if self.wish.preferences.is_empty()
+            && let Some(at) = self.next_in_line(machines)
+        {
+            return Some(at);
+        }
+        while let Some(at) = self.ranked.pop() {
+            if filter::check(self.wish, machines.at(at)).is_ok() {
                 return Some(at);
             }
         }
         None
     }
 
-    /// The ID of a node that was taken out.
-    pub fn id(&self, at: usize) -> &str {
-        &self.nodes[at].id
+    /// The first that has nothing of the service and has not failed it: nobody can be better.
+    fn next_in_line(&mut self, machines: &Machines) -> Option<usize> {
+        while let Some(at) = self.line.pop(machines) {
+            let machine = machines.at(at);
+            match filter::check(self.wish, machine) {
+                Ok(()) => {
+                    self.taken.push(at);
+                    match self.rank(at, machine) {
+                        Reverse((false, 0, ..)) => return Some(at),
+                        rank => self.ranked.push(&machine.node, rank),
+                    }
+                }
+                Err(reason) if reason.is_of_service() => self.taken.push(at),
+                Err(_) => {} // filled: in this round it has nothing for anybody who asks this
+            }
+        }
+        None
     }
 
-    /// The node has its task; it stands in line again.
-    pub fn give_back(&mut self, wish: &Wish, at: usize, machines: &Machines) {
-        if let Some(machine) = machines.get(&self.nodes[at].id) {
-            self.root.push(&self.nodes[at], rank(wish, machine, machine.count(&wish.service), self.now, at));
-        }
+    /// The node has its task; it stands among those of the service.
+    pub fn give_back(&mut self, at: usize, machines: &Machines) {
+        self.is_new = false;
+        let machine = machines.at(at);
+        let rank = self.rank(at, machine);
+        self.ranked.push(&machine.node, rank);
+    }
+
+    /// The group is done; the line, with everybody in it.
+    pub fn leave(mut self, machines: &Machines) -> Line {
+        self.taken.iter().for_each(|at| self.line.push(*at, machines));
+        self.line
     }
 }

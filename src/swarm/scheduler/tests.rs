@@ -165,7 +165,7 @@ proptest! {
         // whoever waits waits because nobody has room
         for waiting in tables.tasks().filter(|t| t.status.state == TaskState::Pending) {
             let wish = filter::Wish::of(waiting);
-            prop_assert!(machines.iter().all(|m| filter::check(&wish, m) != Verdict::Yes));
+            prop_assert!(machines.iter().all(|m| filter::check(&wish, m).is_err()));
         }
     }
 
@@ -263,6 +263,6 @@ fn tasks_that_are_being_stopped_do_not_draw_their_successors_to_other_nodes() {
     put(&mut tables, (10..14).map(|id| Action::Put(task(id, "web", spec.clone()).into())).collect());
     assert_eq!(run(&mut tables), counts(&[("a", 2), ("b", 2)]));
     let machines = Machines::of(&tables);
-    let a = machines.get("a").expect("it is there");
+    let a = machines.at(machines.place("a").expect("it is there"));
     assert_eq!((a.tasks, a.lasting, a.free.nano_cpus), (4, 2, 4_000_000_000), "what is being stopped still uses what it has");
 }
