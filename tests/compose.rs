@@ -380,3 +380,62 @@ fn variables_profiles_and_several_files_make_the_project() {
         daemon.sh("cd lab && echo 'services: {z: {image: busybox}}' | minidock compose -f - config --services").ok();
     assert_eq!(from_stdin, "z\n");
 }
+
+#[test]
+fn a_later_file_takes_back_what_an_earlier_one_said_and_so_does_who_extends() {
+    let daemon = Daemon::start();
+    let base = "services: {web: {image: busybox, ports: ['8080:80'], environment: {A: 1, B: 2}, labels: {x: y}}}\n";
+    let undone = "ports: !override ['9090:80'], environment: {A: !reset null}, labels: !reset {}";
+    let extends = format!("services: {{web: {{extends: {{file: compose.yaml, service: web}}, {undone}}}}}\n");
+    let over = format!("services: {{web: {{{undone}}}}}\n");
+    project(&daemon, "lab", &[("compose.yaml", base), ("compose.override.yaml", &over), ("extends.yaml", &extends)]);
+    for words in ["config", "-f extends.yaml config"] {
+        let shown = ok(&daemon, "lab", words);
+        assert!(shown.contains("published: \"9090\"") && shown.contains("B: \"2\""), "{words}: {shown}");
+        assert!(!shown.contains("8080") && !shown.contains("A:") && !shown.contains("labels"), "{words}: {shown}");
+    }
+}
+
+#[test]
+fn what_is_included_has_variables_of_its_own_beneath_ours() {
+    let daemon = Daemon::start();
+    let part = "services: {db: {image: 'busybox:${TAG:-none}', hostname: '${OURS:-none}'}}\n";
+    let whole = |include: &str| format!("include: [{include}]\nservices: {{web: {{image: 'busybox:${{TAG:-web}}'}}}}\n");
+    project(
+        &daemon,
+        "lab",
+        &[
+            ("compose.yaml", &whole("part/compose.yaml")),
+            ("said.yaml", &whole("{path: part/compose.yaml, env_file: part/said.env}")),
+            ("none.yaml", &whole("{path: part/compose.yaml, env_file: part/none.env}")),
+            ("part/compose.yaml", part),
+            ("part/.env", "TAG=folder\nOURS=theirs\n"),
+            ("part/said.env", "TAG=said\n"),
+            (".env", "OURS=ours\n"),
+        ],
+    );
+    let images = |words: &str| ok(&daemon, "lab", &format!("{words} config --images"));
+    assert_eq!(images(""), "busybox:folder\nbusybox:web");
+    assert_eq!(images("-f said.yaml"), "busybox:said\nbusybox:web");
+    assert!(ok(&daemon, "lab", "config").contains("hostname: ours"));
+    assert!(compose(&daemon, "lab", "-f none.yaml config").fails(1).contains("couldn't find env file"));
+}
+
+#[test]
+fn a_dockerfile_may_stand_in_the_compose_file() {
+    let daemon = Daemon::start();
+    let file = "services:\n  app:\n    build:\n      dockerfile_inline: |\n        FROM busybox\n        COPY note /note\n        CMD cat /note\n";
+    let both = file.replace("dockerfile_inline", "dockerfile: Dockerfile\n      dockerfile_inline");
+    project(&daemon, "lab", &[("compose.yaml", file), ("both.yaml", &both), ("note", "inline\n")]);
+    assert!(ok(&daemon, "lab", "up --no-log-prefix").lines().any(|line| line == "inline"));
+    assert!(compose(&daemon, "lab", "-f both.yaml build").fails(1).contains("exclude each other"));
+}
+
+#[test]
+fn a_verb_that_is_not_here_is_named_also_behind_the_project() {
+    let daemon = Daemon::start();
+    project(&daemon, "lab", &[("compose.yaml", "services: {a: {image: busybox}}\n")]);
+    for verb in ["watch", "publish x"] {
+        assert!(compose(&daemon, "lab", &format!("-f compose.yaml {verb}")).fails(1).contains("no such verb"), "{verb}");
+    }
+}

@@ -31,6 +31,18 @@ pub struct Node {
     pub at: At,
     /// A text that a variable has changed: it may stand for a number or a truth.
     pub substituted: bool,
+    pub tag: Tag,
+}
+
+/// What a value says of those it is laid over; [`crate::local::undo`] reads it before anything else is done with a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tag {
+    #[default]
+    None,
+    /// `!reset`: there shall be nothing here.
+    Reset,
+    /// `!override`: this stands alone.
+    Override,
 }
 
 /// The values of YAML, as far as Compose files need them.
@@ -102,7 +114,7 @@ impl Map {
 
 impl Node {
     pub fn new(what: What, at: &At) -> Node {
-        Node { what, at: at.clone(), substituted: false }
+        Node { what, at: at.clone(), substituted: false, tag: Tag::None }
     }
 
     /// A mapping of these keys.

@@ -300,7 +300,7 @@ fn by_table(node: Node, shape: &'static Shape, path: &str, findings: &mut Findin
             None => unknown(&key, &at, path, shape, findings),
         }
     }
-    Node { what: What::Map(fitted), at: node.at, substituted: false }
+    Node { what: What::Map(fitted), at: node.at, substituted: false, tag: node.tag }
 }
 
 /// What Docker refuses, and later versions of the format may know: said, and left out.
@@ -322,7 +322,7 @@ fn names(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node {
         let below = format!("{path}.{key}");
         Entry { node: fit(node, kind, &below, findings), key, at }
     });
-    Node { what: What::Map(Map(fitted.collect())), at: node.at, substituted: false }
+    Node { what: What::Map(Map(fitted.collect())), at: node.at, substituted: false, tag: node.tag }
 }
 
 fn list(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node {
@@ -331,5 +331,5 @@ fn list(node: Node, kind: &Kind, path: &str, findings: &mut Findings) -> Node {
         return Node::new(What::List(Vec::new()), &node.at);
     };
     let fitted = items.into_iter().enumerate().map(|(n, item)| fit(item, kind, &format!("{path}.{n}"), findings));
-    Node { what: What::List(fitted.collect()), at: node.at, substituted: false }
+    Node { what: What::List(fitted.collect()), at: node.at, substituted: false, tag: node.tag }
 }

@@ -15,7 +15,7 @@
 //! depth is bounded, here and by the library. *See:* YAML 1.2.2 · YAML merge key type. *Next room:* [`crate::scalar`]
 
 use crate::{
-    node::{At, Entry, Map, Node, What},
+    node::{self, At, Entry, Map, Node, What},
     scalar,
 };
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         if depth > MOST_DEPTH {
             return Err(refused(&at, format_args!("nested more than {MOST_DEPTH} deep")));
         }
-        let (what, anchor) = match event {
+        let (what, anchor, tag) = match event {
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
                     return Err(refused(&at, "this alias stands for something that contains it"));
@@ -102,12 +102,12 @@ impl<'a> Reader<'a> {
                 self.count(size(&node), &at)?;
                 return Ok(node);
             }
-            Event::Scalar(text, style, anchor, tag) => (scalar_of(&text, style, tag.as_deref()), anchor),
-            Event::SequenceStart(_, anchor, _) => (What::List(self.list(depth)?), anchor),
-            Event::MappingStart(_, anchor, _) => (What::Map(self.mapping(depth)?), anchor),
+            Event::Scalar(text, style, anchor, tag) => (scalar_of(&text, style, tag.as_deref()), anchor, tag),
+            Event::SequenceStart(_, anchor, tag) => (What::List(self.list(depth)?), anchor, tag),
+            Event::MappingStart(_, anchor, tag) => (What::Map(self.mapping(depth)?), anchor, tag),
             _ => return Err(refused(&at, "a value is missing here")),
         };
-        let node = Node::new(what, &at);
+        let node = Node { tag: tag_of(tag.as_deref()), ..Node::new(what, &at) };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -179,6 +179,15 @@ fn scalar_of(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> What {
         Some("str") => What::Text(text.to_string()),
         _ if style == ScalarStyle::Plain => scalar::resolve(text),
         _ => What::Text(text.to_string()),
+    }
+}
+
+/// Compose's own tags; any other says nothing here.
+fn tag_of(tag: Option<&Tag>) -> node::Tag {
+    match tag.map(|tag| (tag.handle(), tag.suffix())) {
+        Some(("!", "reset")) => node::Tag::Reset,
+        Some(("!", "override")) => node::Tag::Override,
+        _ => node::Tag::None,
     }
 }
 

@@ -19,14 +19,14 @@ use crate::{
     session::Session,
     terminal, words,
 };
-use minidock_base::{Doing, Error, Kind, Result};
+use minidock_base::{Doing, Error, Kind, Result, id::random_id};
 use minidock_client::{Docker, Route, Wish};
 use minidock_compose::{
     local::project::{Project, Service},
     node::{Entry, Node},
 };
 use minidock_spec::reference::Reference;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, env, fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 /// When images are built and fetched.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +132,8 @@ pub struct Build {
 pub async fn build_all(session: &mut Session, opened: &Opened, services: &[&Service], how: &Build) -> Result<()> {
     for service in services {
         // the words that a person would type in the service's place
-        let typed = words_of(opened, service, how)?;
+        let inline = inline(service)?;
+        let typed = words_of(opened, service, how, inline.as_ref())?;
         let read = words::read(image_build::command(), "build", &typed).map_err(|misuse| Error::invalid(misuse.said))?;
         let words::Read::Matches(m) = read else { return Err(Error::system("a build that asks for help")) };
         if !how.quiet {
@@ -146,7 +147,31 @@ pub async fn build_all(session: &mut Session, opened: &Opened, services: &[&Serv
     Ok(())
 }
 
-fn words_of(opened: &Opened, service: &Service, how: &Build) -> Result<Vec<String>> {
+/// A Dockerfile that stands in the Compose file, as a file for the time of the build.
+struct Inline(PathBuf);
+
+impl Drop for Inline {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn inline(service: &Service) -> Result<Option<Inline>> {
+    let Some(build) = service.node.get("build").filter(|build| build.get("dockerfile_inline").is_some()) else {
+        return Ok(None);
+    };
+    if !build.text("dockerfile").is_empty() {
+        return Err(service.wrong("build", "dockerfile and dockerfile_inline exclude each other").hint("keep one of them"));
+    }
+    let doing = || format!("write the Dockerfile of service {}", service.name);
+    let path = env::temp_dir().join(format!("minidock-dockerfile-{}", &random_id()[..20]));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).doing(doing)?;
+    let inline = Inline(path);
+    file.write_all(build.text("dockerfile_inline").as_bytes()).doing(doing)?;
+    Ok(Some(inline))
+}
+
+fn words_of(opened: &Opened, service: &Service, how: &Build, inline: Option<&Inline>) -> Result<Vec<String>> {
     let build = service.node.get("build").ok_or_else(|| Error::system("a service that is not built"))?;
     let mut typed: Vec<String> = vec![format!("--tag={}", service.image)];
     let mut add = |flag: &str, value: &str| typed.push(format!("--{flag}={value}"));
@@ -206,12 +231,8 @@ fn words_of(opened: &Opened, service: &Service, how: &Build) -> Result<Vec<Strin
     {
         typed.extend(wanted.then(|| flag.to_string()));
     }
-    match build.get("dockerfile_inline") {
-        Some(_) => {
-            return Err(service
-                .wrong("build", "dockerfile_inline is not supported")
-                .hint("write it into a file: dockerfile: NAME"));
-        }
+    match inline {
+        Some(Inline(file)) => typed.push(format!("--file={}", file.display())),
         None => {
             let file = Some(build.text("dockerfile")).filter(|file| !file.is_empty());
             if let Some(file) = file {

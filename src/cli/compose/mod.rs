@@ -130,7 +130,8 @@ pub const COMMANDS: &[Command] = &[
 
 /// The verbs that are known and not here.
 fn others() -> clap::Command {
-    flag::command("watch", "COMMAND", "What Docker's compose does beyond containers").arg(flag::program("ARG")).hide(true)
+    let command = flag::command("watch", "[OPTIONS] [SERVICE...]", "What Docker's compose does beyond containers");
+    options::with(command).arg(flag::program("ARG")).hide(true)
 }
 
 /// Says that a verb is not here.

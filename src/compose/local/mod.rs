@@ -16,7 +16,7 @@
 //!                                                └─► POST /containers/create
 //! ```
 //!
-//! * [`tables`], [`short`], [`ports`], [`dotenv`]: what can be written. [`read`](mod@read): files to a tree. [`name`]: whose it is.
+//! * [`tables`], [`short`], [`ports`], [`dotenv`]: what can be written. [`read`](mod@read): files to a tree, [`undo`]: what one takes back. [`name`]: whose it is.
 //! * [`project`](mod@project): a tree to values. [`order`]: its graph. [`render`]: what was understood.
 //! * [`body`](mod@body) with [`limits`], [`mounts`], [`places`]: a service to a container. [`hash`]: to see a change.
 //! * [`plan`](mod@plan): the difference between what is and what shall be.
@@ -42,3 +42,4 @@ pub mod read;
 pub mod render;
 pub mod short;
 pub mod tables;
+pub mod undo;

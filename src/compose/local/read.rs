@@ -3,23 +3,25 @@
 //! ```text
 //!   include: a.yml  ─► the same, with a folder of its own ─┐
 //!   compose.yaml    ─► yaml · interpolate · fit · paths whole · extends ─┐
-//!   compose.override.yaml ─► the same ───────────────────────────────── merge ─► names, environments ─► tree
+//!   compose.override.yaml ─► the same ──────────────────── undo ─► merge ─► names, environments ─► tree
 //! ```
 //!
 //! * [`read`] gives the tree that `compose config` shows; [`super::project`] makes a project of it.
 //! * `extends` lays a service over another one, of the same file or of another, whose paths hang on *its* folder.
-//! * Environment files are read last of all: what `environment` says wins, whichever file says it.
+//! * An included file has a folder of its own, and variables of its own beneath ours: its `env_file`, or the `.env` of that folder.
+//! * Environment files of services are read last of all: what `environment` says wins, whichever file says it.
 //!
 //! Laws: the world is handed in ([`Around`]); everything wrong with a file is told at once, with its place; files that include or extend
-//! each other in a circle are refused. *See:* compose-spec `13-merge.md`, `14-include.md`. *Next room:* [`super::name`]
+//! each other in a circle are refused. *See:* compose-spec `13-merge.md`, `14-include.md`. *Next room:* [`super::undo`]
 
 use super::{
     dotenv, name,
     tables::{LEFT_OUT, PROJECT, SERVICE},
+    undo::Undone,
 };
 use crate::{
     finding::Findings,
-    interpolate::{self, Lookup},
+    interpolate,
     load::{Around, Source, plain, set, whole},
     merge::merge,
     node::{At, Entry, Map, Node, What},
@@ -28,7 +30,11 @@ use crate::{
     yaml::{self, refused},
 };
 use minidock_base::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Files that include or extend files that …
 const MOST_DEPTH: usize = 16;
@@ -65,12 +71,12 @@ pub fn read(sources: &[Source], around: &Around, said: Option<&str>, folder: &st
         wanted => (around.variable)(wanted),
     };
     let around = Around { folder: around.folder.clone(), home: around.home.clone(), variable: &variable, ..*around };
-    let mut reader = Reader { warnings: Vec::new(), variable: &variable };
+    let mut reader = Reader { warnings: Vec::new() };
     let mut tree: Option<Node> = None;
     for (root, source) in roots.into_iter().zip(sources) {
         let next = reader.one(root, &around, Path::new(&source.name), 0)?;
         tree = Some(match tree {
-            None => next,
+            None => next.tree,
             Some(base) => over(base, next),
         });
     }
@@ -83,8 +89,15 @@ pub fn read(sources: &[Source], around: &Around, said: Option<&str>, folder: &st
     Ok(Loaded { name, tree, warnings })
 }
 
-fn over(base: Node, next: Node) -> Node {
-    merge(base, next, &Kind::Struct(&PROJECT), Merge::Deep)
+/// One file, and what it takes back of those that it is laid over.
+struct Layer {
+    tree: Node,
+    undone: Undone,
+}
+
+fn over(mut base: Node, next: Layer) -> Node {
+    next.undone.from(&mut base);
+    merge(base, next.tree, &Kind::Struct(&PROJECT), Merge::Deep)
 }
 
 /// The mapping that a file is.
@@ -107,27 +120,27 @@ fn in_file(node: &Node, around: &Around) -> Result<String> {
     name::checked(&text).map(str::to_string).map_err(|error| refused(&node.at, error.message()))
 }
 
-struct Reader<'a> {
+struct Reader {
     warnings: Vec<String>,
-    variable: Lookup<'a>,
 }
 
-impl Reader<'_> {
+impl Reader {
     /// One file, with what it includes beneath it and what its services extend.
-    fn one(&mut self, root: Node, around: &Around, file: &Path, depth: usize) -> Result<Node> {
+    fn one(&mut self, root: Node, around: &Around, file: &Path, depth: usize) -> Result<Layer> {
         let at = root.at.clone();
         if depth > MOST_DEPTH {
             return Err(refused(&at, format_args!("files include or extend each other more than {MOST_DEPTH} deep")));
         }
-        let What::Map(mut map) = root.what else { return Ok(root) };
+        let What::Map(mut map) = root.what else { return Ok(Layer { tree: root, undone: Undone::default() }) };
+        let undone = Undone::taken(&mut map);
         let included = map.remove("include");
         let mut tree = self.fitted(map, &at, around)?;
-        self.extend(&mut tree, around, file, depth)?;
+        self.extend(&mut tree, &undone, around, file, depth)?;
         for node in included.map(items).unwrap_or_default() {
             let below = self.included(node, around, depth)?;
-            tree = over(below, tree);
+            tree = over(below, Layer { tree, undone: undone.clone() });
         }
-        Ok(tree)
+        Ok(Layer { tree, undone })
     }
 
     /// A file's keys by the tables, with its paths whole.
@@ -138,7 +151,7 @@ impl Reader<'_> {
         let mut tree = Map::default();
         for Entry { key, at, mut node } in map.0 {
             if around.interpolated {
-                interpolate::interpolate(&mut node, &key, self.variable, &mut findings);
+                interpolate::interpolate(&mut node, &key, around.variable, &mut findings);
             }
             match PROJECT.field(&key) {
                 Some(_) if node.what == What::Null => {}
@@ -164,7 +177,7 @@ impl Reader<'_> {
         Ok(tree)
     }
 
-    /// `include: x.yml`, or `{path: [x.yml, y.yml], project_directory: dir}`.
+    /// `include: x.yml`, or `{path: [x.yml, y.yml], project_directory: dir, env_file: x.env}`.
     fn included(&mut self, node: Node, around: &Around, depth: usize) -> Result<Node> {
         let paths = match (&node.what, node.get("path")) {
             (What::Text(path), _) => vec![path.clone()],
@@ -177,13 +190,15 @@ impl Reader<'_> {
             "" => parent(&whole(first, around)),
             said => PathBuf::from(whole(said, around)),
         };
-        let below = Around { folder, home: around.home.clone(), ..*around };
+        let variables = variables(&node, &folder, around)?;
+        let variable = |name: &str| (around.variable)(name).or_else(|| variables.get(name).cloned());
+        let below = Around { folder, home: around.home.clone(), variable: &variable, ..*around };
         let mut tree: Option<Node> = None;
         for path in &paths {
             let path = whole(path, around);
             let next = self.file(&path, &node.at, &below, depth)?;
             tree = Some(match tree {
-                None => next,
+                None => next.tree,
                 Some(base) => over(base, next),
             });
         }
@@ -191,7 +206,7 @@ impl Reader<'_> {
     }
 
     /// Another file, whole.
-    fn file(&mut self, path: &str, at: &At, around: &Around, depth: usize) -> Result<Node> {
+    fn file(&mut self, path: &str, at: &At, around: &Around, depth: usize) -> Result<Layer> {
         let bytes =
             (around.read)(Path::new(path)).map_err(|error| refused(at, format_args!("open {path}: {}", plain(&error))))?;
         let text = String::from_utf8(bytes).map_err(|_| refused(at, format_args!("{path}: this is no text (not UTF-8)")))?;
@@ -199,10 +214,10 @@ impl Reader<'_> {
     }
 
     /// Lays each service that extends another over that one.
-    fn extend(&mut self, tree: &mut Node, around: &Around, file: &Path, depth: usize) -> Result<()> {
+    fn extend(&mut self, tree: &mut Node, undone: &Undone, around: &Around, file: &Path, depth: usize) -> Result<()> {
         let names: Vec<String> = entries_mut(tree, "services").iter().map(|entry| entry.key.clone()).collect();
         for name in names {
-            self.extended(tree, &name, around, file, depth, &mut Vec::new())?;
+            self.extended(tree, undone, &name, around, file, depth, &mut Vec::new())?;
         }
         Ok(())
     }
@@ -210,6 +225,7 @@ impl Reader<'_> {
     fn extended(
         &mut self,
         tree: &mut Node,
+        undone: &Undone,
         name: &str,
         around: &Around,
         file: &Path,
@@ -224,7 +240,7 @@ impl Reader<'_> {
             refused(&extends.at, format_args!("cannot extend service {name:?} in {place}: service {base:?} not found"))
         };
         chain.push(name.to_string());
-        let below = match other.as_str() {
+        let mut below = match other.as_str() {
             "" if chain.contains(&base) => {
                 return Err(refused(
                     &extends.at,
@@ -232,7 +248,7 @@ impl Reader<'_> {
                 ));
             }
             "" => {
-                self.extended(tree, &base, around, file, depth, chain)?;
+                self.extended(tree, undone, &base, around, file, depth, chain)?;
                 tree.get("services")
                     .and_then(|services| services.get(&base))
                     .cloned()
@@ -242,15 +258,39 @@ impl Reader<'_> {
                 let path = whole(other, around);
                 let theirs = Around { folder: parent(&path), home: around.home.clone(), ..*around };
                 let theirs = self.file(&path, &extends.at, &theirs, depth)?;
-                theirs.get("services").and_then(|services| services.get(&base)).cloned().ok_or_else(|| lost(&path))?
+                theirs.tree.get("services").and_then(|services| services.get(&base)).cloned().ok_or_else(|| lost(&path))?
             }
         };
+        undone.from_service(name, &mut below);
         if let Some(entry) = entries_mut(tree, "services").iter_mut().find(|entry| entry.key == name) {
             let own = std::mem::replace(&mut entry.node, Node::new(What::Null, &extends.at));
             entry.node = merge(below, own, &Kind::Struct(&SERVICE), Merge::Deep);
         }
         Ok(())
     }
+}
+
+/// The variables that an included file has beneath ours: those of its `env_file`, or else of the `.env` in its folder, if there is one.
+fn variables(node: &Node, folder: &Path, around: &Around) -> Result<BTreeMap<String, String>> {
+    let said = match node.get("env_file") {
+        Some(Node { what: What::Text(path), .. }) => vec![whole(path, around)],
+        Some(_) => node.texts("env_file").iter().map(|path| whole(path, around)).collect(),
+        None => Vec::new(),
+    };
+    let must = !said.is_empty();
+    let files = if must { said } else { vec![folder.join(".env").display().to_string()] };
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    for path in files {
+        let bytes = match (around.read)(Path::new(&path)) {
+            Ok(bytes) => bytes,
+            Err(error) if !must && error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(refused(&node.at, format_args!("couldn't find env file: {path}: {}", plain(&error)))),
+        };
+        let known = |name: &str| (around.variable)(name).or_else(|| all.get(name).cloned());
+        let read = dotenv::read(&bytes, &known);
+        all.extend(read.map_err(|why| refused(&node.at, format_args!("failed to read {path}: {why}")))?);
+    }
+    Ok(all)
 }
 
 fn parent(path: &str) -> PathBuf {
@@ -363,7 +403,7 @@ fn environment(service: &mut Entry, around: &Around, findings: &mut Findings) {
         let read = match (around.read)(Path::new(&path)) {
             Ok(bytes) if file.text("format") == "raw" => crate::env_file::read(&bytes, around.variable),
             Ok(bytes) => dotenv::read(&bytes, around.variable),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if file.bool("required") != Some(false) {
                     findings.fault(&file.at, format_args!("env file {path} not found: stat {path}: no such file or directory"));
                 }
