@@ -151,3 +151,11 @@ fn an_asked_for_stop_is_orderly_and_the_socket_file_goes() {
     daemon.up();
     call(&daemon.socket(), "GET", "/_ping", "").is(200);
 }
+
+#[test]
+fn the_daemon_can_be_had_through_a_pipe_as_ssh_has_it() {
+    let daemon = Daemon::bare(&[]);
+    let asked = "GET /_ping HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n";
+    let answer = daemon.sh(&format!("printf '{asked}' | minidock system dial-stdio")).ok();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("OK"), "{answer}");
+}

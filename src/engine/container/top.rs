@@ -135,10 +135,15 @@ impl Wish {
             (false, true) => LONG,
             (false, false) => format.unwrap_or(SIMPLE),
         };
-        match custom.is_empty() {
-            true => Ok(Wish { columns: format.iter().map(|name| columns::by_name(name)).collect::<Result<_>>()? }),
-            false => Ok(Wish { columns: custom }),
+        let columns = match custom.is_empty() {
+            true => format.iter().map(|name| columns::by_name(name)).collect::<Result<_>>()?,
+            false => custom,
+        };
+        // Docker finds its lines by this column, so people's scripts rely on there being one
+        if columns.iter().all(|(title, _)| title != "PID") {
+            return Err(Error::system("Couldn't find PID field in ps output").hint("add it to the columns: -o pid,user,comm"));
         }
+        Ok(Wish { columns })
     }
 
     fn table(&self, pids: &[i32]) -> Top {
@@ -178,7 +183,7 @@ mod tests {
         assert_eq!(titles("--format=pid,etime"), "PID ELAPSED");
         assert_eq!(titles("ax"), "PID TTY STAT TIME COMMAND");
         assert_eq!(titles("-efl"), "F S UID PID PPID C PRI NI ADDR SZ WCHAN STIME TTY TIME CMD");
-        for bad in ["-Z", "--sort=pid", "-o", "-o nosuch", "-eT", "1234"] {
+        for bad in ["-Z", "--sort=pid", "-o", "-o nosuch", "-eT", "1234", "-o comm"] {
             assert!(Wish::parse(bad).is_err(), "{bad}");
         }
     }
