@@ -301,6 +301,23 @@ fn a_bad_update_pauses_or_rolls_back_by_itself() {
 }
 
 #[test]
+fn a_place_that_fails_holds_up_no_other_and_the_ratio_decides() {
+    // one of four may fail: the second one is one too many; with `continue` all are renewed, and it is over
+    let cases = [("rollback", 0.25, "rollback_completed", 4), ("pause", 0.25, "paused", 2), ("continue", 0.0, "completed", 0)];
+    for (action, max_failure_ratio, state, old) in cases {
+        let mut world = World::new(&["a", "b"], ServiceMode::replicas(4));
+        world.new_spec("v1", UpdateConfig { parallelism: 0, ..UpdateConfig::default() });
+        world.settle();
+        let config =
+            UpdateConfig { parallelism: 1, failure_action: action.into(), max_failure_ratio, ..UpdateConfig::default() };
+        world.new_spec("bad", config);
+        world.settle_with("bad", 40);
+        let status = world.tables.service("web").and_then(|s| s.update_status.clone()).expect("a status");
+        assert_eq!((status.state.as_str(), world.image("v1")), (state, old), "{action}: {}", status.message);
+    }
+}
+
+#[test]
 fn a_job_runs_to_its_completions_and_not_more_at_once_than_allowed() {
     let job = ReplicatedJob { max_concurrent: Some(2), total_completions: Some(5) };
     let mut world = World::new(&["a", "b"], ServiceMode { replicated_job: Some(job), ..ServiceMode::default() });

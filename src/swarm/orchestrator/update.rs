@@ -161,19 +161,26 @@ impl Round<'_> {
         }
     }
 
+    /// When it was known of a place what comes of it: its new task ran, or ended. One that failed holds up nobody else; whether it was one too
+    /// many is the ratio's business, and its successor the restart policy's.
+    fn outcome(&self, places: &Places, place: &Place) -> Option<Timestamp> {
+        let over = |task: &&Task| self.is_new(task) && task.status.state >= TaskState::Running;
+        places.tasks(place).filter(over).filter_map(|task| task.status.timestamp).min()
+    }
+
     /// Renews as many old places as may be renewed now.
     fn renew(&self, old: &[Place], places: &mut Places, context: &mut Context, decision: &mut Decision) {
         let mut busy = 0;
         for place in places.all() {
-            for task in places.wanted(&place).filter(|t| self.is_new(t) && t.created_at.is_some_and(|at| at >= self.since)) {
-                match (task.status.state, task.status.timestamp) {
-                    (TaskState::Running, Some(at)) if at + nanoseconds(self.config.delay) <= context.now => {}
-                    (TaskState::Running, Some(at)) => {
-                        busy += 1;
-                        decision.wake_at(at + nanoseconds(self.config.delay));
-                    }
-                    _ => busy += 1,
+            let mut tried = places.tasks(&place).filter(|t| self.is_new(t) && t.created_at.is_some_and(|at| at >= self.since));
+            match (tried.next().is_some(), self.outcome(places, &place)) {
+                (false, _) => {}
+                (true, Some(at)) if at + nanoseconds(self.config.delay) <= context.now => {}
+                (true, Some(at)) => {
+                    busy += 1;
+                    decision.wake_at(at + nanoseconds(self.config.delay));
                 }
+                (true, None) => busy += 1,
             }
         }
         let at_once = if self.config.parallelism == 0 { usize::MAX } else { self.config.parallelism as usize };
@@ -187,16 +194,15 @@ impl Round<'_> {
         }
     }
 
-    /// All are new: when the last one has run long enough, it is done.
+    /// All are new: when the last one has been looked at for long enough, it is done.
     fn complete(&self, places: &Places, now: Timestamp, decision: &mut Decision) {
         let mut newest = self.since;
         for place in places.taken() {
-            for task in places.wanted(&place) {
-                match (task.status.state, task.status.timestamp) {
-                    (TaskState::Running, Some(at)) if self.is_new(task) => newest = newest.max(at),
-                    _ => return, // not yet
-                }
+            if places.wanted(&place).any(|t| !self.is_new(t)) {
+                return; // start-first: the old one still runs
             }
+            let Some(at) = self.outcome(places, &place) else { return };
+            newest = newest.max(at);
         }
         let trusted = newest + self.monitor();
         if trusted > now && !places.taken().is_empty() {
