@@ -444,3 +444,37 @@ fn files_go_in_and_out_as_tar() {
     let changes = get(&daemon, &format!("/containers/{id}/changes")).is(200).json();
     assert_eq!(changes, json!([{"Path": "/root", "Kind": 0}, {"Path": "/root/note", "Kind": 1}]));
 }
+
+#[test]
+fn lines_are_sent_to_who_collects_them_and_logs_shows_them_all_the_same() {
+    let daemon = Daemon::start();
+    let path = daemon.folder.join("ear");
+    let ear = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    ear.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a limit");
+    let log = |kind: &str, options: Value| json!({"HostConfig": {"LogConfig": {"Type": kind, "Config": options}}});
+    let options =
+        json!({"syslog-address": format!("unixgram://{}", path.display()), "tag": "{{.Name}}", "syslog-facility": "local0"});
+    create(&daemon, "said", "echo hello; echo boo >&2", log("syslog", options));
+    start(&daemon, "said");
+    let heard = |n| {
+        let mut room = [0; 1000];
+        let got = ear.recv(&mut room).unwrap_or_else(|error| panic!("line {n}: {error}"));
+        String::from_utf8_lossy(&room[..got]).into_owned()
+    };
+    let (mut one, mut two) = (heard(1), heard(2));
+    if one.starts_with("<131>") {
+        std::mem::swap(&mut one, &mut two); // two streams have no order
+    }
+    assert!(one.starts_with("<134>") && one.contains(" said[") && one.ends_with("]: hello"), "{one}");
+    assert!(two.starts_with("<131>") && two.ends_with("]: boo"), "{two}");
+    assert_eq!(wait(&daemon, "said"), 0);
+    let shown = daemon.run(&["logs", "said"]);
+    assert_eq!((shown.out.as_str(), shown.err.as_str()), ("hello\n", "boo\n"));
+    assert_eq!(daemon.inspect("said", "{{.LogPath}}"), "", "the file is ours");
+    // who cannot be found is told at the start, what makes no sense when it is made
+    create(&daemon, "lost", "true", log("syslog", json!({"syslog-address": "unix:///nosuch"})));
+    assert!(post(&daemon, "/containers/lost/start", Value::Null).message().contains("failed to initialize logging driver"));
+    let mut body = log("gelf", json!({}));
+    body["Image"] = json!("alpine");
+    assert_eq!(post(&daemon, "/containers/create", body).is(400).message(), "gelf-address is a required parameter");
+}

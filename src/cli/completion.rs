@@ -282,7 +282,7 @@ fn value(answer: &mut Answer, path: &str, arg: &Arg) {
         "pull" => &["always", "missing", "never"],
         "format" => &["json", "table", "table {{", "{{"],
         "type" => &["container", "image", "network", "volume", "service", "task", "node", "secret", "config"],
-        "log-driver" => &["json-file", "none"],
+        "log-driver" => &["gelf", "json-file", "local", "none", "syslog"],
         "ipc" => &["private", "shareable", "host", "none", "container:"],
         "pid" => &["host", "container:"],
         "uts" | "userns" => &["host"],

@@ -115,7 +115,7 @@ fn upgrade() -> clap::Command {
 
 fn none_can_be_made() -> Result<i32> {
     Err(Error::not_implemented("minidock has no plugins: drivers for volumes, logs and networks are built in")
-        .hint("volume create -d local, network create -d bridge, overlay or macvlan, run --log-driver json-file or local"))
+        .hint("volume create -d local, network create -d bridge, overlay or macvlan, run --log-driver json-file, local, gelf or syslog"))
 }
 
 async fn describe(m: &ArgMatches, session: &mut Session) -> Result<i32> {

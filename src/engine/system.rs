@@ -100,7 +100,7 @@ pub async fn info(engine: &Arc<Engine>) -> Result<Info> {
             volume: vec!["local".into()],
             network: network_drivers(engine),
             authorization: None,
-            log: ["json-file", "local", "none"].map(String::from).into(),
+            log: ["gelf", "json-file", "local", "none", "syslog"].map(String::from).into(),
         },
         memory_limit: limits.memory,
         swap_limit: limits.swap,

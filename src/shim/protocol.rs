@@ -30,7 +30,7 @@
 
 use minidock_base::error::Wire;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 /// What a shim is told once, before anything else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,6 +80,51 @@ pub struct Log {
     /// What `--log-opt labels=…,env=…,tag=…` chose; `logs --details` shows it. Each line carries it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attrs: BTreeMap<String, String>,
+    /// Who hears each line besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
+}
+
+/// To whom lines are sent, and how they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    pub to: Hearer,
+    pub form: Form,
+}
+
+/// A collector of lines, who takes datagrams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hearer {
+    Udp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// What a line becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Graylog's JSON; `fields` are those of one's own, which begin with an underscore.
+    Gelf {
+        host: String,
+        fields: BTreeMap<String, String>,
+    },
+    Syslog {
+        facility: u8,
+        tag: String,
+        host: String,
+        layout: Layout,
+    },
+}
+
+/// The ways to write a line of syslog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// As programs write to /dev/log: no host.
+    Unix,
+    Rfc3164,
+    Rfc5424,
 }
 
 /// The first line on a new connection to `shim.sock`.

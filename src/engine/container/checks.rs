@@ -134,12 +134,15 @@ pub fn restart_policy(policy: &RestartPolicy) -> Result<()> {
 fn log_driver(wishes: &HostConfig) -> Result<()> {
     let log = &wishes.log_config;
     let kind = if log.kind.is_empty() { "json-file" } else { log.kind.as_str() };
-    if !matches!(log.kind.as_str(), "" | "json-file" | "local" | "none") {
+    let own = super::log_relay::options(kind);
+    if !matches!(kind, "json-file" | "local" | "none") && own.is_empty() {
         return Err(Error::invalid(format!("logger: no log driver named '{}' is registered", log.kind))
-            .hint("json-file, local or none"));
+            .hint("json-file, local, none, gelf or syslog"));
     }
-    let known =
+    let file =
         ["max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"];
+    let known = if own.is_empty() { &file[..] } else { own };
+    super::log_relay::check(log)?;
     match log.config.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => Err(Error::invalid(format!("unknown log opt '{key}' for {kind} log driver"))),
         None => super::log_options::limits(log).map(drop),

@@ -15,9 +15,14 @@ use std::collections::BTreeMap;
 /// # Errors
 /// `invalid size: 'x'`; fewer than one file.
 pub fn limits(log: &LogConfig) -> Result<(u64, u32)> {
-    let size = log.config.get("max-size").map(|text| decimal_bytes(text)).transpose()?.unwrap_or(0);
-    let files = match log.config.get("max-file") {
-        None => 1,
+    // what is sent elsewhere is kept here only for `logs`
+    let (size, files, most) = match super::log_relay::options(&log.kind).is_empty() {
+        true => ("max-size", "max-file", (0, 1)),
+        false => ("cache-max-size", "cache-max-file", (20_000_000, 5)),
+    };
+    let size = log.config.get(size).map(|text| decimal_bytes(text)).transpose()?.unwrap_or(most.0);
+    let files = match log.config.get(files) {
+        None => most.1,
         Some(text) => text.parse::<u32>().map_err(|_| Error::invalid(format!("invalid value for max-file: {text:?}")))?,
     };
     match files {

@@ -18,7 +18,7 @@
 //!
 //! * [`record`], [`store`]: what is known of a container, and where it is found.
 //! * [`create`], with [`image_defaults`], [`checks`], [`mount_spec`], [`mounts`], [`snapshot`], [`copy_up`].
-//! * [`start`], with [`bundle`], [`etc_files`], [`log_options`], [`propagation`]; [`stop`], [`pause`], [`restart`], [`wait`], [`remove`].
+//! * [`start`], with [`bundle`], [`etc_files`], [`log_options`], [`log_relay`], [`propagation`]; [`stop`], [`pause`], [`restart`], [`wait`], [`remove`].
 //! * [`attach`], [`logs`], [`exec`]: its streams, and second processes.
 //! * [`rename`], [`update`], [`inspect`], [`health`], [`stats`], [`top`], [`changes`], [`copy`], [`commit`], [`export`],
 //!   [`prune`], [`explain`]; [`recording`] keeps the daemon's own kernel calls.
@@ -44,6 +44,7 @@ pub(crate) mod init_layer;
 pub mod inspect;
 pub mod list;
 pub mod log_options;
+pub mod log_relay;
 pub mod logs;
 pub mod mount_spec;
 pub mod mounts;

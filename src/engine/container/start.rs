@@ -21,8 +21,8 @@
 use crate::{
     Engine,
     container::{
-        bundle, health, log_options, publish, record::Phase, record::Record, recording::recorded, remove, store::Container,
-        to_the_end,
+        bundle, health, log_options, log_relay, publish, record::Phase, record::Record, recording::recorded, remove,
+        store::Container, to_the_end,
     },
     exits,
     networks::{self, connect, join, overlay::attach},
@@ -162,7 +162,8 @@ fn launch(engine: &Engine, record: &Record) -> Result<Launch> {
         "none" => None,
         _ => {
             let (max_size, max_file) = log_options::limits(&record.host_config.log_config)?;
-            Some(Log { path: paths.container_log(id), max_size, max_file, attrs: log_options::attributes(record) })
+            let (attrs, relay) = (log_options::attributes(record), log_relay::of(record)?);
+            Some(Log { path: paths.container_log(id), max_size, max_file, attrs, relay })
         }
     };
     Ok(Launch {

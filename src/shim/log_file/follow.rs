@@ -120,7 +120,7 @@ mod tests {
     };
 
     fn log(folder: &Path, max_size: u64, max_file: u32) -> Log {
-        Log { path: folder.join("c-json.log"), max_size, max_file, attrs: Default::default() }
+        Log { path: folder.join("c-json.log"), max_size, max_file, attrs: Default::default(), relay: None }
     }
 
     fn write(writer: &mut Writer, n: usize) {

@@ -13,6 +13,7 @@
 //! * [`line`]: one entry as JSON and back, escaped as Go's encoder does.
 //! * [`split`]: bytes into lines; a line over 16 KiB becomes several entries, of which only the last ends in `\n`.
 //! * [`writer`]: appends, and rotates by renaming when `max-size` is reached.
+//! * [`relay`]: sends each entry to a collector, too.
 //! * [`reader`]: the last *n* entries, since, until; across rotated files.
 //! * [`follow`]: goes on reading while the file grows, woken by inotify, across rotations.
 //!
@@ -24,6 +25,7 @@
 pub mod follow;
 pub mod line;
 pub mod reader;
+pub mod relay;
 pub mod split;
 pub mod writer;
 

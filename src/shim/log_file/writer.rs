@@ -15,10 +15,13 @@
 //!
 //! Laws: an entry that does not fit on the disk is left out whole: the file is cut back to the last whole entry, and
 //! writing is tried again with the next. The container never waits for a full disk.
-//! *See:* rename(2) · Docker's `max-size`, `max-file`. *Next room:* [`crate::log_file::reader`]
+//! *See:* rename(2) · Docker's `max-size`, `max-file`. *Next room:* [`crate::log_file::relay`]
 
 use crate::{
-    log_file::line::{self, Source},
+    log_file::{
+        line::{self, Source},
+        relay::Sender,
+    },
     protocol::Log,
 };
 use jiff::Timestamp;
@@ -42,6 +45,7 @@ pub struct Writer {
     size: u64,
     /// Entries not yet written.
     out: Vec<u8>,
+    relay: Option<Sender>,
 }
 
 impl Writer {
@@ -56,7 +60,8 @@ impl Writer {
         };
         let folder = log.path.parent().unwrap_or(Path::new("/"));
         fs::metadata(folder).doing(|| format!("find the folder of the log {}", log.path.display()))?;
-        Ok(Writer { log, attrs, file: None, size: 0, out: Vec::new() })
+        let relay = log.relay.clone().map(Sender::new);
+        Ok(Writer { log, attrs, file: None, size: 0, out: Vec::new(), relay })
     }
 
     /// The file, opened now if it was not yet.
@@ -76,6 +81,9 @@ impl Writer {
             self.turn_the_page();
         }
         line::append(&mut self.out, source, text, newline, &self.attrs, at);
+        if let Some(relay) = &mut self.relay {
+            relay.say(source, text, at);
+        }
     }
 
     /// Hands the entries to the kernel.
@@ -155,7 +163,7 @@ mod tests {
     use super::*;
 
     fn log(folder: &Path, max_size: u64, max_file: u32) -> Log {
-        Log { path: folder.join("c-json.log"), max_size, max_file, attrs: Default::default() }
+        Log { path: folder.join("c-json.log"), max_size, max_file, attrs: Default::default(), relay: None }
     }
 
     fn write(writer: &mut Writer, n: usize) {
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn a_full_disk_costs_lines_but_no_time_and_no_torn_ones() {
         // /dev/full says ENOSPC to every write
-        let log = Log { path: "/dev/full".into(), max_size: 0, max_file: 1, attrs: Default::default() };
+        let log = Log { path: "/dev/full".into(), max_size: 0, max_file: 1, attrs: Default::default(), relay: None };
         let mut writer = Writer::open(log).expect("a device");
         (0..3).for_each(|n| write(&mut writer, n));
         assert_eq!((writer.size, writer.out.len()), (0, 0));

@@ -94,7 +94,13 @@ impl Rig {
             console_size: [0, 0],
             open_stdin: false,
             stdin_once: false,
-            log: Some(Log { path: folder.path().join("json.log"), max_size: 0, max_file: 1, attrs: Default::default() }),
+            log: Some(Log {
+                path: folder.path().join("json.log"),
+                max_size: 0,
+                max_file: 1,
+                attrs: Default::default(),
+                relay: None,
+            }),
             bundle,
         };
         let mut config = config(words, &id);
