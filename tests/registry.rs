@@ -179,7 +179,12 @@ fn n09_a_registry_with_certificates_and_passwords() {
     assert!(daemon.ok(&["run", "--rm", "localhost:5000/hello-world"]).contains("Hello from minidock!"));
     assert!(daemon.ok(&["registry", "catalog"]).contains("hello-world"));
     assert!(daemon.ok(&["logout", "localhost:5000"]).contains("Removing login credentials for localhost:5000"));
-    assert!(daemon.run(&["pull", "localhost:5000/hello-world"]).fails(1).contains("no basic auth credentials"));
+    assert!(
+        daemon
+            .run(&["pull", "localhost:5000/hello-world"])
+            .fails(1)
+            .contains("/v2/hello-world/manifests/latest\": no basic auth credentials")
+    );
 }
 
 #[test]

@@ -280,7 +280,9 @@ fn refused(error: Error, reference: &Reference, repository: &Repository) -> Erro
             if repository.session.is_guarded() && !repository.session.is_known() && text.starts_with("unauthorized") =>
         {
             let address = repository.session.endpoint.address();
-            hint(Error::forbidden(format!("Head \"{address}/v2/{}/manifests\": no basic auth credentials", repository.name)))
+            let which = reference.digest.as_ref().map(ToString::to_string).or(reference.tag.clone()).unwrap_or_default();
+            let asked = format!("{address}/v2/{}/manifests/{which}", repository.name);
+            hint(Error::forbidden(format!("Head \"{asked}\": no basic auth credentials")))
         }
         Kind::Forbidden => hint(Error::not_found(format!(
             "pull access denied for {}, repository does not exist or may require 'docker login': {text}",
