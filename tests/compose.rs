@@ -439,3 +439,19 @@ fn a_verb_that_is_not_here_is_named_also_behind_the_project() {
         assert!(compose(&daemon, "lab", &format!("-f compose.yaml {verb}")).fails(1).contains("no such verb"), "{verb}");
     }
 }
+
+#[test]
+fn one_container_is_attached_to_committed_and_exported() {
+    let daemon = Daemon::start();
+    let file = "services:\n  ask: {image: busybox, stdin_open: true, command: \"sh -c 'read x; echo got $$x'\"}\n  \
+                app: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n";
+    project(&daemon, "lab", &[("compose.yml", file)]);
+    told(&daemon, "lab", "up -d");
+    assert_eq!(daemon.sh("cd lab && echo hi | minidock compose attach ask").ok(), "got hi\n");
+    ok(&daemon, "lab", "exec -T app touch /mark");
+    ok(&daemon, "lab", "commit -m marked app site:1");
+    assert_eq!(daemon.ok(&["run", "--rm", "site:1", "ls", "/mark"]).trim(), "/mark");
+    ok(&daemon, "lab", "export -o out.tar app");
+    assert_eq!(daemon.sh("tar tf lab/out.tar | grep mark").ok(), "mark\n");
+    assert!(compose(&daemon, "lab", "attach ask").fails(1).contains("service \"ask\" is not running"));
+}

@@ -8,7 +8,7 @@
 //!   compose cp web:/etc/hosts .  cp app-web-1:/etc/hosts .
 //! ```
 //!
-//! *See:* docker/compose `cmd/compose/{exec,cp}.go`. *Next room:* [`super::run`](mod@super::run)
+//! *See:* docker/compose `cmd/compose/{exec,cp}.go`. *Next room:* [`super::one`]
 
 use super::{files, images::typed_at, options, seen};
 use crate::{

@@ -14,6 +14,7 @@
 //!    up · create · scale · run    images ─► needs (networks, volumes) ─► converge ─► start ─► attach
 //!    down · stop · start · …      lifecycle, down: in the order of the graph
 //!    ps · logs · top · …          looking on
+//!    attach · commit · export     one container, by the doors of the same name
 //!    exec · cp                    into one container, by the doors of `minidock exec` and `cp`
 //! ```
 //!
@@ -42,6 +43,7 @@ pub mod lines;
 pub mod logs;
 pub mod looking;
 pub mod needs;
+pub mod one;
 pub mod options;
 pub mod ps;
 pub mod run;
@@ -56,7 +58,9 @@ use minidock_base::{Error, Result};
 
 /// `compose …`.
 pub const COMMANDS: &[Command] = &[
+    Command { path: "compose attach", also: &[], build: one::attach_command, run: |m, s| Box::pin(one::attach(m, s)) },
     Command { path: "compose build", also: &[], build: building::build_command, run: |m, s| Box::pin(building::build(m, s)) },
+    Command { path: "compose commit", also: &[], build: one::commit_command, run: |m, s| Box::pin(one::commit(m, s)) },
     Command {
         path: "compose config",
         also: &["compose convert"],
@@ -68,6 +72,7 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "compose down", also: &[], build: down::command, run: |m, s| Box::pin(down::run(m, s)) },
     Command { path: "compose events", also: &[], build: events::command, run: |m, s| Box::pin(events::run(m, s)) },
     Command { path: "compose exec", also: &[], build: inside::exec_command, run: |m, s| Box::pin(inside::exec(m, s)) },
+    Command { path: "compose export", also: &[], build: one::export_command, run: |m, s| Box::pin(one::export(m, s)) },
     Command { path: "compose images", also: &[], build: looking::images_command, run: |m, s| Box::pin(looking::images(m, s)) },
     Command { path: "compose kill", also: &[], build: lifecycle::kill_command, run: |m, s| Box::pin(lifecycle::kill(m, s)) },
     Command { path: "compose logs", also: &[], build: logs::command, run: |m, s| Box::pin(logs::run(m, s)) },
@@ -122,7 +127,7 @@ pub const COMMANDS: &[Command] = &[
     Command { path: "compose wait", also: &[], build: lifecycle::wait_command, run: |m, s| Box::pin(lifecycle::wait(m, s)) },
     Command {
         path: "compose watch",
-        also: &["compose attach", "compose bridge", "compose commit", "compose export", "compose publish", "compose alpha"],
+        also: &["compose bridge", "compose publish", "compose alpha"],
         build: others,
         run: |m, s| Box::pin(refused(m, s)),
     },
@@ -136,7 +141,6 @@ fn others() -> clap::Command {
 
 /// Says that a verb is not here.
 async fn refused(_: &ArgMatches, _: &mut Session) -> Result<i32> {
-    Err(Error::not_implemented("minidock compose has no such verb: it stops at the containers of one machine").hint(
-        "minidock attach, commit and export do with one container what is meant; compose up --build rebuilds what has changed",
-    ))
+    Err(Error::not_implemented("minidock compose has no such verb: it stops at the containers of one machine")
+        .hint("compose up --build rebuilds what has changed, compose push sends the images of services"))
 }
