@@ -86,6 +86,19 @@ fn an_overlay_is_on_a_node_only_while_something_there_needs_it() {
 }
 
 #[test]
+fn who_removes_an_overlay_twice_is_told_that_it_is_gone_while_its_last_containers_end() {
+    let nodes = Nodes::up(&["--nodes", "1"]);
+    nodes.ok("node1", &["network", "create", "-d", "overlay", "overnet"]);
+    // the first program of a container does not hear SIGTERM: it ends with its grace period
+    let create = ["service", "create", "--quiet", "--name", "web", "--network", "overnet", "--stop-grace-period", "1h"];
+    nodes.ok("node1", &[&create[..], FOREVER].concat());
+    nodes.ok("node1", &["service", "rm", "web"]);
+    nodes.ok("node1", &["network", "rm", "overnet"]);
+    let again = nodes.on("node1", &["network", "rm", "overnet"]).fails(1);
+    assert!(again.contains("network overnet not found"), "{again}");
+}
+
+#[test]
 fn containers_of_people_have_places_on_attachable_overlays() {
     let nodes = Nodes::up(&["--nodes", "2"]);
     nodes.ok("node1", &["network", "create", "-d", "overlay", "--attachable", "over"]);

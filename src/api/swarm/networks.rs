@@ -19,7 +19,7 @@
 
 use crate::call::Call;
 use minidock_base::{Error, Kind, Result};
-use minidock_engine::networks::{list, overlay};
+use minidock_engine::networks::{list, overlay, record};
 use minidock_spec::{
     engine::{
         filters::Filters,
@@ -269,7 +269,15 @@ fn called(call: &Call, text: &str) -> Result<Option<Arc<Network>>> {
 /// # Errors
 /// What the leader says.
 pub async fn remove(call: &Call, text: &str) -> Result<bool> {
-    let Some(network) = called(call, text)? else { return Ok(false) };
+    let Some(network) = called(call, text)? else {
+        let leaving = call.engine.networks.find(text).is_ok_and(|n| n.driver == record::Driver::Overlay);
+        return match leaving && call.manager().is_ok() {
+            true => Err(Error::not_found(format!("network {text} not found")).hint(
+                "the swarm has removed it; it leaves this node with the last of its containers, which are being stopped",
+            )),
+            false => Ok(false),
+        };
+    };
     call.manager()?.wish(Wish::RemoveNetwork { id: network.id.clone() }).await?;
     Ok(true)
 }
