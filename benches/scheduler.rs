@@ -4,6 +4,11 @@
 //! them, reserve CPUs and memory, and every tenth spreads over racks. Then one more service of one task is placed, with few and with many tasks
 //! running: what is there already must not count. At last whole turns of a leader, which note, allocate, choose and write a draft.
 //!
+//! And SwarmKit's own benchmark, `BenchmarkScheduler…` in its `manager/scheduler`: each task stands alone, so that every one of them is a choice
+//! among all nodes; with constraints a third of the nodes has what is wanted. Timed is, there and here, from tasks that wait to tasks that are
+//! assigned *and written* into the tables in memory. `SWARMKIT_BENCH=FILE` names their test program (`go test -c ./manager/scheduler`): it is run
+//! too, and what we do is said as a multiple of what it does. It takes minutes.
+//!
 //! `make bench` runs it; `--json FILE` writes the rows, as measure.py wants them.
 
 use jiff::Timestamp;
@@ -23,7 +28,7 @@ use minidock_swarm::{
     store::{Action, Batch, Tables},
 };
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::{process::Command, time::Instant};
 
 const NODES: usize = 10_000;
 const TASKS: usize = 100_000;
@@ -146,6 +151,71 @@ fn a_turn(mut tables: Tables) -> f64 {
     median(took)
 }
 
+/// SwarmKit's benchmark: its name, nodes, tasks.
+const OF_SWARMKIT: [(&str, usize, usize); 4] = [
+    ("Scheduler1kNodes1kTasks", 1_000, 1_000),
+    ("Scheduler1kNodes10kTasks", 1_000, 10_000),
+    ("SchedulerConstraints1kNodes10kTasks", 1_000, 10_000),
+    ("SchedulerConstraints5kNodes100kTasks", 5_000, 100_000),
+];
+/// After so many seconds it is not waited for any longer: it is slower than that.
+const PATIENCE: u64 = 300;
+
+/// Tasks each second, when each is a service of its own; if `constrained`, for every third node.
+fn each_alone(nodes: usize, tasks: usize, constrained: bool) -> f64 {
+    let (mut tables, mut rows) = (Tables::default(), Vec::new());
+    for number in 0..nodes {
+        let mut node = Node { id: format!("node{number:05}"), ..Node::default() };
+        node.status.state = NodeState::Ready;
+        if number.is_multiple_of(3) {
+            node.spec.labels.insert("network".into(), "special".into());
+        }
+        rows.push(Action::Put(node.into()));
+    }
+    for number in 0..tasks {
+        let id = format!("task{number}");
+        let mut task = Task { service_id: format!("service-of-{id}"), id, ..Task::default() };
+        if constrained {
+            let constraints = vec!["node.labels.network==special".into()];
+            task.spec.placement = Some(Placement { constraints, ..Placement::default() });
+        }
+        (task.status.state, task.desired_state) = (TaskState::Pending, TaskState::Running);
+        rows.push(Action::Put(task.into()));
+    }
+    put(&mut tables, rows);
+    let (seconds, ()) = timed(|| {
+        let mut machines = Machines::of(&tables);
+        let plan = scheduler::schedule(&tables, &mut machines, NOW);
+        let batch = Batch { at: NOW, actions: plan.actions };
+        tables.apply(1, batch).expect("rows that fit").iter().for_each(|change| machines.note(change));
+    });
+    assert_eq!(tables.tasks_waiting().count(), 0);
+    tasks as f64 / seconds
+}
+
+/// The same of SwarmKit, if its test program is here: at most so many.
+fn of_swarmkit(name: &str, tasks: usize) -> Option<f64> {
+    let program = std::env::var_os("SWARMKIT_BENCH")?;
+    let mut command = Command::new("timeout");
+    command.arg(PATIENCE.to_string()).arg(program).args(["-test.run", "XXX", "-test.benchtime", "1x", "-test.bench"]);
+    let told = command.arg(format!("^Benchmark{name}$")).output().expect("SWARMKIT_BENCH names a program");
+    let told = String::from_utf8_lossy(&told.stdout);
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let nanoseconds = words.windows(2).find_map(|pair| pair[0].parse::<f64>().ok().filter(|_| pair[1] == "ns/op"));
+    Some(tasks as f64 / nanoseconds.map_or(PATIENCE as f64, |ns| ns / 1e9))
+}
+
+fn beside_swarmkit(rows: &mut Rows) {
+    for (name, nodes, tasks) in OF_SWARMKIT {
+        let constrained = name.contains("Constraints");
+        let ours = median((0..3).map(|_| each_alone(nodes, tasks, constrained)).collect());
+        let theirs = of_swarmkit(name, tasks);
+        let how = if constrained { ", a third of them fit" } else { "" };
+        let what = format!("{tasks} tasks, each alone, onto {nodes} nodes{how}");
+        rows.row(&what, ours, "/s", theirs.map(|theirs| ("SwarmKit", theirs)), "10 or more");
+    }
+}
+
 struct Rows(Vec<Value>);
 
 impl Rows {
@@ -169,6 +239,7 @@ fn main() {
     rows.row("one more task of a new service, among 100 times as many", among_many, "ms", Some(("among few", base)), "about 1");
     let base = a_turn(few);
     rows.row("a leader's whole turn for it, among 100 times as many", a_turn(many), "ms", Some(("among few", base)), "-");
+    beside_swarmkit(&mut rows);
     let mut words = std::env::args().skip_while(|word| word != "--json").skip(1);
     if let Some(file) = words.next() {
         std::fs::write(file, Value::Array(rows.0).to_string()).expect("the file can be written");

@@ -39,7 +39,7 @@ use line::Lines;
 use minidock_spec::swarm::task::{Task, TaskState};
 pub use node_info::Machines;
 use spread::Places;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// What became of the waiting tasks.
 #[derive(Debug, Default)]
@@ -52,15 +52,13 @@ pub struct Plan {
 /// Assigns what can be assigned; the rest says in its status why not. `machines` are in the end as they were: what was given out counts
 /// when it is written.
 pub fn schedule(tables: &Tables, machines: &mut Machines, now: Timestamp) -> Plan {
-    let mut groups: BTreeMap<(&str, u64), Vec<&Arc<Task>>> = BTreeMap::new();
-    for task in tables.tasks_waiting().filter(|t| waits(t)) {
-        groups.entry((task.service_id.as_str(), task.spec_version.index)).or_default().push(task);
-    }
+    let mut waiting: Vec<&Arc<Task>> = tables.tasks_waiting().filter(|t| waits(t)).collect();
+    waiting.sort_by(|one, other| group(one).cmp(&group(other))); // within a group they stay in order of ID
     let (mut plan, mut lines) = (Plan::default(), Lines::default());
-    for tasks in groups.into_values() {
-        let (bound, free): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|t| !t.node_id.is_empty());
-        bound.into_iter().for_each(|task| place_bound(task, machines, now, &mut plan));
-        place_free(&free, &mut lines, machines, now, &mut plan);
+    for tasks in waiting.chunk_by(|one, other| group(one) == group(other)) {
+        let bound = tasks.iter().filter(|t| !t.node_id.is_empty());
+        bound.for_each(|task| place_bound(task, machines, now, &mut plan));
+        place_free(tasks, &mut lines, machines, now, &mut plan);
     }
     for action in &plan.actions {
         if let Action::Put(Row::Task(task)) = action {
@@ -68,6 +66,11 @@ pub fn schedule(tables: &Tables, machines: &mut Machines, now: Timestamp) -> Pla
         }
     }
     plan
+}
+
+/// Tasks of one group are of one service, and made of one spec.
+fn group(task: &Task) -> (&str, u64) {
+    (&task.service_id, task.spec_version.index)
 }
 
 /// It has its addresses and no node has heard of it.
@@ -85,11 +88,11 @@ fn place_bound(task: &Arc<Task>, machines: &mut Machines, now: Timestamp, plan: 
     }
 }
 
-fn place_free(tasks: &[&Arc<Task>], lines: &mut Lines, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
-    let Some(first) = tasks.first() else { return };
+fn place_free(group: &[&Arc<Task>], lines: &mut Lines, machines: &mut Machines, now: Timestamp, plan: &mut Plan) {
+    let mut tasks = group.iter().filter(|t| t.node_id.is_empty()).peekable();
+    let Some(first) = tasks.peek() else { return };
     let wish = Wish::of(first);
     let mut places = Places::new(&wish, lines.take(&wish, machines), machines, now);
-    let mut tasks = tasks.iter();
     while let Some(task) = tasks.next() {
         let Some(at) = places.next(machines) else {
             // nobody is left, perhaps filled by this very group: the rest hears the same

@@ -16,7 +16,10 @@ use minidock_spec::swarm::{
     node::Node,
     task::{Amounts, Task, TaskState},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Failures of one service on one node within this time count against it.
 const MEMORY: i64 = 5 * 60;
@@ -74,7 +77,7 @@ impl Machine {
         self.tasks += 1;
         if task.is_wanted() {
             self.lasting += 1;
-            more(&mut self.of_service, &task.service_id);
+            *self.of_service.entry(task.service_id.clone()).or_default() += 1;
         }
         host_ports(task).for_each(|port| *self.ports.entry(port).or_default() += 1);
     }
@@ -152,13 +155,6 @@ impl Machine {
     }
 }
 
-fn more(counts: &mut BTreeMap<String, usize>, key: &str) {
-    match counts.get_mut(key) {
-        Some(count) => *count += 1,
-        None => drop(counts.insert(key.to_string(), 1)),
-    }
-}
-
 fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K, by: usize) {
     let Some(count) = counts.get_mut(key) else { return };
     *count = count.saturating_sub(by);
@@ -189,13 +185,13 @@ pub struct Machines {
     /// In order of ID; while no node comes or goes, each is known by its place here.
     all: Vec<Machine>,
     /// How many tasks of a service there are on all of them that nobody has told to end.
-    of_service: BTreeMap<String, usize>,
+    of_service: HashMap<String, usize>,
 }
 
 impl Machines {
     /// Counts what runs where.
     pub fn of(tables: &Tables) -> Machines {
-        let mut machines = Machines { all: tables.nodes().map(Machine::new).collect(), of_service: BTreeMap::new() };
+        let mut machines = Machines { all: tables.nodes().map(Machine::new).collect(), of_service: HashMap::new() };
         for task in tables.tasks() {
             machines.count_task(task, true);
         }
@@ -211,7 +207,7 @@ impl Machines {
             },
             (Some(Row::Node(node)), None) => {
                 let gone = self.find(&node.id).ok().map(|at| self.all.remove(at).of_service);
-                gone.into_iter().flatten().for_each(|(service, count)| less(&mut self.of_service, &service, count));
+                gone.into_iter().flatten().for_each(|(service, count)| self.fewer(&service, count));
             }
             (before, after) => {
                 if let Some(Row::Task(task)) = before {
@@ -233,9 +229,17 @@ impl Machines {
     fn count_task_at(&mut self, at: usize, task: &Task, is_there: bool) {
         self.all[at].count_task(task, is_there);
         match (task.occupies() && task.is_wanted(), is_there) {
-            (true, true) => more(&mut self.of_service, &task.service_id),
-            (true, false) => less(&mut self.of_service, &task.service_id, 1),
+            (true, true) => *self.of_service.entry(task.service_id.clone()).or_default() += 1,
+            (true, false) => self.fewer(&task.service_id, 1),
             (false, _) => {}
+        }
+    }
+
+    fn fewer(&mut self, service: &str, by: usize) {
+        let Some(count) = self.of_service.get_mut(service) else { return };
+        *count = count.saturating_sub(by);
+        if *count == 0 {
+            self.of_service.remove(service);
         }
     }
 

@@ -16,6 +16,7 @@ use minidock_spec::swarm::{
     task::{Amounts, Placement, PlacementPreference, Platform, ResourceRequirements, Spread, TaskSpec},
 };
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// What became of each task that waited: its node, and what it was given or told.
 type Outcome = BTreeMap<String, (String, Vec<GenericResource>, String)>;
@@ -57,7 +58,7 @@ fn best(wish: &Wish, preferences: &[String], fit: &[usize], machines: &Machines)
         return fit.iter().copied().filter(|at| filter::check(wish, machines.at(*at)).is_ok()).min_by_key(rank);
     };
     let mut parts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    fit.iter().for_each(|at| parts.entry(spread::value(descriptor, &machines.at(*at).node)).or_default().push(*at));
+    fit.iter().for_each(|at| parts.entry(spread::value(descriptor, &machines.at(*at).node).to_string()).or_default().push(*at));
     let mut order: Vec<(usize, String, Vec<usize>)> = parts
         .into_iter()
         .map(|(value, part)| (part.iter().map(|at| machines.at(*at).count(&wish.service)).sum(), value, part))

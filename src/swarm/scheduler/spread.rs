@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use minidock_spec::swarm::node::Node;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
 /// In what order nodes are taken: failed often, tasks of the service, tasks at all, place.
@@ -45,22 +45,27 @@ pub struct Places<'a> {
 
 enum Branch {
     Leaf(BinaryHeap<Rank>),
-    Split { descriptor: String, of_service: BTreeMap<String, usize>, children: BTreeMap<String, Branch> },
+    /// By the value of a label: how many tasks of the service, and the nodes; the values that come first in front.
+    Split {
+        descriptor: String,
+        order: BTreeSet<(usize, String)>,
+        children: BTreeMap<String, (usize, Branch)>,
+    },
 }
 
 /// The value of a label; a node without it stands under the empty one.
-pub(super) fn value(descriptor: &str, node: &Node) -> String {
+pub(super) fn value<'n>(descriptor: &str, node: &'n Node) -> &'n str {
     let label = |prefix: &str| descriptor.strip_prefix(prefix);
     match (label("node.labels."), label("engine.labels.")) {
-        (Some(name), _) => node.spec.labels.get(name).cloned(),
-        (_, Some(name)) => node.description.engine.labels.get(name).cloned(),
+        (Some(name), _) => node.spec.labels.get(name),
+        (_, Some(name)) => node.description.engine.labels.get(name),
         _ => match descriptor {
-            "node.hostname" => Some(node.description.hostname.clone()),
-            "node.id" => Some(node.id.clone()),
+            "node.hostname" => Some(&node.description.hostname),
+            "node.id" => Some(&node.id),
             _ => None,
         },
     }
-    .unwrap_or_default()
+    .map_or("", String::as_str)
 }
 
 /// A node that fits: which one, and how it is ranked.
@@ -71,26 +76,25 @@ impl Branch {
         let Some((descriptor, rest)) = preferences.split_first() else {
             return Branch::Leaf(nodes.into_iter().map(|(_, rank)| rank).collect());
         };
-        let mut parts: BTreeMap<String, Vec<Ranked>> = BTreeMap::new();
+        let mut parts: BTreeMap<&str, Vec<Ranked>> = BTreeMap::new();
         for (machine, rank) in nodes {
             parts.entry(value(descriptor, &machine.node)).or_default().push((machine, rank));
         }
-        let count = |nodes: &Vec<Ranked>| nodes.iter().map(|(_, Reverse((_, count, ..)))| count).sum();
-        let of_service = parts.iter().map(|(value, nodes)| (value.clone(), count(nodes))).collect();
-        let children = parts.into_iter().map(|(value, nodes)| (value, Branch::grow(rest, nodes))).collect();
-        Branch::Split { descriptor: descriptor.clone(), of_service, children }
+        let (mut order, mut children) = (BTreeSet::new(), BTreeMap::new());
+        for (value, nodes) in parts {
+            let count: usize = nodes.iter().map(|(_, Reverse((_, count, ..)))| count).sum();
+            order.insert((count, value.to_string()));
+            children.insert(value.to_string(), (count, Branch::grow(rest, nodes)));
+        }
+        Branch::Split { descriptor: descriptor.clone(), order, children }
     }
 
     /// The best node, taken out.
     fn pop(&mut self) -> Option<usize> {
         match self {
             Branch::Leaf(heap) => heap.pop().map(|Reverse((.., at))| at),
-            Branch::Split { of_service, children, .. } => {
-                let count = |value: &String| of_service.get(value).copied().unwrap_or(0);
-                let mut order: Vec<(usize, &String, &mut Branch)> =
-                    children.iter_mut().map(|(value, child)| (count(value), value, child)).collect();
-                order.sort_by_key(|(count, value, _)| (*count, *value));
-                order.into_iter().find_map(|(.., child)| child.pop())
+            Branch::Split { order, children, .. } => {
+                order.iter().find_map(|(_, value)| children.get_mut(value).and_then(|(_, child)| child.pop()))
             }
         }
     }
@@ -99,12 +103,13 @@ impl Branch {
     fn push(&mut self, node: &Node, rank: Rank) {
         match self {
             Branch::Leaf(heap) => heap.push(rank),
-            Branch::Split { descriptor, of_service, children } => {
+            Branch::Split { descriptor, order, children } => {
                 let value = value(descriptor, node);
-                if let Some(child) = children.get_mut(&value) {
-                    child.push(node, rank);
-                }
-                *of_service.entry(value).or_default() += 1;
+                let Some((count, child)) = children.get_mut(value) else { return };
+                child.push(node, rank);
+                order.remove(&(*count, value.to_string()));
+                *count += 1;
+                order.insert((*count, value.to_string()));
             }
         }
     }

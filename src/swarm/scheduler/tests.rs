@@ -9,6 +9,7 @@ use minidock_spec::swarm::{
     task::{Amounts, Placement, PlacementPreference, ResourceRequirements, Spread, TaskSpec},
 };
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn node(id: &str, cpus: i64, rack: &str) -> Node {
     let mut node = Node { id: id.into(), ..Node::default() };
