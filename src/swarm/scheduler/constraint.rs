@@ -4,7 +4,7 @@
 //! subnet), `node.role`, `node.platform.os`, `node.platform.arch`, `node.labels.NAME`, `engine.labels.NAME`. A label that a
 //! node lacks equals nothing, so `!=` holds for it.
 //!
-//! *See:* swarmkit `manager/constraint`; Docker's `--constraint`. *Next room:* [`super::spread`]
+//! *See:* swarmkit `manager/constraint`; Docker's `--constraint`. *Next room:* [`super::line`]
 
 use minidock_base::{Error, Result};
 use minidock_network::model::Net;

@@ -13,7 +13,7 @@
 //! their head. That is right because within a round nodes only fill: a number that is too small can only bring a node forward
 //! too early, and there it is looked at. For the same reason who cannot give what is asked leaves the line for good.
 //!
-//! Laws: a line lives for one round, in which no node comes, goes or changes; at most [`MOST`] are kept, for each is as long as the
+//! Laws: a line lives for one round, in which no node comes, goes or changes; not more than 64 are kept, for each is as long as the
 //! swarm is wide. *Next room:* [`super::spread`]
 
 use super::{
