@@ -120,6 +120,14 @@ fn in_file(node: &Node, around: &Around) -> Result<String> {
     name::checked(&text).map(str::to_string).map_err(|error| refused(&node.at, error.message()))
 }
 
+/// A file that is being read: which, beneath how many others, and what lies around it.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    around: &'a Around<'a>,
+    file: &'a Path,
+    depth: usize,
+}
+
 struct Reader {
     warnings: Vec<String>,
 }
@@ -135,7 +143,7 @@ impl Reader {
         let undone = Undone::taken(&mut map);
         let included = map.remove("include");
         let mut tree = self.fitted(map, &at, around)?;
-        self.extend(&mut tree, &undone, around, file, depth)?;
+        self.extend(&mut tree, &undone, Site { around, file, depth })?;
         for node in included.map(items).unwrap_or_default() {
             let below = self.included(node, around, depth)?;
             tree = over(below, Layer { tree, undone: undone.clone() });
@@ -214,10 +222,10 @@ impl Reader {
     }
 
     /// Lays each service that extends another over that one.
-    fn extend(&mut self, tree: &mut Node, undone: &Undone, around: &Around, file: &Path, depth: usize) -> Result<()> {
+    fn extend(&mut self, tree: &mut Node, undone: &Undone, site: Site<'_>) -> Result<()> {
         let names: Vec<String> = entries_mut(tree, "services").iter().map(|entry| entry.key.clone()).collect();
         for name in names {
-            self.extended(tree, undone, &name, around, file, depth, &mut Vec::new())?;
+            self.extended(tree, undone, &name, site, &mut Vec::new())?;
         }
         Ok(())
     }
@@ -227,9 +235,7 @@ impl Reader {
         tree: &mut Node,
         undone: &Undone,
         name: &str,
-        around: &Around,
-        file: &Path,
-        depth: usize,
+        site: Site<'_>,
         chain: &mut Vec<String>,
     ) -> Result<()> {
         let Some(entry) = entries_mut(tree, "services").iter_mut().find(|entry| entry.key == name) else { return Ok(()) };
@@ -248,16 +254,16 @@ impl Reader {
                 ));
             }
             "" => {
-                self.extended(tree, undone, &base, around, file, depth, chain)?;
+                self.extended(tree, undone, &base, site, chain)?;
                 tree.get("services")
                     .and_then(|services| services.get(&base))
                     .cloned()
-                    .ok_or_else(|| lost(&file.display().to_string()))?
+                    .ok_or_else(|| lost(&site.file.display().to_string()))?
             }
             other => {
-                let path = whole(other, around);
-                let theirs = Around { folder: parent(&path), home: around.home.clone(), ..*around };
-                let theirs = self.file(&path, &extends.at, &theirs, depth)?;
+                let path = whole(other, site.around);
+                let theirs = Around { folder: parent(&path), home: site.around.home.clone(), ..*site.around };
+                let theirs = self.file(&path, &extends.at, &theirs, site.depth)?;
                 theirs.tree.get("services").and_then(|services| services.get(&base)).cloned().ok_or_else(|| lost(&path))?
             }
         };
