@@ -153,6 +153,26 @@ fn an_asked_for_stop_is_orderly_and_the_socket_file_goes() {
 }
 
 #[test]
+fn who_has_said_all_still_hears_the_answer_and_who_has_gone_is_not_waited_for() {
+    use std::{io::Read, net::Shutdown};
+    let daemon = Daemon::start();
+    let half = |asked: &str| {
+        let mut socket = std::os::unix::net::UnixStream::connect(daemon.socket()).expect("the daemon listens");
+        std::io::Write::write_all(&mut socket, asked.as_bytes()).expect("it reads");
+        socket.shutdown(Shutdown::Write).expect("our own half");
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a limit");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("an answer, and its end");
+        answer
+    };
+    // a question that takes a while, one that keeps the connection, and none at all
+    let id = daemon.ok(&["run", "-d", "alpine", "sleep", "0.5"]);
+    assert!(half(&format!("POST /containers/{id}/wait HTTP/1.0\r\nHost: x\r\n\r\n")).contains("\"StatusCode\":0"));
+    assert!(half("GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n").ends_with("OK"));
+    assert_eq!(half(""), "");
+}
+
+#[test]
 fn the_daemon_can_be_had_through_a_pipe_as_ssh_has_it() {
     let daemon = Daemon::bare(&[]);
     let asked = "GET /_ping HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n";

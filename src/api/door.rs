@@ -15,17 +15,27 @@
 //! stream waits until the client has taken the head ([`Peer::unread`]), at most [`PATIENCE`]; a client that reads at once is
 //! not slowed down.
 //!
+//! And a third. Who asks by a pipe (`printf 'GET /info …' | socat - UNIX:…`) has closed its half of the connection before the
+//! answer is there. To the server that would look like somebody who has gone, and it would drop the question. So the end of the input is held
+//! back while an answer is under way, until the other side has really gone ([`Peer::is_gone`]); for who knows only one kind of end (TCP)
+//! it counts at once.
+//!
 //! Laws: at most [`LONGEST`] bytes are read ahead; a connection that ends early is no error.
 //! See: moby `api/server/router/container` postContainersAttach. Next room: [`crate::containers`]
 
-use crate::{answer::Answer, hijack::RAW};
+use crate::{
+    answer::{Answer, Body},
+    hijack::RAW,
+};
 use http::Request;
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -45,10 +55,16 @@ const GUESS: Duration = Duration::from_millis(5);
 /// How long it is worth asking without a pause.
 const EAGER: Duration = Duration::from_micros(300);
 
-/// A connection that may know what its other side has read.
+/// How often it is looked whether who has closed one half has closed the other, too.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A connection that may know of its other side what it has read, and whether it is there.
 pub trait Peer {
     /// How many bytes have been written and not yet read; none when nobody can say.
     fn unread(&self) -> Option<u32>;
+
+    /// Whether it will not read any more either, asked of one that has ended what it says; also when nobody can say.
+    fn is_gone(&self) -> bool;
 }
 
 /// How long an ending daemon lets an answer go on.
@@ -66,10 +82,23 @@ where
         () = closing.cancelled() => return,
     };
     let Ok((read, raw)) = first else { return };
-    let door = Door { socket, read, given: 0, raw, status: Vec::new(), status_sent: 0, head_sent: None, nap: None };
+    let under_way = Arc::new(());
+    let input = Input { under_way: under_way.clone(), ended: false, is_stream: false, glance: None };
+    let door = Door { socket, read, given: 0, raw, status: Vec::new(), status_sent: 0, head_sent: None, nap: None, input };
     let service = service_fn(move |request| {
-        let answer = handle(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let (answer, under_way) = (handle(request), under_way.clone());
+        async move {
+            let answer = answer.await;
+            // until the last piece of it was taken
+            let held = move |body: Body| {
+                body.map_err(move |error| {
+                    let _ = &under_way;
+                    error
+                })
+                .boxed_unsync()
+            };
+            Ok::<_, Infallible>(answer.map(held))
+        }
     });
     let connection =
         http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(door), service).with_upgrades();
@@ -142,13 +171,52 @@ struct Door<S> {
     /// When the head of an upgraded answer went out, until it was read.
     head_sent: Option<Instant>,
     nap: Option<Pin<Box<Sleep>>>,
+    input: Input,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
+/// What is known of the client's half.
+struct Input {
+    /// Held by every answer that is under way, and by whoever makes them.
+    under_way: Arc<()>,
+    ended: bool,
+    /// It is a stream now, whose end means something.
+    is_stream: bool,
+    glance: Option<Pin<Box<Sleep>>>,
+}
+
+/// The holders of [`Input::under_way`] that are no answers: the door, and the server.
+const OURS: usize = 2;
+
+impl<S: Peer> Door<S> {
+    /// Ready when the end of the input may be told.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let input = &mut self.input;
+            let answers = Arc::strong_count(&input.under_way) > OURS;
+            if !answers || input.is_stream || self.socket.is_gone() {
+                return Poll::Ready(());
+            }
+            let glance = input.glance.get_or_insert_with(|| Box::pin(tokio::time::sleep(GLANCE)));
+            ready!(glance.as_mut().poll(cx));
+            input.glance = None;
+        }
+    }
+}
+
+impl<S: AsyncRead + Peer + Unpin> AsyncRead for Door<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let left = &self.read[self.given..];
+        if left.is_empty() && !self.input.ended {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.input.ended = true;
+        }
+        let left = &self.read[self.given..];
         if left.is_empty() {
-            return Pin::new(&mut self.socket).poll_read(cx, buffer);
+            return self.poll_end(cx).map(Ok);
         }
         let n = left.len().min(buffer.remaining());
         buffer.put_slice(&left[..n]);
@@ -218,6 +286,7 @@ impl<S: AsyncWrite + Peer + Unpin> AsyncWrite for Door<S> {
                 bytes.len()
             }
         };
+        self.input.is_stream |= upgraded.is_some();
         if upgraded.is_some() && written == bytes.len() {
             self.head_sent = Some(Instant::now());
         }

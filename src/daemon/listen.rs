@@ -18,14 +18,21 @@
 
 use minidock_api::door::Peer;
 use minidock_base::{Doing, Error, Result};
-use minidock_linux::sockets;
+use minidock_linux::{
+    poll::{self, Want},
+    sockets,
+};
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, PermissionsExt, chown},
+    },
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -49,6 +56,14 @@ impl Peer for Socket {
         match self {
             Socket::Unix(socket) => sockets::unread(socket).ok(),
             Socket::Tcp(_) => None,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        match self {
+            // both halves closed: poll(2) says so unasked
+            Socket::Unix(socket) => poll::until_ready(socket.as_fd(), Want::NOTHING, Some(Duration::ZERO)).unwrap_or(true),
+            Socket::Tcp(_) => true,
         }
     }
 }
