@@ -13,7 +13,8 @@
 //! * [`bring`] does it for an [`Arrival`]; the first failure ends everything, and what is half here waits in `partial/`.
 //!
 //! Laws: memory does not grow with layers: a slow disk slows the network down; bytes are verified before a blob gets its name,
-//! and a layer that was unpacked from other bytes is thrown away. See: moby `distribution/xfer/download.go`.
+//! and a layer that was unpacked from other bytes is thrown away; what a failed pull had is cleared away after the last blob
+//! that was just being named, never before. See: moby `distribution/xfer/download.go`.
 //! Next room: [`crate::push`]
 
 use super::Teller;
@@ -37,6 +38,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    runtime::Handle,
     sync::{Semaphore, mpsc},
     task::{JoinHandle, spawn_blocking},
 };
@@ -44,6 +46,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Docker's number.
 const DOWNLOADS: usize = 3;
+/// More than there are layers.
+const NAMINGS: u32 = 1 << 16;
 /// Pieces between the network and the disk.
 const PIECES: usize = 4;
 /// A bar is drawn at most so often.
@@ -61,6 +65,8 @@ struct Shared {
     repository: Arc<Repository>,
     flights: Flights,
     downloads: Semaphore,
+    /// Who gives a blob its name holds a permit; no more are given when the pull is over.
+    naming: Arc<Semaphore>,
     tell: Teller,
 }
 
@@ -75,7 +81,9 @@ pub async fn bring(
     names: Vec<Reference>,
     tell: &Teller,
 ) -> Result<ImageRecord> {
-    let shared = Arc::new(Shared { repository, flights, downloads: Semaphore::new(DOWNLOADS), tell: tell.clone() });
+    let naming = Arc::new(Semaphore::new(NAMINGS as usize));
+    let (downloads, naming_too) = (Semaphore::new(DOWNLOADS), naming.clone());
+    let shared = Arc::new(Shared { repository, flights, downloads, naming: naming_too, tell: tell.clone() });
     let (words, mut heard) = mpsc::unbounded_channel();
     let count = arrival.layers().len();
     let (mut tasks, mut ready, mut layers) = (Vec::new(), Vec::new(), Vec::new());
@@ -94,7 +102,7 @@ pub async fn bring(
         })));
     }
     drop(words);
-    let mut held = Held(Some(arrival));
+    let mut held = Held(Some(arrival), naming);
     let mut unpacking: Vec<Option<Arc<AtomicU64>>> = vec![None; count];
     let mut beat = tokio::time::interval(BEAT);
     for nth in 0..count {
@@ -216,7 +224,13 @@ async fn download(shared: &Shared, slot: &Slot, seat: &crate::flights::Seat) -> 
     ingest.end();
     let found = ingest.digest();
     let expected = blob.digest.clone();
-    if let Err(error) = blocking(move || ingest.commit(&expected)).await {
+    let over = |_| Error::system("the pull has failed elsewhere");
+    let permit = shared.naming.clone().acquire_owned().await.map_err(over)?;
+    let naming = move || {
+        let _permit = permit; // this thread goes on when the task that waits for it is ended
+        ingest.commit(&expected)
+    };
+    if let Err(error) = blocking(naming).await {
         let error = if found == blob.digest { error } else { unverified(&blob.digest, &found) };
         return Err(if resumed > 0 && found != blob.digest { Attempt::Spoilt(error) } else { Attempt::Failed(error) });
     }
@@ -247,8 +261,9 @@ impl Bar {
     }
 }
 
-/// An arrival on its way between threads; wherever it is dropped, it is cleared away on a thread that may block.
-struct Held(Option<Arrival>);
+/// An arrival on its way between threads; wherever it is dropped, it is cleared away on a thread that may block, when nobody gives a blob
+/// its name any more.
+struct Held(Option<Arrival>, Arc<Semaphore>);
 
 impl Held {
     async fn with(&mut self, work: impl FnOnce(&mut Arrival) -> Result<()> + Send + 'static) -> Result<()> {
@@ -267,7 +282,12 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(arrival) = self.0.take() {
-            drop(spawn_blocking(move || drop(arrival)));
+            let naming = self.1.clone();
+            drop(spawn_blocking(move || {
+                let _ = Handle::current().block_on(naming.acquire_many(NAMINGS)); // the last one
+                naming.close();
+                drop(arrival);
+            }));
         }
     }
 }
