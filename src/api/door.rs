@@ -206,17 +206,13 @@ impl<S: Peer> Door<S> {
 impl<S: AsyncRead + Peer + Unpin> AsyncRead for Door<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let left = &self.read[self.given..];
-        if left.is_empty() && !self.input.ended {
-            let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-            if buffer.filled().len() > before || buffer.remaining() == 0 {
-                return Poll::Ready(Ok(()));
-            }
-            self.input.ended = true;
-        }
-        let left = &self.read[self.given..];
         if left.is_empty() {
-            return self.poll_end(cx).map(Ok);
+            if !self.input.ended {
+                let before = buffer.filled().len();
+                ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+                self.input.ended = buffer.filled().len() == before && buffer.remaining() > 0;
+            }
+            return if self.input.ended { self.poll_end(cx).map(Ok) } else { Poll::Ready(Ok(())) };
         }
         let n = left.len().min(buffer.remaining());
         buffer.put_slice(&left[..n]);

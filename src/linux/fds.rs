@@ -27,7 +27,7 @@ use rustix::{
 };
 use std::{
     mem::MaybeUninit,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 /// A pipe: (read end, write end), both close-on-exec. See: pipe2(2).
@@ -133,34 +133,21 @@ pub fn become_stdio(stdin: impl AsFd, stdout: impl AsFd, stderr: impl AsFd) -> R
     call("dup2", || vec![stderr.as_raw_fd().to_string(), "2".into()], || rustix::stdio::dup2_stderr(stderr))
 }
 
-/// Sends `bytes` (at least one) and beside them a copy of `fd`. See: unix(7), SCM_RIGHTS.
-#[track_caller]
-pub fn send_fd(socket: impl AsFd, fd: impl AsFd, bytes: &[u8]) -> Result<(), CallFailed> {
-    let (socket, fd) = (socket.as_fd(), fd.as_fd());
-    call(
-        "sendmsg",
-        || vec![socket.as_raw_fd().to_string(), format!("{{SCM_RIGHTS, [{}]}}", fd.as_raw_fd())],
-        || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-            let mut beside = SendAncillaryBuffer::new(&mut space);
-            let one = [fd];
-            if !beside.push(SendAncillaryMessage::ScmRights(&one)) {
-                return Err(rustix::io::Errno::NOBUFS);
-            }
-            rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut beside, SendFlags::NOSIGNAL).map(drop)
-        },
-    )
-}
-
 /// Descriptors that travel together, at the most: more than any machine has trees of control groups.
 const TOGETHER: usize = 32;
 
-/// Sends one byte, and beside it copies of several descriptors, in order.
+/// Sends `bytes` (at least one) and beside them a copy of `fd`. See: unix(7), SCM_RIGHTS.
+#[track_caller]
+pub fn send_fd(socket: impl AsFd, fd: impl AsFd, bytes: &[u8]) -> Result<(), CallFailed> {
+    send_fds(socket, &[fd.as_fd()], bytes)
+}
+
+/// The same with several, in order.
 ///
 /// # Errors
-/// ENOBUFS for more than 32 of them; EPIPE when the other end is gone. See: unix(7), SCM_RIGHTS.
+/// ENOBUFS for more than 32 of them; EPIPE when the other end is gone.
 #[track_caller]
-pub fn send_fds(socket: impl AsFd, fds: &[OwnedFd]) -> Result<(), CallFailed> {
+pub fn send_fds(socket: impl AsFd, fds: &[BorrowedFd<'_>], bytes: &[u8]) -> Result<(), CallFailed> {
     let socket = socket.as_fd();
     let numbers = || fds.iter().map(|fd| fd.as_raw_fd().to_string()).collect::<Vec<_>>().join(", ");
     call(
@@ -169,64 +156,42 @@ pub fn send_fds(socket: impl AsFd, fds: &[OwnedFd]) -> Result<(), CallFailed> {
         || {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];
             let mut beside = SendAncillaryBuffer::new(&mut space);
-            let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-            if borrowed.len() > TOGETHER || !beside.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+            if fds.len() > TOGETHER || !beside.push(SendAncillaryMessage::ScmRights(fds)) {
                 return Err(rustix::io::Errno::NOBUFS);
             }
-            rustix::net::sendmsg(socket, &[IoSlice::new(b"d")], &mut beside, SendFlags::NOSIGNAL).map(drop)
+            rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut beside, SendFlags::NOSIGNAL).map(drop)
         },
     )
 }
 
-/// Receives what [`send_fds`] sent; all are close-on-exec. `None`: the other end is gone.
+/// Receives up to `room.len()` bytes and the first descriptor beside them (`None` when there was none); it is
+/// close-on-exec. Zero bytes: the other end is gone. Every further descriptor is closed: a peer cannot fill our table.
+#[track_caller]
+pub fn receive_fd(socket: impl AsFd, room: &mut [u8]) -> Result<(usize, Option<OwnedFd>), CallFailed> {
+    receive_fds(socket, room).map(|(bytes, fds)| (bytes, fds.into_iter().next()))
+}
+
+/// The same with all descriptors that came together, at most 32.
 ///
 /// # Errors
 /// As recvmsg(2).
 #[track_caller]
-pub fn receive_fds(socket: impl AsFd) -> Result<Option<Vec<OwnedFd>>, CallFailed> {
+pub fn receive_fds(socket: impl AsFd, room: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), CallFailed> {
     let socket = socket.as_fd();
     call(
         "recvmsg",
         || vec![socket.as_raw_fd().to_string(), "{SCM_RIGHTS}".into(), "MSG_CMSG_CLOEXEC".into()],
         || {
-            let (mut space, mut byte) = ([MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))], [0]);
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOGETHER))];
             let mut beside = RecvAncillaryBuffer::new(&mut space);
-            let mut room = [IoSliceMut::new(&mut byte)];
-            let got =
-                rustix::io::retry_on_intr(|| rustix::net::recvmsg(socket, &mut room, &mut beside, RecvFlags::CMSG_CLOEXEC))?;
+            let got = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(room)], &mut beside, RecvFlags::CMSG_CLOEXEC)?;
             let mut received = Vec::new();
             for message in beside.drain() {
                 if let RecvAncillaryMessage::ScmRights(fds) = message {
                     received.extend(fds);
                 }
             }
-            Ok::<_, rustix::io::Errno>((got.bytes > 0).then_some(received))
-        },
-    )
-}
-
-/// Receives up to `room.len()` bytes and the first descriptor beside them (`None` when there was none); it is
-/// close-on-exec. Zero bytes: the other end is gone.
-#[track_caller]
-pub fn receive_fd(socket: impl AsFd, room: &mut [u8]) -> Result<(usize, Option<OwnedFd>), CallFailed> {
-    let socket = socket.as_fd();
-    call(
-        "recvmsg",
-        || vec![socket.as_raw_fd().to_string(), "{SCM_RIGHTS}".into(), "MSG_CMSG_CLOEXEC".into()],
-        || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-            let mut beside = RecvAncillaryBuffer::new(&mut space);
-            let got = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(room)], &mut beside, RecvFlags::CMSG_CLOEXEC)?;
-            let mut first = None;
-            for message in beside.drain() {
-                if let RecvAncillaryMessage::ScmRights(fds) = message {
-                    // every further descriptor is dropped, which closes it: a peer cannot fill our table
-                    for fd in fds {
-                        first.get_or_insert(fd);
-                    }
-                }
-            }
-            Ok::<_, rustix::io::Errno>((got.bytes, first))
+            Ok::<_, rustix::io::Errno>((got.bytes, received))
         },
     )
 }
@@ -279,9 +244,11 @@ mod tests {
     fn several_descriptors_cross_together_in_order_and_none_comes_from_who_is_gone() {
         let (here, there) = socketpair().expect("two descriptors");
         let (mut readers, writers): (Vec<_>, Vec<_>) = (0..3).map(|_| pipe().expect("two descriptors")).unzip();
-        send_fds(&here, &writers).expect("a connected peer");
+        let together: Vec<_> = writers.iter().map(AsFd::as_fd).collect();
+        send_fds(&here, &together, b"d").expect("a connected peer");
         drop((here, writers));
-        let arrived = receive_fds(&there).expect("something waits").expect("they were sent");
+        let (bytes, arrived) = receive_fds(&there, &mut [0; 8]).expect("something waits");
+        assert_eq!((bytes, arrived.len()), (1, 3));
         for (n, fd) in arrived.into_iter().enumerate() {
             assert!(rustix::io::fcntl_getfd(&fd).expect("open").contains(FdFlags::CLOEXEC));
             std::fs::File::from(fd).write_all(&[n as u8]).expect("the reader is alive");
@@ -291,7 +258,7 @@ mod tests {
             std::fs::File::from(reader).read_to_end(&mut told).expect("our own pipe");
             assert_eq!(told, [n as u8]);
         }
-        assert!(receive_fds(&there).expect("the end is no error").is_none());
+        assert_eq!(receive_fds(&there, &mut [0]).expect("the end is no error").0, 0);
     }
 
     #[test]

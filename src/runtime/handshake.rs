@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
     io::{IoSlice, Read, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
 };
 
 /// What the child says.
@@ -136,7 +136,8 @@ pub fn go_with(to: &File, fd: &OwnedFd) -> Result<(), CallFailed> {
 /// # Errors
 /// The child is gone.
 pub fn doors_with(to: &File, doors: &[OwnedFd]) -> Result<(), CallFailed> {
-    fds::send_fds(to, doors)
+    let doors: Vec<_> = doors.iter().map(AsFd::as_fd).collect();
+    fds::send_fds(to, &doors, b"d")
 }
 
 /// The child waits for the doors of its groups.
@@ -144,9 +145,9 @@ pub fn doors_with(to: &File, doors: &[OwnedFd]) -> Result<(), CallFailed> {
 /// # Errors
 /// The parent is gone.
 pub fn wait_for_doors(from: &File) -> Result<Vec<OwnedFd>> {
-    match fds::receive_fds(from).doing(|| "wait for the control groups")? {
-        Some(doors) => Ok(doors),
-        None => Err(Error::system("the runtime is gone").during("wait for the control groups")),
+    match fds::receive_fds(from, &mut [0]).doing(|| "wait for the control groups")? {
+        (1.., doors) => Ok(doors),
+        _ => Err(Error::system("the runtime is gone").during("wait for the control groups")),
     }
 }
 

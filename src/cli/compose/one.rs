@@ -49,13 +49,7 @@ pub async fn attach(m: &ArgMatches, session: &mut Session) -> Result<i32> {
 /// The flags of `compose commit`.
 pub fn commit_command() -> clap::Command {
     let about = "Create a new image from a service container's changes";
-    with_index(flag::command("commit", "[OPTIONS] SERVICE [REPOSITORY[:TAG]]", about))
-        .arg(flag::text("author", "string", "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")").short('a'))
-        .arg(flag::list("change", "list", "Apply Dockerfile instruction to the created image").short('c'))
-        .arg(flag::text("message", "string", "Commit message").short('m'))
-        .arg(flag::on("pause", "Pause container during commit (default true)").short('p'))
-        .arg(flag::name("SERVICE"))
-        .arg(flag::optional("REPOSITORY[:TAG]"))
+    commit::flags(with_index(flag::command("commit", "[OPTIONS] SERVICE [REPOSITORY[:TAG]]", about)), "SERVICE")
 }
 
 /// Commits a service's container.

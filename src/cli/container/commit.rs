@@ -13,12 +13,18 @@ use minidock_spec::{engine::container::CommitAnswer, reference::Reference};
 
 /// `minidock commit`.
 pub fn command() -> clap::Command {
-    flag::command("commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Create a new image from a container's changes")
+    let about = "Create a new image from a container's changes";
+    flags(flag::command("commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", about), "CONTAINER")
+}
+
+/// What `compose commit` takes, too; `whose` names what is committed.
+pub fn flags(command: clap::Command, whose: &'static str) -> clap::Command {
+    command
         .arg(flag::text("author", "string", "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")").short('a'))
         .arg(flag::list("change", "list", "Apply Dockerfile instruction to the created image").short('c'))
         .arg(flag::text("message", "string", "Commit message").short('m'))
         .arg(flag::on("pause", "Pause container during commit (default true)").short('p'))
-        .arg(flag::name("CONTAINER"))
+        .arg(flag::name(whose))
         .arg(flag::optional("REPOSITORY[:TAG]"))
 }
 

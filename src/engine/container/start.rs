@@ -112,8 +112,8 @@ async fn run(
     record: &Arc<Record>,
 ) -> Result<(i32, UnboundedReceiver<Happening>)> {
     let born = shim_client::spawn(&engine.nursery, &record.id)?;
-    join_networks_and_write_bundle(engine, container, record).await?;
-    let (shim, shim_pid, happenings) = Shim::launch(born, launch(engine, record)?).await?;
+    let orders = join_networks_and_write_bundle(engine, container, record).await?;
+    let (shim, shim_pid, happenings) = Shim::launch(born, orders).await?;
     let shim = Arc::new(shim);
     container.change_in_memory(|r| {
         (r.state.shim_pid, r.state.shim_began) = (shim_pid, Process::read(shim_pid).map_or(0, |p| p.started));
@@ -125,8 +125,12 @@ async fn run(
     }
 }
 
-/// Two things that need each other's plan but not each other's work, side by side.
-async fn join_networks_and_write_bundle(engine: &Arc<Engine>, container: &Arc<Container>, record: &Arc<Record>) -> Result<()> {
+/// Two things that need each other's plan but not each other's work, side by side; gives back the shim's orders.
+async fn join_networks_and_write_bundle(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    record: &Arc<Record>,
+) -> Result<Launch> {
     let given = attach::for_start(engine, record).await?;
     let (networking, standing) = join::plan(engine, record, &given)?;
     let pin = standing.pin.clone();
@@ -146,16 +150,17 @@ async fn join_networks_and_write_bundle(engine: &Arc<Engine>, container: &Arc<Co
             r.networking = networking;
             Ok(())
         })?;
-        bundle::write(&e, &placed, pin.as_deref())
+        bundle::write(&e, &placed, pin.as_deref())?;
+        launch(&e, &placed)
     });
     let (network, bundle) = tokio::join!(network, bundle);
     network.map_err(|_| Error::system("the thread that plugs cables in ended early"))??;
-    bundle.map_err(|_| Error::system("the thread that writes bundles ended early"))??;
+    let orders = bundle.map_err(|_| Error::system("the thread that writes bundles ended early"))??;
     networks::joined(engine, container);
-    Ok(())
+    Ok(orders)
 }
 
-/// The shim's orders.
+/// The shim's orders; a collector of its lines is looked up by name, which may take a while.
 fn launch(engine: &Engine, record: &Record) -> Result<Launch> {
     let (paths, id) = (&engine.paths, record.id.as_str());
     let log = match record.host_config.log_config.kind.as_str() {

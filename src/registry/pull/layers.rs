@@ -82,8 +82,8 @@ pub async fn bring(
     tell: &Teller,
 ) -> Result<ImageRecord> {
     let naming = Arc::new(Semaphore::new(NAMINGS as usize));
-    let (downloads, naming_too) = (Semaphore::new(DOWNLOADS), naming.clone());
-    let shared = Arc::new(Shared { repository, flights, downloads, naming: naming_too, tell: tell.clone() });
+    let downloads = Semaphore::new(DOWNLOADS);
+    let shared = Arc::new(Shared { repository, flights, downloads, naming: naming.clone(), tell: tell.clone() });
     let (words, mut heard) = mpsc::unbounded_channel();
     let count = arrival.layers().len();
     let (mut tasks, mut ready, mut layers) = (Vec::new(), Vec::new(), Vec::new());
